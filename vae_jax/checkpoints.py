@@ -1,0 +1,125 @@
+"""Checkpoints by Orbax: written whole or not at all; the best by validation bound and the last two.
+
+Opening them is a context, since Orbax holds threads: `with checkpoints.opened(workdir) as manager`.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from vae_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
+Which = Literal["best", "last"]
+
+
+def _bound(metrics: dict[str, float]) -> float:
+    return metrics["bound"]
+
+
+@contextlib.contextmanager
+def opened(workdir: Path, *, write: bool = False) -> Iterator[ocp.CheckpointManager]:
+    """The manager of `workdir/checkpoints`, closed at the end, when all writing is done."""
+    best = BestN(get_metric_fn=_bound, n=1, keep_checkpoints_without_metrics=False)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=AnyPreservationPolicy([LatestN(2), best]),
+        best_fn=_bound,
+        create=write,
+        cleanup_tmp_directories=write,
+        read_only=not write,
+        enable_async_checkpointing=False,
+    )
+    directory = (workdir / "checkpoints").resolve()
+    with ocp.CheckpointManager(directory, options=options) as manager:
+        yield manager
+
+
+def save(manager: ocp.CheckpointManager, step: int, state: Any, bound: float | None = None) -> None:
+    """Writes the state after `step` updates, with its validation bound where there is one."""
+    if step in manager.all_steps():
+        return
+    metrics = None if bound is None else {"bound": bound}
+    manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+    manager.wait_until_finished()
+
+
+def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
+    """The last readable state, or `initial` where there is none.
+
+    A damaged checkpoint is passed over with a warning and removed, since the run will write it
+    again.
+
+    Raises:
+        UserError: if a checkpoint is of another model.
+    """
+    for step in sorted(manager.all_steps(), reverse=True):
+        state = _try_restore(manager, step, initial)
+        if state is not None:
+            return state
+        manager.delete(step)
+    return initial
+
+
+def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tuple[int, Any]:
+    """The step and state of the best or the last readable checkpoint.
+
+    Without validation bounds the best is the last.
+
+    Raises:
+        UserError: if there is no readable one, or it is of another model.
+    """
+    for step in _ranked(manager, which):
+        state = _try_restore(manager, step, template)
+        if state is not None:
+            return step, state
+    raise UserError(f"{manager.directory} holds no readable checkpoint: train first")
+
+
+def _ranked(manager: ocp.CheckpointManager, which: Which) -> list[int]:
+    """The steps, first choice first."""
+    steps = sorted(manager.all_steps(), reverse=True)
+    bounds = {step: manager.metrics(step) for step in steps} if which == "best" else {}
+    scored = [step for step in steps if bounds.get(step)]
+    best_first = sorted(scored, key=lambda step: -bounds[step]["bound"])
+    return [*best_first, *(step for step in steps if step not in scored)]
+
+
+def _try_restore(manager: ocp.CheckpointManager, step: int, template: Any) -> Any | None:
+    """The state, or None with a warning where it cannot be read."""
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    try:
+        _require_same_model(manager, step, abstract)
+        return manager.restore(step, args=ocp.args.StandardRestore(abstract))
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file makes Orbax raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        logger.warning("checkpoint %s is damaged and passed over (%s)", step, reason)
+        return None
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {_name(path): tuple(np.shape(leaf)) for path, leaf in leaves}
+
+
+def _name(path: Any) -> str:
+    keys = (getattr(k, "name", getattr(k, "key", getattr(k, "idx", k))) for k in path)
+    return "/".join(map(str, keys))
+
+
+def _require_same_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
+    saved, wanted = _shapes(manager.item_metadata(step).tree), _shapes(template)
+    for name in sorted(saved.keys() | wanted.keys()):
+        if saved.get(name) != wanted.get(name):
+            there = (
+                f"{name} is {saved.get(name, 'absent')} in it, {wanted.get(name, 'absent')} here"
+            )
+            raise UserError(f"checkpoint {step} in {manager.directory} is another model's: {there}")

@@ -1,0 +1,119 @@
+"""An experiment's configuration: defaults, validation, JSON. One flat ConfigDict of plain values."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vae_jax import components, optimizers
+from vae_jax.errors import UserError, unknown
+
+FAMILY_OF = {
+    "data": "datasets",
+    "encoder": "networks",
+    "decoder": "networks",
+    "posterior": "posteriors",
+    "prior": "priors",
+    "likelihood": "likelihoods",
+    "objective": "objectives",
+}
+NOT_IDENTITY = ("device", "max_device_bytes")  # may differ when a run goes on elsewhere
+
+
+def default_config() -> ConfigDict:
+    """The fields there are, with their defaults; an experiment file changes what it needs."""
+    return ConfigDict(
+        {
+            "data": "digits",
+            "encoder": "mlp",
+            "decoder": "mlp",
+            "latent_dim": 10,
+            "posterior": "diag_normal",
+            "prior": "standard_normal",
+            "likelihood": "bernoulli",
+            "objective": "elbo",
+            "optimizer": "adam(learning_rate=1e-3)",  # optax's own; num_steps is the run's length
+            "clip_norm": 0.0,  # global norm the gradient is clipped to; 0: not clipped
+            "ema_decay": 0.0,  # averaging of the parameters that are evaluated; 0: none
+            "batch_size": 100,
+            "num_epochs": 100,
+            "eval_every_epochs": 1.0,  # validation bound and checkpoint; fractions are allowed
+            "log_every_steps": 1000,  # at most this many steps in one call of the device
+            "seed": 0,
+            "device": "auto",  # auto, cpu, gpu or tpu
+            "max_device_bytes": 4 * 2**30,  # larger training sets are streamed
+        }
+    )
+
+
+def resolve(config: ConfigDict) -> ConfigDict:
+    """The config with every default filled in, also those of its components, and validated.
+
+    Raises:
+        UserError: for an unknown field, a wrong type or range, an unknown component or argument.
+    """
+    full = default_config()
+    for name, value in config.items():
+        if name not in full:
+            raise unknown("config field", name, full)
+        full[name] = _coerce(name, value, full[name])
+    for name, family in FAMILY_OF.items():
+        full[name] = in_field(name, components.resolve, family, full[name])
+    full.optimizer = in_field("optimizer", optimizers.resolve, full.optimizer)
+    _check_ranges(full)
+    return full
+
+
+def in_field(name: str, function: Any, *args: Any) -> Any:
+    """Calls the function, naming the config field in what it raises."""
+    try:
+        return function(*args)
+    except UserError as error:
+        raise UserError(f"config.{name}: {error}") from error
+
+
+def _coerce(name: str, value: Any, default: Any) -> Any:
+    wanted = type(default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise UserError(f"config.{name}={value!r} is not of type {wanted.__name__}")
+    return value
+
+
+def _check_ranges(config: ConfigDict) -> None:
+    positive = ("latent_dim", "batch_size", "num_epochs", "eval_every_epochs", "log_every_steps")
+    for name in positive:
+        if not config[name] > 0:
+            raise UserError(f"config.{name}={config[name]}: it must be positive")
+    for name in ("clip_norm", "max_device_bytes", "seed"):
+        if not config[name] >= 0:
+            raise UserError(f"config.{name}={config[name]}: it must not be negative")
+    if not 0 <= config.ema_decay < 1:
+        raise UserError(f"config.ema_decay={config.ema_decay}: it must be in [0, 1)")
+
+
+def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
+    """`field: value -> value` for each field in which two runs differ as runs."""
+    fields = [name for name in one if name not in NOT_IDENTITY]
+    return [f"{f}: {one[f]!r} -> {other.get(f)!r}" for f in fields if one[f] != other.get(f)]
+
+
+def save(config: ConfigDict, path: Path) -> None:
+    """Writes the config as JSON."""
+    path.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+
+
+def read(path: Path) -> ConfigDict:
+    """Reads a config that `save` wrote.
+
+    Raises:
+        UserError: if there is none, or it is not one.
+    """
+    try:
+        return resolve(ConfigDict(json.loads(path.read_text())))
+    except FileNotFoundError as error:
+        raise UserError(f"{path.parent} holds no run: there is no {path.name}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,175 @@
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from vae_jax.datasets import Binarize, hold_out, make_dataset
+from vae_jax.errors import UserError
+from vae_jax.types import Dataset
+
+logger = logging.getLogger(__name__)
+
+
+def tfds(
+    *,
+    name: str = "mnist",
+    binarize: Binarize = "none",
+    validation: float = 0.1,
+    size: int = 0,
+    grey: bool = False,
+    invert: bool = False,
+    cache: bool = True,
+) -> Dataset:
+    """The images of any TensorFlow data set, x = grey / 255, `[height, width, channels]`.
+
+    Read through `tfds.data_source`, without TensorFlow. A data set's own validation split is
+    used; otherwise the last `validation` (count or fraction) training examples are held out, in
+    TFDS's order, which is shuffled. `size` resizes to a square, `grey` makes one channel, `invert`
+    swaps ink and paper. Decoded images are cached; `cache=False` decodes each when it is used,
+    for what is too large to be kept twice.
+
+    Raises:
+        UserError: if the data set is not prepared, or has no images.
+    """
+    directory = prepared_directory(name)
+    decode = _Decode(size, grey, invert)
+    known = [s for s in ("train", "validation", "test") if any(directory.glob(f"*-{s}.*"))]
+    found = {s: _load(name, directory, s, decode, cache) for s in known}
+    if not {"train", "test"} <= found.keys():
+        raise UserError(f"{name!r} in {directory} has the splits {known}: train, test are needed")
+    images = {split: image for split, (image, _) in found.items()}
+    labels = {split: label for split, (_, label) in found.items() if label is not None}
+    held = {} if "validation" in images else hold_out(images["train"], validation)
+    return make_dataset(images | held, scale=255.0, binarize=binarize, labels=_test_only(labels))
+
+
+def _test_only(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"test": labels["test"]} if "test" in labels else {}
+
+
+def data_dir() -> Path:
+    """Where TFDS data sets are looked for: TFDS_DATA_DIR, or ~/tensorflow_datasets."""
+    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+
+
+def cache_dir() -> Path:
+    """Where decoded images are kept: VAE_JAX_CACHE, or vae_jax in the user's cache folder."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return Path(os.environ.get("VAE_JAX_CACHE", base / "vae_jax"))
+
+
+def prepared_directory(name: str) -> Path:
+    """The folder of the newest prepared version, in ArrayRecord form.
+
+    Raises:
+        UserError: if there is none; it names the command that makes it.
+    """
+    base = data_dir() / name.replace(":", "/")
+    records = sorted(base.glob("**/*.array_record*"), key=lambda p: p.parent.name)
+    if not records:
+        command = f"vae-jax data prepare {name}"
+        other = "; it is there, but not as ArrayRecord" if any(base.glob("**/*.tfrecord*")) else ""
+        raise UserError(f"{name!r} is not prepared: run `{command}` (looked in {base}{other})")
+    return records[-1].parent
+
+
+class _Decode:
+    """One TFDS example -> uint8 `[height, width, channels]`."""
+
+    def __init__(self, size: int, grey: bool, invert: bool):
+        self.tag = f"{size}-{grey}-{invert}"
+        self._size, self._grey, self._invert = size, grey, invert
+
+    def __call__(self, example: dict[str, Any]) -> np.ndarray:
+        image = example["image"]
+        if self._grey or self._size:
+            image = self._redraw(image)
+        return 255 - image if self._invert else image
+
+    def _redraw(self, image: np.ndarray) -> np.ndarray:
+        from PIL import Image
+
+        picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        picture = picture.convert("L") if self._grey else picture
+        if self._size:
+            picture = picture.resize((self._size, self._size), Image.Resampling.BOX)
+        return np.asarray(picture).reshape(picture.height, picture.width, -1)
+
+
+class _Lazy:
+    """A split that is decoded example by example."""
+
+    def __init__(self, source: Any, decode: _Decode, start: int = 0, stop: int | None = None):
+        self._source, self._decode = source, decode
+        self._rows = range(len(source))[start:stop]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            rows = self._rows[i]
+            return _Lazy(self._source, self._decode, rows.start, rows.stop)
+        return self._decode(self._source[self._rows[i]])
+
+
+def _load(
+    name: str, directory: Path, split: str, decode: _Decode, cache: bool
+) -> tuple[Any, np.ndarray | None]:
+    """The images of a split and its labels, from the cache where they are in it."""
+    if not cache:
+        return _Lazy(_source(name, split), decode), None
+    images, labels = _cache_files(name, directory, split, decode)
+    if images.exists():
+        return np.load(images, mmap_mode="r"), np.load(labels) if labels.exists() else None
+    image, label = _decode_all(_source(name, split), decode, f"decoding {name} {split}")
+    if label is not None:
+        _write(labels, label)
+    _write(images, image)
+    return image, label
+
+
+def _cache_files(name: str, directory: Path, split: str, decode: _Decode) -> tuple[Path, Path]:
+    """Named after what they were made from: the prepared files and the way of decoding."""
+    info = (directory / "dataset_info.json").read_bytes() + decode.tag.encode()
+    tag = hashlib.sha256(str(directory.resolve()).encode() + info).hexdigest()[:12]
+    stem = f"{name.replace('/', '-').replace(':', '-')}-{split}-{tag}"
+    return cache_dir() / f"{stem}.npy", cache_dir() / f"{stem}.labels.npy"
+
+
+def _source(name: str, split: str) -> Any:
+    import tensorflow_datasets
+
+    return tensorflow_datasets.data_source(name, split=split, data_dir=data_dir(), download=False)
+
+
+def _decode_all(
+    source: Any, decode: _Decode, description: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Every image and label; a batch of records is decoded faster than one by one."""
+    if "image" not in source[0]:
+        raise UserError(f"has no feature 'image' but {', '.join(source[0])}")
+    starts = tqdm(range(0, len(source), 1000), description, disable=not sys.stderr.isatty())
+    batches = (source.__getitems__(range(len(source))[i : i + 1000]) for i in starts)
+    pairs = [(decode(e), e.get("label")) for batch in batches for e in batch]
+    images, labels = zip(*pairs, strict=True)
+    if len({image.shape for image in images}) > 1:
+        raise UserError("the images differ in size: give size=...")
+    return np.stack(images), None if labels[0] is None else np.asarray(labels)
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    """Writes a cache file whole or not at all; a cache that cannot be written costs a warning."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            np.save(file, array)
+        os.replace(file.name, path)
+    except OSError as error:
+        logger.warning("decoded images are not cached: %s", error)

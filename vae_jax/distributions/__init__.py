@@ -1,0 +1,1 @@
+"""The densities that NumPyro lacks, one a file."""

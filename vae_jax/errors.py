@@ -1,0 +1,20 @@
+"""The two ways in which a run ends early, each worth one line to the person at the keyboard."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what was asked for: the message names the field, the value and what would do."""
+
+
+class DivergedError(RuntimeError):
+    """The objective or its gradient stopped being finite; the last good state was kept."""
+
+
+def unknown(kind: str, name: str, available: Iterable[str]) -> UserError:
+    """The error for a name that does not exist: lists what there is, nearest match first."""
+    names = sorted(available)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UserError(f"unknown {kind} {name!r}: {hint}there is {', '.join(names)}")

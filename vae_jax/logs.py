@@ -1,0 +1,78 @@
+"""What a run says while it trains: metrics.jsonl, TensorBoard events, a progress bar or lines."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from tqdm import tqdm
+
+
+def truncate(path: Path, step: int) -> None:
+    """Drops what was written after `step`, when a run goes on from there."""
+    if path.exists():
+        whole = [line for line in path.read_text().splitlines() if line.endswith("}")]
+        kept = [line for line in whole if json.loads(line)["step"] <= step]
+        path.write_text("".join(f"{line}\n" for line in kept))
+
+
+class Log:
+    """Writes metrics to `workdir`, where there is one, and progress to stderr."""
+
+    def __init__(self, workdir: Path | None, step: int, num_steps: int, quiet: bool = False):
+        self._file = self._events = None
+        self._num_steps, self._first, self._start = num_steps, step, time.monotonic()
+        self._lines = not quiet and not sys.stderr.isatty()
+        self._bar = tqdm(
+            total=num_steps, initial=step, unit="step", dynamic_ncols=True,
+            disable=quiet or self._lines,
+        )  # fmt: skip
+        if workdir:
+            from tensorboardX import SummaryWriter
+
+            truncate(workdir / "metrics.jsonl", step)
+            self._file = (workdir / "metrics.jsonl").open("a")
+            self._events = SummaryWriter(str(workdir / "events"), purge_step=step + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+        if self._file and self._events:
+            self._file.close()
+            self._events.close()
+
+    def write(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
+        """One line of metrics.jsonl, and the same scalars as events."""
+        if self._file and self._events:
+            record = {"step": step, "epoch": epoch, **metrics}
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
+            for name, value in metrics.items():
+                self._events.add_scalar(name, value, step)
+
+    def progress(self, step: int, shown: dict[str, float]) -> None:
+        """Moves the bar."""
+        self._bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items()}, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    def line(self, step: int, epoch: float, shown: dict[str, float]) -> None:
+        """A plain line, where there is no terminal for a bar."""
+        if self._lines:
+            seconds = time.monotonic() - self._start
+            rate = (step - self._first) / max(seconds, 1e-9)
+            left = (self._num_steps - step) / rate if rate else float("nan")
+            values = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
+            self.say(f"epoch {epoch:g}  {values}  {rate:.0f} steps/s  {left:.0f} s left")
+
+    def say(self, message: str) -> None:
+        """A message beside the bar."""
+        tqdm.write(message, file=sys.stderr)
+
+
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, none if there is no such file."""
+    path = workdir / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

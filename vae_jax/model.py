@@ -1,0 +1,107 @@
+"""Wires the five parts into a `Model`, and evaluates its one primitive, the log weights."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+from numpyro.distributions import Distribution
+
+from vae_jax import components
+from vae_jax.errors import UserError
+from vae_jax.types import Array, Model, Params, Shape, Spec
+
+Part = str | Callable[..., Any]
+
+
+def build_model(
+    x_shape: Shape,
+    latent_dim: int,
+    *,
+    encoder: Part = "mlp",
+    decoder: Part = "mlp",
+    posterior: Part = "diag_normal",
+    prior: Part = "standard_normal",
+    likelihood: Part = "bernoulli",
+) -> Model:
+    """A model from parts, each a string (`"mixture(components=50)"`) or a component's function.
+
+    `params` is a dict with a branch for each part: encoder, decoder, posterior, prior, likelihood.
+
+    Raises:
+        UserError: for an unknown part or argument, or parts that do not fit the shapes.
+    """
+    if latent_dim < 1:
+        raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
+
+    def encode(params: Params, x: Array) -> Distribution:
+        return q.distribution(params, encoder_network.apply(params["encoder"], x))
+
+    def decode(params: Params, z: Array) -> Distribution:
+        return p.distribution(params, decoder_network.apply(params["decoder"], z))
+
+    spec = Spec(tuple(x_shape), latent_dim, encode, decode)
+    q = components.build("posteriors", posterior)(spec)
+    p = components.build("likelihoods", likelihood)(spec)
+    p_z = components.build("priors", prior)(spec)
+    encoder_network = components.build("networks", encoder)(spec.x_shape, (q.num_features,))
+    out_shape = (*spec.x_shape, p.num_features)
+    decoder_network = components.build("networks", decoder)((latent_dim,), out_shape)
+
+    def init(key: Array, batch: Array) -> Params:
+        keys = jax.random.split(key, 5)
+        return {
+            "encoder": encoder_network.init(keys[0]),
+            "decoder": decoder_network.init(keys[1]),
+            "posterior": q.init(keys[2], batch),
+            "likelihood": p.init(keys[3], batch),
+            "prior": p_z.init(keys[4], batch),
+        }
+
+    return Model(init, encode, decode, p_z.distribution, p.accepts)
+
+
+class LogWeights(NamedTuple):
+    """The three terms of log w = log p(x|z) + log p(z) - log q(z|x), nats, `[num_samples, ...]`."""
+
+    log_likelihood: Array
+    log_prior: Array
+    log_posterior: Array
+
+    @property
+    def log_weight(self) -> Array:
+        """Log p(x, z) - log q(z | x), nats; its mean over draws is an unbiased ELBO."""
+        return self.log_likelihood + self.log_prior - self.log_posterior
+
+
+def log_weights(
+    model: Model, params: Params, key: Array, x: Array, num_samples: int = 1
+) -> LogWeights:
+    """The log weights of `num_samples` draws z ~ q(z | x): ELBO, IWAE and log p(x) reduce them.
+
+    Draw k uses `fold_in(key, k)`, so that the first draws of many are the draws of few.
+
+    Args:
+        model: the model.
+        params: its parameters.
+        key: one key, or an array of keys, one per leading axis of x (one per example).
+        x: `[..., *x_shape]`.
+        num_samples: draws per example.
+
+    Returns:
+        Three terms, each `[num_samples, ...]`.
+    """
+    draws = jax.numpy.arange(num_samples)
+    return jax.vmap(partial(_draw, model, params, key, x))(draws)
+
+
+def _draw(model: Model, params: Params, key: Array, x: Array, k: Array) -> LogWeights:
+    if key.ndim:
+        return jax.vmap(partial(_draw, model, params), (0, 0, None))(key, x, k)
+    q = model.encode(params, x)
+    z, intermediates = q.sample_with_intermediates(jax.random.fold_in(key, k))
+    return LogWeights(
+        model.decode(params, z).log_prob(x),
+        model.prior(params).log_prob(z),
+        q.log_prob(z, intermediates) if intermediates else q.log_prob(z),
+    )

@@ -1,0 +1,52 @@
+"""One exact pass of a function over a split: no example dropped, none counted twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vae_jax.datasets import gather
+
+
+def mesh_for(batch_size: int, device: str = "auto") -> Mesh:
+    """A mesh over as many devices as divide the batch, one axis `data`."""
+    devices = jax.devices(None if device == "auto" else device)
+    used = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+    return Mesh(np.asarray(devices[:used]), ("data",))
+
+
+def over_examples(mesh: Mesh) -> NamedSharding:
+    """Splits the first axis over the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """A copy on each device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def exact_pass(
+    function: Callable[[Any, Any], dict[str, Any]],
+    split: Any,
+    batch_size: int,
+    mesh: Mesh,
+    progress: Callable[[int], object] = lambda count: None,
+) -> dict[str, np.ndarray]:
+    """`function(raw [batch, ...], ids [batch]) -> dict of [batch]` on each example of a split once.
+
+    A short last batch is filled up with its first example, and the filling thrown away.
+
+    Returns:
+        A dict of float64 arrays `[len(split)]`, in the split's order.
+    """
+    parts = []
+    for start in range(0, len(split), batch_size):
+        ids = np.arange(start, min(start + batch_size, len(split)))
+        full = np.concatenate([ids, np.full(batch_size - len(ids), start)])
+        raw, where = jax.device_put((gather(split, full), full), over_examples(mesh))
+        values = jax.device_get(function(raw, where))
+        parts.append({k: np.asarray(v, np.float64)[: len(ids)] for k, v in values.items()})
+        progress(len(ids))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,32 @@
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import Categorical, Distribution, MixtureSameFamily, Normal
+
+from vae_jax.errors import UserError
+from vae_jax.types import Array, Params, Prior, Spec
+
+
+def mixture(spec: Spec, *, components: int = 10) -> Prior:
+    """p(z) = sum_c w_c N(z; m_c, diag(s_c^2)), weights, means and scales learned.
+
+    The mixture-of-Gaussians prior of Tomczak & Welling 2018, section 2. It starts from means
+    drawn from N(0, I), scales of one and equal weights. KL(q || p) has no closed form.
+
+    Raises:
+        UserError: if `components` is not positive.
+    """
+    if components < 1:
+        raise UserError(f"components={components}: at least 1 is needed")
+    shape = (components, spec.latent_dim)
+
+    def init(key: Array, batch: Array) -> Params:
+        del batch
+        zeros = {"log_scale": jnp.zeros(shape), "logits": jnp.zeros(components)}
+        return {"loc": jax.random.normal(key, shape), **zeros}
+
+    def distribution(params: Params) -> Distribution:
+        own = params["prior"]
+        normals = Normal(own["loc"], jnp.exp(own["log_scale"])).to_event(1)
+        return MixtureSameFamily(Categorical(logits=own["logits"]), normals)
+
+    return Prior(init, distribution)

@@ -1,0 +1,160 @@
+"""What a config makes, and what a run directory holds."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from vae_jax import checkpoints, components, config, optimizers, training
+from vae_jax.datasets import gather, x_shape
+from vae_jax.errors import UserError
+from vae_jax.model import build_model
+from vae_jax.types import Dataset, Model, Objective, Params
+
+INIT_BATCH = 1000
+
+
+class Run(NamedTuple):
+    """A model, its data and its parameters after `step` updates."""
+
+    config: ConfigDict
+    dataset: Dataset
+    model: Model
+    params: Params
+    step: int
+    workdir: Path | None = None
+
+
+def make_dataset(cfg: ConfigDict) -> Dataset:
+    """The data set a config names."""
+    return config.in_field("data", lambda: components.build("datasets", cfg.data)())
+
+
+def make_model(cfg: ConfigDict, dataset: Dataset) -> Model:
+    """The model a config names, for the shape of its data."""
+    names = ("encoder", "decoder", "posterior", "prior", "likelihood")
+    return build_model(x_shape(dataset), cfg.latent_dim, **{name: cfg[name] for name in names})
+
+
+def make_objective(cfg: ConfigDict) -> Objective:
+    """The objective a config names."""
+    return components.build("objectives", cfg.objective)
+
+
+def steps_per_epoch(cfg: ConfigDict, dataset: Dataset) -> int:
+    """Full batches in the training split.
+
+    Raises:
+        UserError: if there is none.
+    """
+    size = len(dataset.splits["train"])
+    if cfg.batch_size > size:
+        raise UserError(f"config.batch_size={cfg.batch_size} is larger than the {size} examples")
+    return size // cfg.batch_size
+
+
+def make_rule(cfg: ConfigDict, dataset: Dataset) -> training.Optimization:
+    """The update rule a config names."""
+    num_steps = cfg.num_epochs * steps_per_epoch(cfg, dataset)
+    optimizer = optimizers.build(cfg.optimizer, num_steps)
+    return training.optimization(optimizer, cfg.clip_norm, cfg.ema_decay)
+
+
+def make_state(cfg: ConfigDict, dataset: Dataset, model: Model) -> training.State:
+    """The state before the first update."""
+    keys = training.keys_of(cfg.seed)
+    raw = jnp.asarray(gather(dataset.splits["train"], slice(0, INIT_BATCH)))
+    _, x = training.presented(dataset, keys.init, raw, jnp.arange(len(raw)))
+    rule = make_rule(cfg, dataset)
+    return jax.jit(lambda x: training.initial_state(model, rule, keys.init, x))(x)
+
+
+def load(workdir: str | Path, which: checkpoints.Which = "best", model: Model | None = None) -> Run:
+    """The run that `train` left in a directory, with its best or last parameters.
+
+    A run whose model was not made by its config alone needs that `model`.
+
+    Raises:
+        UserError: if there is no run, no readable checkpoint, or one of another model.
+    """
+    workdir = Path(workdir)
+    cfg = config.read(workdir / "config.json")
+    dataset = make_dataset(cfg)
+    model = model or make_model(cfg, dataset)
+    template = jax.eval_shape(lambda: make_state(cfg, dataset, model))
+    local = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    template = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=local), template
+    )
+    with checkpoints.opened(workdir) as manager:
+        step, state = checkpoints.restore(manager, template, which)
+    params = training.evaluated_params(state, cfg.ema_decay)
+    return Run(cfg, dataset, model, params, step, workdir)
+
+
+def claim(workdir: Path, cfg: ConfigDict) -> None:
+    """Makes the run directory, or checks that it is this run's, and notes the environment.
+
+    Raises:
+        UserError: if it cannot be written, or holds a run of another config.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if (workdir / "config.json").exists():
+            _require_same(workdir, cfg)
+        else:
+            write_json(workdir / "config.json", cfg.to_dict())
+        write_json(workdir / "environment.json", environment())
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+
+
+def _require_same(workdir: Path, cfg: ConfigDict) -> None:
+    differing = config.differences(config.read(workdir / "config.json"), cfg)
+    if differing:
+        message = f"--workdir={workdir} holds a run of another config ({'; '.join(differing)})"
+        raise UserError(f"{message}: choose another --workdir")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON whole or not at all."""
+    new = path.with_suffix(".tmp")
+    new.write_text(json.dumps(value, indent=2) + "\n")
+    new.replace(path)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices, commit and command: what is needed to have a number again."""
+    packages = ("vae-jax", "jax", "jaxlib", "flax", "numpyro", "optax", "orbax-checkpoint", "numpy")
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+    ]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "command": sys.argv,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in packages},
+        "devices": [str(device.device_kind) for device in jax.devices()],
+        "commit": commit or None,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
