@@ -33,11 +33,12 @@ def opened(workdir: Path, *, write: bool = False) -> Iterator[ocp.CheckpointMana
         best_fn=_bound,
         create=write,
         cleanup_tmp_directories=write,
-        read_only=not write,
         enable_async_checkpointing=False,
     )
     directory = (workdir / "checkpoints").resolve()
-    with ocp.CheckpointManager(directory, options=options) as manager:
+    with ocp.CheckpointManager(
+        directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
+    ) as manager:
         yield manager
 
 
@@ -116,7 +117,7 @@ def _name(path: Any) -> str:
 
 
 def _require_same_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
-    saved, wanted = _shapes(manager.item_metadata(step).tree), _shapes(template)
+    saved, wanted = _shapes(manager.item_metadata(step)), _shapes(template)
     for name in sorted(saved.keys() | wanted.keys()):
         if saved.get(name) != wanted.get(name):
             there = (

@@ -1,4 +1,4 @@
-"""An experiment's configuration: defaults, validation, JSON. One flat ConfigDict of plain values."""
+"""An experiment's configuration, one flat ConfigDict: defaults, validation, JSON."""
 
 import json
 from pathlib import Path
@@ -45,6 +45,17 @@ def default_config() -> ConfigDict:
             "max_device_bytes": 4 * 2**30,  # larger training sets are streamed
         }
     )
+
+
+def is_quick(arg: str) -> bool:
+    """Whether an experiment file was given the argument `quick`, as in `FILE.py:quick`.
+
+    Raises:
+        UserError: for any other argument.
+    """
+    if arg not in ("", "quick"):
+        raise UserError(f"argument {arg!r} of the experiment file: there is 'quick'")
+    return arg == "quick"
 
 
 def resolve(config: ConfigDict) -> ConfigDict:

@@ -25,7 +25,7 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Array | None:
 
 
 def kl_per_dimension(q: Distribution, p: Distribution) -> Array | None:
-    """KL(q_j || p_j) in nats, `[..., latent_dim]`, where both factorize and the factors have one."""
+    """KL(q_j || p_j), nats, `[..., latent_dim]`; None unless q and p factorize in closed form."""
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         return None
     return closed_form_kl(q.base_dist, p.base_dist)
@@ -39,10 +39,16 @@ def require_closed_form_kl(q: Distribution, p: Distribution) -> Array:
     """
     kl = closed_form_kl(q, p)
     if kl is None:
-        pairs = sorted({f"{a.__name__}-{b.__name__}" for a, b in kl_divergence.funcs})
-        message = f"KL({describe(q)} || {describe(p)}) has no closed form: use kl='sampled'. "
-        raise UserError(message + f"Closed forms: {', '.join(pairs)}")
+        message = f"KL({describe(q)} || {describe(p)}) has no closed form: use kl='sampled'"
+        raise UserError(f"{message}; these pairs have one: {', '.join(closed_form_pairs())}")
     return kl
+
+
+def closed_form_pairs() -> list[str]:
+    """`Normal-Normal` and so on; independents of a pair have one too."""
+    pairs = [(a.__name__, b.__name__) for a, b in kl_divergence.funcs]
+    wrappers = ("Distribution", "Independent")
+    return sorted(f"{a}-{b}" for a, b in pairs if not (a + b).endswith(wrappers))
 
 
 def describe(distribution: Distribution) -> str:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MANY = 30
+
 
 class UserError(ValueError):
     """A mistake in what was asked for: the message names the field, the value and what would do."""
@@ -14,7 +16,8 @@ class DivergedError(RuntimeError):
 
 def unknown(kind: str, name: str, available: Iterable[str]) -> UserError:
     """The error for a name that does not exist: lists what there is, nearest match first."""
-    names = sorted(available)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    names = sorted(n for n in available if not n.startswith("_"))
+    near = difflib.get_close_matches(name, names, n=5 if len(names) > MANY else 1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(f"unknown {kind} {name!r}: {hint}there is {', '.join(names)}")
+    shown = names if len(names) <= MANY else [*near, f"{len(names)} in all"]
+    return UserError(f"unknown {kind} {name!r}: {hint}there is {', '.join(shown)}")

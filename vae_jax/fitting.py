@@ -14,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax import checkpoints, config, runs, training
-from vae_jax.datasets import require_valid
+from vae_jax.datasets import gather, require_valid, x_shape
 from vae_jax.divergences import closed_form_kl, describe
 from vae_jax.errors import DivergedError
 from vae_jax.logs import Log
@@ -22,7 +22,7 @@ from vae_jax.passes import exact_pass, mesh_for, replicated
 from vae_jax.runs import Run
 from vae_jax.streaming import windows
 from vae_jax.training import State
-from vae_jax.types import Dataset, Model, Objective
+from vae_jax.types import Dataset, Model, Objective, Params
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended the run after its state was saved."""
 
     def __init__(self, signum: int, message: str):
+        """`signum` is the signal that ended it."""
         super().__init__(message)
         self.signum = signum
 
@@ -81,11 +82,14 @@ def fit(
         DivergedError: when the bound stops being finite; the last good state is saved.
         Interrupted: a KeyboardInterrupt, after Ctrl-C or SIGTERM, once the state is saved.
     """
-    job = _make_job(config.resolve(cfg), model)
-    path = None if workdir is None else Path(workdir)
+    cfg, path = config.resolve(cfg), None if workdir is None else Path(workdir)
     if path:
-        runs.claim(path, job.cfg)
-    initial = runs.make_state(job.cfg, job.dataset, job.model)
+        runs.require_same(path, cfg)
+    job = _make_job(cfg, model)
+    initial = runs.make_state(cfg, job.dataset, job.model)
+    _dry_run(job, initial)
+    if path:
+        runs.claim(path, cfg)
     mesh = mesh_for(job.cfg.batch_size, job.cfg.device)
     with contextlib.ExitStack() as stack:
         manager = path and stack.enter_context(checkpoints.opened(path, write=True))
@@ -98,29 +102,39 @@ def fit(
 
 
 def _make_job(cfg: ConfigDict, model: Model | None) -> _Job:
-    """The parts, and a dry run of the objective, so that what cannot work fails here."""
+    """The parts that a config names, checked against the data."""
     dataset = runs.make_dataset(cfg)
     model = model or runs.make_model(cfg, dataset)
     require_valid(dataset, model)
     keys = training.keys_of(cfg.seed)
     steps = runs.steps_per_epoch(cfg, dataset)
-    job = _Job(cfg, dataset, model, runs.make_objective(cfg), keys, steps)
-    _dry_run(job)
-    return job
+    return _Job(cfg, dataset, model, runs.make_objective(cfg), keys, steps)
 
 
-def _dry_run(job: _Job) -> None:
-    """Traces the objective on abstract values, and says how the KL is computed."""
+def _dry_run(job: _Job, state: State) -> None:
+    """Traces the objective, so that what cannot work fails here; says what the user should know."""
+    raw = jnp.asarray(gather(job.dataset.splits["train"], slice(0, runs.INIT_BATCH)))
 
-    def trace() -> Any:
-        params = runs.make_state(job.cfg, job.dataset, job.model).params
-        x = jnp.zeros((2, *runs.x_shape(job.dataset)))
+    def in_support(params: Params) -> Any:
+        keys = training.example_keys(job.keys.init, jnp.arange(len(raw)))
+        _, x = training.presented(job.dataset, keys, raw)
+        z = jnp.zeros(job.model.prior(params).event_shape)
+        return job.model.decode(params, z).support(x).all()
+
+    def trace(params: Params) -> Any:
+        x = jnp.zeros((2, *x_shape(job.dataset)))
         q, p = job.model.encode(params, x), job.model.prior(params)
-        form = "sampled" if closed_form_kl(q, p) is None else "available in closed form"
-        logger.info("KL(%s || %s) is %s", describe(q), describe(p), form)
-        return job.objective(job.model, params, jax.random.split(job.keys.train), x, 0)
+        bound = job.objective(job.model, params, jax.random.split(job.keys.train), x, 0)
+        form = "no closed form" if closed_form_kl(q, p) is None else "a closed form"
+        logger.info("KL(%s || %s) has %s", describe(q), describe(p), form)
+        return bound
 
-    jax.eval_shape(trace)
+    jax.eval_shape(trace, state.params)
+    if not jax.jit(in_support)(state.params):
+        logger.warning(
+            "the data is not in the support of p(x|z), so the numbers are no log-likelihoods: "
+            "binarize the data or choose another likelihood"
+        )
 
 
 def _train(
@@ -133,9 +147,9 @@ def _train(
     validate = _make_validate(job, mesh)
     for window in _windows_left(job, int(state.step), mesh):
         before, start = int(state.step), time.monotonic()
-        state, metrics = run_steps(state, job.keys.train, *window)
+        state, stacked = run_steps(state, job.keys.train, *window)
         step = int(state.step)
-        metrics = {name: np.asarray(values) for name, values in metrics.items()}
+        metrics = {name: np.asarray(values) for name, values in stacked.items()}
         _require_finite(job, state, metrics, before, manager)
         shown = _log_window(job, log, step, metrics, time.monotonic() - start)
         if step // job.eval_every > before // job.eval_every or step == job.num_steps:
@@ -148,7 +162,7 @@ def _train(
 
 
 def _windows_left(job: _Job, step: int, mesh: Any) -> Iterator[Any]:
-    """The windows of steps from `step` to the end; where they are cut depends on the config only."""
+    """The windows of steps from `step` to the end, cut where the config says and nowhere else."""
     cfg, split = job.cfg, job.dataset.splits["train"]
     longest = min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
@@ -176,7 +190,8 @@ def _make_validate(job: _Job, mesh: Any) -> Callable[[State, Log, dict[str, floa
     @jax.jit
     def bounds(state: State, raw: Any, ids: Any) -> dict[str, Any]:
         params = training.evaluated_params(state, job.cfg.ema_decay)
-        keys, x = training.presented(job.dataset, job.keys.evaluate, raw, ids)
+        keys = training.example_keys(job.keys.evaluate, ids)
+        keys, x = training.presented(job.dataset, keys, raw)
         return {"bound": job.objective(job.model, params, keys, x).value}
 
     def validate(state: State, log: Log, shown: dict[str, float]) -> float | None:
@@ -226,12 +241,12 @@ def _signals() -> Iterator[list[int]]:
     A second one of a kind has its usual effect.
     """
     received: list[int] = []
-    previous: dict[int, Any] = {}
+    previous: dict[signal.Signals, Any] = {}
 
     def receive(signum: int, frame: Any) -> None:
         del frame
         received.append(signum)
-        signal.signal(signum, previous[signum])
+        signal.signal(signum, previous[signal.Signals(signum)])
         logger.info("saving; once more to stop at once")
 
     try:

@@ -21,8 +21,10 @@ class Log:
     """Writes metrics to `workdir`, where there is one, and progress to stderr."""
 
     def __init__(self, workdir: Path | None, step: int, num_steps: int, quiet: bool = False):
+        """Goes on after `step` of `num_steps`."""
         self._file = self._events = None
-        self._num_steps, self._first, self._start = num_steps, step, time.monotonic()
+        self._num_steps = num_steps
+        self._first: tuple[int, float] | None = None  # step and time once everything is compiled
         self._lines = not quiet and not sys.stderr.isatty()
         self._bar = tqdm(
             total=num_steps, initial=step, unit="step", dynamic_ncols=True,
@@ -55,17 +57,18 @@ class Log:
 
     def progress(self, step: int, shown: dict[str, float]) -> None:
         """Moves the bar."""
+        self._first = self._first or (step, time.monotonic())
         self._bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items()}, refresh=False)
         self._bar.update(step - self._bar.n)
 
     def line(self, step: int, epoch: float, shown: dict[str, float]) -> None:
         """A plain line, where there is no terminal for a bar."""
         if self._lines:
-            seconds = time.monotonic() - self._start
-            rate = (step - self._first) / max(seconds, 1e-9)
-            left = (self._num_steps - step) / rate if rate else float("nan")
+            first, start = self._first or (step, time.monotonic())
+            rate = (step - first) / (time.monotonic() - start)
+            left = f"  {(self._num_steps - step) / rate:.0f} s left" if rate else ""
             values = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
-            self.say(f"epoch {epoch:g}  {values}  {rate:.0f} steps/s  {left:.0f} s left")
+            self.say(f"epoch {epoch:g}  {values}  {rate:.0f} steps/s{left}")
 
     def say(self, message: str) -> None:
         """A message beside the bar."""

@@ -71,7 +71,7 @@ def make_state(cfg: ConfigDict, dataset: Dataset, model: Model) -> training.Stat
     """The state before the first update."""
     keys = training.keys_of(cfg.seed)
     raw = jnp.asarray(gather(dataset.splits["train"], slice(0, INIT_BATCH)))
-    _, x = training.presented(dataset, keys.init, raw, jnp.arange(len(raw)))
+    _, x = training.presented(dataset, training.example_keys(keys.init, jnp.arange(len(raw))), raw)
     rule = make_rule(cfg, dataset)
     return jax.jit(lambda x: training.initial_state(model, rule, keys.init, x))(x)
 
@@ -99,28 +99,31 @@ def load(workdir: str | Path, which: checkpoints.Which = "best", model: Model | 
     return Run(cfg, dataset, model, params, step, workdir)
 
 
-def claim(workdir: Path, cfg: ConfigDict) -> None:
-    """Makes the run directory, or checks that it is this run's, and notes the environment.
+def require_same(workdir: Path, cfg: ConfigDict) -> None:
+    """Checks that a directory, if it holds a run, holds one of this config.
 
     Raises:
-        UserError: if it cannot be written, or holds a run of another config.
+        UserError: naming the fields that differ.
     """
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        if (workdir / "config.json").exists():
-            _require_same(workdir, cfg)
-        else:
-            write_json(workdir / "config.json", cfg.to_dict())
-        write_json(workdir / "environment.json", environment())
-    except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
-
-
-def _require_same(workdir: Path, cfg: ConfigDict) -> None:
-    differing = config.differences(config.read(workdir / "config.json"), cfg)
+    path = workdir / "config.json"
+    differing = config.differences(config.read(path), cfg) if path.exists() else []
     if differing:
         message = f"--workdir={workdir} holds a run of another config ({'; '.join(differing)})"
         raise UserError(f"{message}: choose another --workdir")
+
+
+def claim(workdir: Path, cfg: ConfigDict) -> None:
+    """Makes the run directory and writes the config and the environment into it.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        write_json(workdir / "config.json", cfg.to_dict())
+        write_json(workdir / "environment.json", environment())
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -40,7 +40,7 @@ class Optimization(NamedTuple):
     average: optax.GradientTransformation | None
 
 
-Update = Callable[[State, Array, Array, Array], tuple[State, dict[str, Array]]]
+Update = Callable[[State, Array, Array], tuple[State, dict[str, Array]]]
 
 
 def keys_of(seed: int) -> Keys:
@@ -72,31 +72,33 @@ def evaluated_params(state: State, ema_decay: float) -> Params:
     return optax.tree.bias_correction(state.average.ema, ema_decay, count)
 
 
-def presented(dataset: Dataset, key: Array, raw: Array, ids: Array) -> tuple[Array, Array]:
-    """X and a key for each example, both functions of (key, the example's place in its split).
+def example_keys(key: Array, ids: Array) -> Array:
+    """Two keys for each example, `[batch, 2]`, functions of (key, its index in the split)."""
+    return jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i)))(ids)
+
+
+def presented(dataset: Dataset, keys: Array, raw: Array) -> tuple[Array, Array]:
+    """x, made of stored examples with one of their keys; the other is for what follows.
 
     Args:
         dataset: the data set.
-        key: the key of this presentation.
+        keys: `[batch, 2]`, see `example_keys`.
         raw: examples as stored, `[batch, ...]`.
-        ids: their indices in the split, `[batch]`.
 
     Returns:
-        keys `[batch]` for what follows, and x `[batch, *x_shape]`.
+        keys `[batch]` and x `[batch, *x_shape]`.
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
-    pairs = jax.vmap(jax.random.split)(keys)
-    return pairs[:, 0], jax.vmap(dataset.preprocess)(pairs[:, 1], raw)
+    return keys[:, 0], jax.vmap(dataset.preprocess)(keys[:, 1], raw)
 
 
 def make_update(model: Model, objective: Objective, rule: Optimization, dataset: Dataset) -> Update:
-    """`(state, key, raw, ids) -> (state, metrics)`: one ascent of the mean objective over x."""
+    """`(state, keys [batch, 2], raw) -> (state, metrics)`: ascent of the mean objective over x."""
 
-    def update(state: State, key: Array, raw: Array, ids: Array) -> tuple[State, dict[str, Array]]:
-        keys, x = presented(dataset, jax.random.fold_in(key, state.step), raw, ids)
+    def update(state: State, keys: Array, raw: Array) -> tuple[State, dict[str, Array]]:
+        z_keys, x = presented(dataset, keys, raw)
 
         def loss(params: Params) -> tuple[Array, dict[str, Array]]:
-            bound = objective(model, params, keys, x, state.step)
+            bound = objective(model, params, z_keys, x, state.step)
             terms = {"bound": bound.value, **bound.terms}
             return -bound.surrogate, {name: term.mean() for name, term in terms.items()}
 
@@ -127,12 +129,15 @@ def make_run_steps(update: Update) -> Callable[..., tuple[State, dict[str, Array
         state: State, key: Array, data: Array, rows: Array, ids: Array
     ) -> tuple[State, dict[str, Array]]:
         def body(carry: tuple[State, Array], batch: tuple[Array, Array]) -> tuple[Any, Any]:
-            state, ok = carry
-            new, metrics = update(state, key, data[batch[0]], batch[1])
+            (state, ok), (keys, rows) = carry, batch
+            new, metrics = update(state, keys, data[rows])
             ok &= jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
             return (jax.lax.cond(ok, lambda: new, lambda: state), ok), metrics
 
-        (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (rows, ids))
+        # All keys at once: on a CPU a threefry call is a loop of small kernels, dear inside a scan.
+        steps = jax.vmap(jax.random.fold_in, (None, 0))(key, state.step + jnp.arange(len(ids)))
+        keys = jax.vmap(example_keys)(steps, ids)
+        (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, rows))
         return state, metrics
 
     return run_steps

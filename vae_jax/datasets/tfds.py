@@ -1,4 +1,5 @@
 import hashlib
+import importlib.util
 import logging
 import os
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vae_jax.datasets import Binarize, hold_out, make_dataset
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, unknown
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
@@ -173,3 +174,27 @@ def _write(path: Path, array: np.ndarray) -> None:
         os.replace(file.name, path)
     except OSError as error:
         logger.warning("decoded images are not cached: %s", error)
+
+
+def prepared() -> list[str]:
+    """The data sets in `data_dir` that can be read: name/version."""
+    records = data_dir().glob("**/*.array_record*")
+    return sorted({str(path.parent.relative_to(data_dir())) for path in records})
+
+
+def prepare(name: str) -> Path:
+    """Downloads a data set and writes it as ArrayRecord; needs TensorFlow, the extra `prepare`.
+
+    Raises:
+        UserError: if TensorFlow is not installed, or TFDS has no such data set.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError("preparing needs TensorFlow, once: pip install 'vae-jax[prepare]'")
+    import tensorflow_datasets
+
+    try:
+        builder = tensorflow_datasets.builder(name, data_dir=data_dir(), file_format="array_record")
+    except tensorflow_datasets.core.DatasetNotFoundError as error:
+        raise unknown("TFDS data set", name, tensorflow_datasets.list_builders()) from error
+    builder.download_and_prepare()
+    return builder.data_path

@@ -23,6 +23,7 @@ class BernoulliLogits(Distribution):
     pytree_aux_fields = ("_event_ndims",)
 
     def __init__(self, logits: Array, event_ndims: int, *, validate_args: bool | None = None):
+        """The last `event_ndims` axes of the logits are one event."""
         self.logits = logits
         self._event_ndims = event_ndims
         split = jnp.ndim(logits) - event_ndims
@@ -52,7 +53,10 @@ class BernoulliLogits(Distribution):
     def log_prob(self, value: Array, intermediates: object = None) -> Array:
         """Sum over the event of x a - max(a, 0) - log(1 + exp(-|a|)), nats, `[...]`."""
         del intermediates
-        a = self.logits
-        axes = tuple(range(-self._event_ndims, 0))
-        linear = jnp.sum(value * a - jnp.maximum(a, 0), axes)
-        return linear - jnp.sum(jnp.log1p(jnp.exp(-jnp.abs(a))), axes)
+        a, x = self._flat(self.logits), self._flat(value)
+        linear = jnp.sum(x * a - jnp.maximum(a, 0), -1)
+        return linear - jnp.sum(jnp.log1p(jnp.exp(-jnp.abs(a))), -1)
+
+    def _flat(self, x: Array) -> Array:
+        """One axis in place of the event's: XLA's loops are short over the axes of an image."""
+        return jnp.reshape(x, (*jnp.shape(x)[: jnp.ndim(x) - self._event_ndims], -1))

@@ -1,3 +1,5 @@
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -74,7 +76,7 @@ def conv(
 
     def apply(params: Params, inputs: Array) -> Array:
         batch = inputs.shape[: inputs.ndim - len(in_shape)]
-        outputs = module.apply({"params": params}, inputs.reshape(*batch, *inner))
+        outputs: Any = module.apply({"params": params}, inputs.reshape(*batch, *inner))
         return outputs.reshape(*batch, *out_shape)
 
     return Network(init, apply)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +42,7 @@ def mlp(
 
     def apply(params: Params, inputs: Array) -> Array:
         batch = inputs.shape[: inputs.ndim - len(in_shape)]
-        outputs = module.apply({"params": params}, inputs.reshape(*batch, -1))
+        outputs: Any = module.apply({"params": params}, inputs.reshape(*batch, -1))
         return outputs.reshape(*batch, *out_shape)
 
     return Network(init, apply)

@@ -1,10 +1,12 @@
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
+from numpyro.distributions import Distribution
 
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.model import log_weights
+from vae_jax.model import weigh
 from vae_jax.types import Array, Bound, Model, Params
 
 
@@ -43,16 +45,23 @@ def elbo(
         UserError: `kl="closed_form"` or `free_bits` for a pair without the closed form it needs.
     """
     _require(num_samples, beta, warmup_steps, free_bits)
-    weights = log_weights(model, params, key, x, num_samples)
-    q, p = model.encode(params, x), model.prior(params)
-    sampled = (weights.log_posterior - weights.log_prior).mean(0)
-    divergence = sampled if (closed := _CLOSED_FORM[kl](q, p)) is None else closed
-    log_likelihood = weights.log_likelihood.mean(0)
+    prior = model.prior(params)
+
+    def terms(key: Array, x: Array) -> dict[str, Array]:
+        q = model.encode(params, x)
+        weights = weigh(model, params, q, key, x, num_samples)
+        closed = _CLOSED_FORM[kl](q, prior)
+        sampled = (weights.log_posterior - weights.log_prior).mean(0)
+        parts = {"kl_per_dimension": _per_dimension(q, prior)} if free_bits else {}
+        divergence = sampled if closed is None else closed
+        return {"log_likelihood": weights.log_likelihood.mean(0), "kl": divergence, **parts}
+
+    found = jax.vmap(terms)(key, x) if key.ndim else terms(key, x)
+    parts = found.pop("kl_per_dimension", None)
+    penalty = found["kl"].mean() if parts is None else _free(parts, free_bits)
     ramp = 1.0 if step is None or warmup_steps == 0 else jnp.minimum(1.0, step / warmup_steps)
-    penalty = _free(kl_per_dimension(q, p), free_bits) if free_bits else divergence.mean()
-    terms = {"log_likelihood": log_likelihood, "kl": divergence}
-    surrogate = log_likelihood.mean() - beta * ramp * penalty
-    return Bound(log_likelihood - divergence, surrogate, terms)
+    surrogate = found["log_likelihood"].mean() - beta * ramp * penalty
+    return Bound(found["log_likelihood"] - found["kl"], surrogate, found)
 
 
 _CLOSED_FORM = {
@@ -62,10 +71,14 @@ _CLOSED_FORM = {
 }
 
 
-def _free(kl: Array | None, free_bits: float) -> Array:
-    """sum_j max(free_bits, mean over examples of KL_j), the gradient of what lies below stopped."""
-    if kl is None:
+def _per_dimension(q: Distribution, prior: Distribution) -> Array:
+    if (kl := kl_per_dimension(q, prior)) is None:
         raise UserError("free_bits needs a closed-form KL per latent dimension; this pair has none")
+    return kl
+
+
+def _free(kl: Array, free_bits: float) -> Array:
+    """sum_j max(free_bits, mean over examples of KL_j)."""
     return jnp.maximum(free_bits, kl.mean(tuple(range(kl.ndim - 1)))).sum()
 
 

@@ -1,0 +1,208 @@
+"""A run -> its numbers: one exact pass over a split, each mean with its standard error."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from vae_jax.datasets import x_shape
+from vae_jax.divergences import closed_form_kl
+from vae_jax.errors import UserError, unknown
+from vae_jax.estimators.exact import exact
+from vae_jax.estimators.importance import importance
+from vae_jax.estimators.quadrature import quadrature
+from vae_jax.passes import exact_pass, mesh_for, replicated
+from vae_jax.runs import Run, write_json
+from vae_jax.training import COMPILER_OPTIONS, example_keys, presented
+
+NATS = "nats per example"
+METHODS = {  # name: (unit, how it is estimated), in the order of the tables
+    "elbo": (NATS, "log_likelihood - kl, the KL in closed form where there is one"),
+    "log_likelihood": (NATS, "E_q log p(x|z), mean over {K} draws"),
+    "kl": (NATS, "KL(q(z|x) || p(z)), closed form"),
+    "kl_sampled": (NATS, "E_q log q(z|x) - log p(z), mean over {K} draws"),
+    "kl_sampled_minus_kl": (NATS, "difference of the two, example by example"),
+    "iwae": (NATS, "IWAE bound with k = {k}, from {K} draws"),
+    "log_p": (NATS, "importance sampling from q(z|x), K = {K}"),
+    "log_p_exact": (NATS, "the model's own density, exactly: it is linear-Gaussian"),
+    "log_p_quadrature": (NATS, "quadrature over z"),
+    "log_p_data": (NATS, "the density the data was simulated from"),
+    "log_p_minus_elbo": (NATS, "the bound's gap, example by example"),
+    "effective_sample_size": ("draws", "(sum w)^2 / sum w^2 of {K} importance weights"),
+    "bits_per_dim": ("bits", "-log_p / (ln 2 x dimensions of x)"),
+}
+ROWS = {"cpu": 2000}  # decoded at a time: what a core's cache holds
+ROWS_ELSEWHERE = 2**16
+IN_FLIGHT = 2**25  # log weights held at a time, 128 MiB each of two terms
+
+
+def evaluate(
+    run: Run,
+    split: str = "test",
+    *,
+    num_importance_samples: int = 5000,
+    iwae_samples: tuple[int, ...] = (1, 5, 50, 500),
+    quadrature_points: int = 0,
+    batch_size: int = 100,
+    seed: int = 0,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """ELBO, its terms, both KLs, IWAE bounds and log p(x) of a split, by the same draws of z.
+
+    Neither `batch_size` nor the number of devices changes a result beyond rounding: draw k of
+    example i is a function of (seed, i, k).
+
+    Args:
+        run: the run.
+        split: train, validation or test.
+        num_importance_samples: K, draws of z per example.
+        iwae_samples: the k of the IWAE bounds; those over K are left out.
+        quadrature_points: per latent dimension, log p(x) by quadrature too; 0 is not.
+        batch_size: examples evaluated together.
+        seed: of the draws of z and of dynamic binarization.
+        quiet: no progress on stderr.
+
+    Returns:
+        what `results.json` holds for a split, and under `per_example` the arrays `[n]`.
+
+    Raises:
+        UserError: for a split that is not there, or numbers that cannot be had.
+    """
+    if split not in run.dataset.splits:
+        raise unknown("split", split, run.dataset.splits)
+    if min(batch_size, seed + 1) < 1:
+        raise UserError(f"batch_size={batch_size}, seed={seed}: a batch is at least 1, a seed 0")
+    bounds = tuple(sorted({k for k in iwae_samples if k <= num_importance_samples}))
+    estimate = _estimates(run, seed, num_importance_samples, bounds, quadrature_points)
+    batch = max(1, min(batch_size, IN_FLIGHT // num_importance_samples))
+    data = run.dataset.splits[split]
+    with tqdm(total=len(data), unit="example", disable=_hidden(quiet), desc=split) as bar:
+        mesh = mesh_for(batch)
+        params = jax.device_put(run.params, replicated(mesh))
+        values = exact_pass(
+            lambda raw, ids: estimate(params, raw, ids), data, batch, mesh, bar.update
+        )
+    values = _derived(run, values)
+    return {
+        "checkpoint_step": run.step,
+        "num_examples": len(data),
+        "num_importance_samples": num_importance_samples,
+        "seed": seed,
+        "numbers": _numbers(values, num_importance_samples),
+        "per_example": values,
+    }
+
+
+def _hidden(quiet: bool) -> bool | None:
+    """None lets tqdm show itself on a terminal only."""
+    return True if quiet else None
+
+
+def _estimates(
+    run: Run, seed: int, num_samples: int, bounds: tuple[int, ...], points: int
+) -> Callable[[Any, Any, Any], dict[str, Any]]:
+    """(params, raw, ids) -> per-example numbers `[batch]`, jitted."""
+    key = jax.random.key(seed)
+    shape = x_shape(run.dataset)
+    marginal = _exact_or_none(run, shape)
+    rows = ROWS.get(jax.default_backend(), ROWS_ELSEWHERE)
+
+    def estimates(params: Any, raw: Any, ids: Any) -> dict[str, Any]:
+        keys, x = presented(run.dataset, example_keys(key, ids), raw)
+        values = importance(
+            run.model, params, keys, x, num_samples=num_samples, bounds=bounds, rows=rows
+        )
+        kl = closed_form_kl(run.model.encode(params, x), run.model.prior(params))
+        if kl is not None:
+            values["kl"] = kl
+        if marginal is not None:
+            values["log_p_exact"] = marginal.log_prob(x.reshape(len(x), -1))
+        if points:
+            values["log_p_quadrature"] = quadrature(run.model, params, x, points=points)
+        if run.dataset.log_prob is not None:
+            values["log_p_data"] = run.dataset.log_prob(x)
+        return values
+
+    return jax.jit(estimates, compiler_options=COMPILER_OPTIONS)
+
+
+def _exact_or_none(run: Run, shape: tuple[int, ...]) -> Any:
+    """p(x) of a linear-Gaussian model, None for any other."""
+    try:
+        return exact(run.model, run.params, shape)
+    except UserError:
+        return None
+
+
+def _is_discrete(run: Run) -> bool:
+    """Whether p(x | z) is a mass function, so that bits per dimension mean something."""
+    z = run.model.prior(run.params).sample(jax.random.key(0))
+    return bool(run.model.decode(run.params, z).support.is_discrete)
+
+
+def _derived(run: Run, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Adds what is made of other numbers, example by example, so that differences are paired."""
+    kl = values.get("kl", values["kl_sampled"])
+    derived = {"elbo": values["log_likelihood"] - kl, **values}
+    if "kl" in values:
+        derived["kl_sampled_minus_kl"] = values["kl_sampled"] - kl
+    derived["log_p_minus_elbo"] = values["log_p"] - derived["elbo"]
+    if _is_discrete(run):
+        derived["bits_per_dim"] = -values["log_p"] / np.log(2) / np.prod(x_shape(run.dataset))
+    return derived
+
+
+def _numbers(values: dict[str, np.ndarray], num_samples: int) -> dict[str, dict[str, Any]]:
+    """Mean, standard error, n, unit and method of each, in the order of `METHODS`."""
+    order = {name: i for i, name in enumerate(METHODS)}
+    known = sorted((n for n in values if _family(n) in order), key=lambda n: order[_family(n)])
+    numbers = {name: _number(name, values[name], num_samples) for name in known}
+    monte_carlo = np.sqrt((values["log_p_error"] ** 2).sum()) / len(values["log_p_error"])
+    numbers["log_p"]["monte_carlo_error"] = float(monte_carlo)
+    return numbers
+
+
+def _family(name: str) -> str:
+    """`iwae` of `iwae_50`."""
+    head, _, tail = name.rpartition("_")
+    return head if tail.isdigit() else name
+
+
+def _number(name: str, values: np.ndarray, num_samples: int) -> dict[str, Any]:
+    n, (unit, method) = len(values), METHODS[_family(name)]
+    return {
+        "mean": float(values.mean()),
+        "standard_error": float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None,
+        "n": n,
+        "unit": unit,
+        "method": method.format(K=num_samples, k=name.rpartition("_")[2]),
+    }
+
+
+def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
+    """Adds a split's numbers to `results.json`, and its arrays as `per_example/<split>.npz`."""
+    path = workdir / "results.json"
+    (workdir / "per_example").mkdir(exist_ok=True)
+    np.savez_compressed(workdir / "per_example" / f"{split}.npz", **results["per_example"])
+    numbers = {name: value for name, value in results.items() if name != "per_example"}
+    write_json(path, read_results(workdir) | {split: numbers})
+
+
+def read_results(workdir: Path) -> dict[str, Any]:
+    """What `results.json` holds, by split; empty if there is none."""
+    path = workdir / "results.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def table(results: dict[str, Any]) -> str:
+    """The numbers of a split, a line each, for a terminal."""
+    lines = [f"{'':24} {'mean':>10}  {'std. error':>10}  {'unit':18} how"]
+    for name, number in results["numbers"].items():
+        error = "" if number["standard_error"] is None else f"± {number['standard_error']:.4f}"
+        value = f"{number['mean']:.4f}"
+        lines.append(f"{name:24} {value:>10}  {error:>10}  {number['unit']:18} {number['method']}")
+    return "\n".join(lines)
