@@ -55,7 +55,8 @@ class BernoulliLogits(Distribution):
         del intermediates
         a, x = self._flat(self.logits), self._flat(value)
         linear = jnp.sum(x * a - jnp.maximum(a, 0), -1)
-        return linear - jnp.sum(jnp.log1p(jnp.exp(-jnp.abs(a))), -1)
+        magnitude = jnp.maximum(a, -a)  # abs, but with the gradient 0 at 0
+        return linear - jnp.sum(jnp.log1p(jnp.exp(-magnitude)), -1)
 
     def _flat(self, x: Array) -> Array:
         """One axis in place of the event's: XLA's loops are short over the axes of an image."""

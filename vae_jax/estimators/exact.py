@@ -15,13 +15,14 @@ def exact(model: Model, params: Params, shape: tuple[int, ...]) -> Distribution:
 
     Args:
         model: the model.
-        params: its parameters.
+        params: its parameters, no tracers: the decoder is looked at.
         shape: x_shape.
 
     Raises:
         UserError: if the prior or the decoder is not normal, or the decoder is not affine.
     """
-    W, b, variance, prior = _read_off(model, params, shape)
+    with jax.ensure_compile_time_eval():
+        W, b, variance, prior = _read_off(model, params, shape)
     covariance = (W * prior.scale**2) @ W.T + jnp.diag(variance)
     return MultivariateNormal(W @ prior.loc + b, covariance)
 
@@ -33,13 +34,14 @@ def exact_posterior(model: Model, params: Params, x: Array) -> Distribution:
 
     Args:
         model: the model.
-        params: its parameters.
+        params: its parameters, no tracers: the decoder is looked at.
         x: one example, `[*x_shape]`.
 
     Raises:
         UserError: as `exact` does.
     """
-    W, b, variance, prior = _read_off(model, params, x.shape)
+    with jax.ensure_compile_time_eval():
+        W, b, variance, prior = _read_off(model, params, x.shape)
     precision = jnp.diag(prior.scale**-2) + (W.T / variance) @ W
     residual = x.reshape(-1) - W @ prior.loc - b
     loc = prior.loc + jnp.linalg.solve(precision, (W.T / variance) @ residual)

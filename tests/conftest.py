@@ -1,0 +1,45 @@
+import jax
+import numpy as np
+import pytest
+
+from vae_jax import build_model
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("VAE_JAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def bits():
+    """Twelve examples of 5 bits, as images [1, 5, 1]."""
+    rng = np.random.default_rng(0)
+    return (rng.uniform(size=(12, 1, 5, 1)) < 0.4).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def small(bits):
+    """A Bernoulli model with a latent plane, and parameters with which the latent matters.
+
+    The posteriors are as wide as the prior, so that importance weights are bounded.
+    """
+    model = build_model((1, 5, 1), 2, encoder="mlp(hidden=(8,))", decoder="mlp(hidden=(8,))")
+    params = model.init(jax.random.key(1), bits)
+    noise = jax.random.normal(jax.random.key(2), (1000,))
+    params["decoder"] = jax.tree.map(
+        lambda x: 1.5 * x + 0.5 * noise[: x.size].reshape(x.shape), params["decoder"]
+    )
+    params["encoder"] = jax.tree.map(lambda x: 0.3 * x, params["encoder"])
+    return model, params
+
+
+@pytest.fixture(scope="session")
+def linear():
+    """A linear-Gaussian model of 4 numbers with a latent plane, its parameters and 6 examples."""
+    model = build_model(
+        (4,), 2, encoder="linear", decoder="linear", likelihood="normal(scale='learned')"
+    )
+    x = jax.random.normal(jax.random.key(0), (6, 4))
+    params = model.init(jax.random.key(1), x)
+    params["decoder"] = jax.tree.map(lambda w: w + 0.3, params["decoder"])
+    return model, params, x

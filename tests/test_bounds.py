@@ -1,0 +1,210 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from vae_jax import build_model, elbo, iwae, log_weights
+from vae_jax.divergences import (
+    closed_form_kl,
+    kl_per_dimension,
+    require_closed_form_kl,
+    sampled_kl,
+)
+from vae_jax.errors import UserError
+from vae_jax.estimators.importance import importance
+from vae_jax.estimators.quadrature import quadrature
+
+
+def terms_by_hand(params, z, x):
+    """log p(x|z), log p(z), log q(z|x) of z [k, n, 2], x [n, 5], in float64 NumPy."""
+
+    def mlp(layers, h):
+        for i, layer in enumerate(layers := [layers[f"Dense_{i}"] for i in range(len(layers))]):
+            h = h @ np.asarray(layer["kernel"], float) + np.asarray(layer["bias"], float)
+            h = np.tanh(h) if i < len(layers) - 1 else h
+        return h
+
+    loc, log_scale = np.split(mlp(params["encoder"], x), 2, axis=-1)
+    logits = mlp(params["decoder"], z)
+    log_normal = lambda z, m, s: -0.5 * ((z - m) / s) ** 2 - np.log(s) - 0.5 * np.log(2 * np.pi)  # noqa: E731
+    return (
+        (x * logits - np.logaddexp(0, logits)).sum(-1),
+        log_normal(z, 0, 1).sum(-1),
+        log_normal(z, loc, np.exp(log_scale)).sum(-1),
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(small, bits):
+    """The draws of z that a key stands for, made again from what the docstring promises."""
+    model, params = small
+    keys = jax.random.split(jax.random.key(5), len(bits))
+
+    def draw(key, x):
+        q = model.encode(params, x)
+        return jnp.stack([q.sample(jax.random.fold_in(key, k)) for k in range(6)])
+
+    z = np.asarray(jax.vmap(draw, out_axes=1)(keys, bits), float)
+    return keys, terms_by_hand(params, z, bits.reshape(-1, 5).astype(float))
+
+
+def test_log_weights_equal_numpy(small, bits, drawn):
+    keys, expected = drawn
+    found = log_weights(*small, keys, bits, 6)
+    for term, by_hand in zip(found, expected, strict=True):
+        assert term.shape == (6, 12)
+        np.testing.assert_allclose(term, by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_objectives_equal_numpy(small, bits, drawn):
+    keys, (likelihood, prior, posterior) = drawn
+    log_w = likelihood + prior - posterior
+    sampled = elbo(*small, keys, bits, num_samples=6, kl="sampled")
+    np.testing.assert_allclose(sampled.value, log_w.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(sampled.surrogate, log_w.mean(), rtol=1e-4)
+    tight = iwae(*small, keys, bits, num_samples=6)
+    expected = scipy.special.logsumexp(log_w, axis=0) - np.log(6)
+    np.testing.assert_allclose(tight.value, expected, rtol=1e-4)
+    np.testing.assert_allclose(tight.surrogate, expected.mean(), rtol=1e-4)
+
+
+def test_importance_equals_numpy_whatever_the_chunks(small, bits, drawn):
+    keys, (likelihood, prior, posterior) = drawn
+    log_w = likelihood + prior - posterior
+    for rows in (12, 48, 60, 1000):  # chunks of 1, 4 (the last one short), 5 and all draws
+        found = importance(*small, keys, bits, num_samples=6, bounds=(1, 2, 4), rows=rows)
+        expected = scipy.special.logsumexp(log_w, axis=0) - np.log(6)
+        np.testing.assert_allclose(found["log_p"], expected, rtol=1e-4)
+        np.testing.assert_allclose(found["kl_sampled"], (posterior - prior).mean(0), rtol=1e-3)
+        np.testing.assert_allclose(found["iwae_1"], log_w.mean(0), rtol=1e-4)
+        pairs = scipy.special.logsumexp(log_w.reshape(3, 2, 12), axis=1) - np.log(2)
+        np.testing.assert_allclose(found["iwae_2"], pairs.mean(0), rtol=1e-4)
+        first = scipy.special.logsumexp(log_w[:4], axis=0) - np.log(4)
+        np.testing.assert_allclose(found["iwae_4"], first, rtol=1e-4)
+        w = np.exp(log_w)
+        size = w.sum(0) ** 2 / (w**2).sum(0)
+        np.testing.assert_allclose(found["effective_sample_size"], size, rtol=1e-3)
+
+
+def test_iwae_gradient_weights_the_draws(small, bits, drawn):
+    """d/dt log mean w = sum_k w~_k d log w_k / dt, w~ = softmax over the draws (Burda et al.)."""
+    model, params = small
+    keys, (likelihood, prior, posterior) = drawn
+    normalized = scipy.special.softmax(likelihood + prior - posterior, axis=0)
+
+    def weighted(params):
+        return (normalized * log_weights(model, params, keys, bits, 6).log_weight).sum(0).mean()
+
+    expected = jax.grad(weighted)(params)
+    found = jax.grad(lambda p: iwae(model, p, keys, bits, num_samples=6).surrogate)(params)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_beta_warmup_and_free_bits_change_the_surrogate_and_not_the_bound(small, bits):
+    keys = jax.random.split(jax.random.key(1), len(bits))
+    plain = elbo(*small, keys, bits)
+    likelihood, kl = plain.terms["log_likelihood"].mean(), plain.terms["kl"].mean()
+    for options, step, weight in (
+        ({"beta": 3.0}, 0, 3.0),
+        ({"warmup_steps": 10}, 4, 0.4),
+        ({"warmup_steps": 10, "beta": 2.0}, 5, 1.0),
+        ({"warmup_steps": 10}, 25, 1.0),
+        ({"warmup_steps": 10}, None, 1.0),
+    ):
+        found = elbo(*small, keys, bits, step, **options)
+        np.testing.assert_allclose(found.surrogate, likelihood - weight * kl, rtol=1e-5)
+        np.testing.assert_array_equal(found.value, plain.value)
+    model, params = small
+    per_dimension = kl_per_dimension(model.encode(params, bits), model.prior(params)).mean(0)
+    threshold = float(per_dimension.mean())  # one dimension lies below, one above
+    found = elbo(*small, keys, bits, free_bits=threshold)
+    expected = likelihood - threshold - per_dimension.max()
+    np.testing.assert_allclose(found.surrogate, expected, rtol=1e-5)
+    np.testing.assert_array_equal(found.value, plain.value)
+
+
+def test_objectives_refuse_what_they_cannot_do(bits):
+    model = build_model((1, 5, 1), 2, prior="mixture")
+    params = model.init(jax.random.key(0), bits)
+    for options, message in (
+        ({"kl": "closed_form"}, "Normal-Normal"),
+        ({"free_bits": 0.1}, "free_bits needs"),
+        ({"num_samples": 0}, "at least 1"),
+        ({"beta": -1.0}, "negative"),
+    ):
+        with pytest.raises(UserError, match=message):
+            elbo(model, params, jax.random.key(0), bits, **options)
+    assert jnp.isfinite(elbo(model, params, jax.random.key(0), bits).value).all()
+
+
+def all_of_x():
+    return jnp.array(list(itertools.product([0.0, 1.0], repeat=5))).reshape(32, 1, 5, 1)
+
+
+def test_p_of_x_sums_to_one_over_all_x(small):
+    log_p = quadrature(*small, all_of_x(), points=200, margin=2.0)
+    np.testing.assert_allclose(jnp.exp(log_p).sum(), 1, rtol=1e-4)
+
+
+def test_bounds_grow_with_k_up_to_log_p(small):
+    """ELBO <= IWAE_K <= IWAE_K' <= log p(x), log p(x) by quadrature; judged in standard errors."""
+    model, params = small
+    x = all_of_x()
+    truth = np.asarray(quadrature(model, params, x, points=300, margin=2.0))
+    keys = jax.random.split(jax.random.key(0), len(x))
+    n = 20_000
+    log_w = np.asarray(log_weights(model, params, keys, x, n).log_weight)
+    previous, previous_error = -np.inf * np.ones(32), np.zeros(32)
+    for k in (1, 2, 10, 100):
+        groups = scipy.special.logsumexp(log_w.reshape(-1, k, 32), axis=1) - np.log(k)
+        mean, error = groups.mean(0), groups.std(0) / np.sqrt(len(groups))
+        assert (mean > previous - 5 * np.hypot(error, previous_error)).all()
+        assert (mean < truth + 5 * error).all()
+        previous, previous_error = mean, error
+    elbos = log_w.mean(0)
+    assert (elbos < truth - 5 * log_w.std(0) / np.sqrt(n)).any()  # the bound is not tight here
+    found = importance(model, params, keys, x, num_samples=n, rows=32_000)
+    assert (np.abs(found["log_p"] - truth) < 5 * found["log_p_error"] + 1e-4).all()
+
+
+def test_importance_error_falls_as_one_over_root_k(small, bits):
+    keys = jax.random.split(jax.random.key(0), len(bits))
+    few, many = (
+        importance(*small, keys, bits, num_samples=k, rows=12_000)["log_p_error"].mean()
+        for k in (1_000, 16_000)
+    )
+    assert 3.4 < few / many < 4.6
+
+
+def test_closed_form_kl_equals_sampled_and_quadrature(small, bits):
+    model, params = small
+    q, p = model.encode(params, bits), model.prior(params)
+    closed = closed_form_kl(q, p)
+    sampled = sampled_kl(jax.random.key(0), q, p, 100_000)
+    assert (np.abs(closed - sampled.value) <= 5 * sampled.standard_error + 1e-7).all()
+    z = jnp.linspace(-15, 15, 200_001)
+    loc, scale = q.base_dist.loc[0, 0], q.base_dist.scale[0, 0]
+    log_q = -0.5 * ((z - loc) / scale) ** 2 - jnp.log(scale) - 0.5 * np.log(2 * np.pi)
+    log_p = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    integral = (jnp.exp(log_q) * (log_q - log_p)).sum() * (z[1] - z[0])
+    np.testing.assert_allclose(kl_per_dimension(q, p)[0, 0], integral, rtol=1e-3)
+    np.testing.assert_array_equal(require_closed_form_kl(q, p), closed)
+
+
+def test_draws_do_not_depend_on_how_many_there_are(small, bits):
+    keys = jax.random.split(jax.random.key(0), len(bits))
+    many = log_weights(*small, keys, bits, 7).log_weight
+    np.testing.assert_allclose(log_weights(*small, keys, bits, 3).log_weight, many[:3], rtol=1e-5)
+    np.testing.assert_allclose(log_weights(*small, keys, bits, 1).log_weight, many[:1], rtol=1e-5)
+    last = log_weights(*small, keys, bits, 2, first=5).log_weight
+    np.testing.assert_allclose(last, many[5:], rtol=1e-5)
+
+
+def test_quadrature_is_for_planes(bits):
+    model = build_model((1, 5, 1), 3)
+    with pytest.raises(UserError, match="not 3"):
+        quadrature(model, model.init(jax.random.key(0), bits), bits)
