@@ -45,7 +45,7 @@ def test_arguments_are_read_as_literals_and_defaults_filled_in():
     ],
 )
 def test_a_mistake_is_named(text, expected):
-    with pytest.raises(UserError, match=".") as caught:
+    with pytest.raises(UserError) as caught:
         components.resolve("priors", text)
     assert expected in str(caught.value)
 

@@ -12,7 +12,7 @@ BATCH = (np.random.default_rng(0).uniform(size=(5, *SHAPE)) < 0.5).astype(np.flo
 PARTS = {
     "prior": components.names("priors"),
     "posterior": components.names("posteriors"),
-    "likelihood": [n for n in components.names("likelihoods")],
+    "likelihood": components.names("likelihoods"),
     "decoder": components.names("networks"),
     "encoder": components.names("networks"),
 }

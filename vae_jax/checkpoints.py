@@ -4,6 +4,7 @@ Opening them is a context, since Orbax holds threads: `with checkpoints.opened(w
 """
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,10 +37,22 @@ def opened(workdir: Path, *, write: bool = False) -> Iterator[ocp.CheckpointMana
         enable_async_checkpointing=False,
     )
     directory = (workdir / "checkpoints").resolve()
+    _set_aside_unreadable(directory)
     with ocp.CheckpointManager(
         directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
     ) as manager:
         yield manager
+
+
+def _set_aside_unreadable(directory: Path) -> None:
+    """Renames checkpoints whose metrics are damaged: with one, Orbax opens none of them."""
+    for metrics in directory.glob("*[0-9]/metrics/metrics"):
+        try:
+            json.loads(metrics.read_text())
+        except ValueError:
+            step = metrics.parent.parent
+            step.rename(step.with_name(f"{step.name}.damaged"))
+            logger.warning("checkpoint %s is damaged and passed over", step.name)
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: Any, bound: float | None = None) -> None:
