@@ -41,7 +41,7 @@ def report(workdir: str | Path) -> Path:
 
 CAPTIONS = {
     "curves": "Training. Left, the bound; right, its two terms.",
-    "bounds": "Bounds on log p(x) from k samples; standard errors over examples, the same for all k.",
+    "bounds": "Bounds on log p(x) from k samples; errors over examples, the same for all k.",
     "samples": "Test data, and what the model makes of draws from its prior.",
     "reconstructions": "Test examples, and the decoder's mean and a draw for one z ~ q(z|x).",
     "interpolations": "Decoder means along straight lines between encodings of test examples.",

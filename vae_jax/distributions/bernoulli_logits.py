@@ -11,7 +11,7 @@ class BernoulliLogits(Distribution):
     NumPyro's `Bernoulli(...).to_event()` is the same density. This one sums the two halves of
     softplus(a) = max(a, 0) + log(1 + exp(-|a|)) apart, which XLA vectorizes where it does not
     vectorize `logaddexp`: on a CPU an importance-sampled log p(x) takes two thirds of the time
-    (`benchmarks/likelihoods.py`).
+    (`benchmarks/evaluation.py`).
 
     Args:
         logits: a, `[..., *event_shape]`.

@@ -1,0 +1,1 @@
+"""Speed, measured side by side in one run, since machines are noisy: ratios, not seconds."""

@@ -1,0 +1,122 @@
+"""Training steps of `experiments/mnist.py` against PyTorch's and the machine's matrix products.
+
+    python -m benchmarks.training
+
+The images are made up where there is no MNIST; the time of a step does not depend on them.
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.rates import chain_of_training, ratio, time_in_turn, training_flops
+from vae_jax import components, runs, training
+from vae_jax.datasets import make_dataset
+from vae_jax.model import build_model
+
+BATCH, STEPS, ROUNDS = 100, 300, 9
+
+
+def images() -> np.ndarray:
+    """About a fifth of the pixels inked, as in MNIST."""
+    rng = np.random.default_rng(0)
+    ink = rng.integers(1, 256, (10_000, 28, 28, 1))
+    return np.where(rng.uniform(size=ink.shape) < 0.2, ink, 0).astype(np.uint8)
+
+
+def ours(data: np.ndarray):
+    """The program that `fit` runs, for 300 steps of the experiment's config."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
+    from mnist import get_config
+
+    config = get_config()
+    dataset = make_dataset({"train": data}, scale=255.0, binarize="dynamic")
+    parts = {name: config[name] for name in ("encoder", "decoder", "likelihood", "posterior")}
+    model = build_model((28, 28, 1), config.latent_dim, **parts)
+    objective = components.build("objectives", config.objective)
+    rule = runs.make_rule(config, dataset)
+    run = training.make_run_steps(training.make_update(model, objective, rule, dataset))
+    held = [runs.make_state(config, dataset, model)]
+    order = training.epoch_order(jax.random.key(1), 0, len(data), BATCH)
+    ids = jnp.asarray(np.resize(order, (STEPS, BATCH)))
+    on_device = jnp.asarray(data)
+
+    def call():
+        held[0], _ = run(held[0], jax.random.key(0), on_device, ids, ids)
+        jax.block_until_ready(held[0])
+
+    return call
+
+
+def torch_eager(data: np.ndarray, loader: bool):
+    """The same model, optimizer and binarization as a plain PyTorch loop.
+
+    `loader`: batches from a shuffling DataLoader; otherwise rows of one tensor, which is faster.
+    """
+    import torch
+    from torch import nn
+
+    def mlp(*widths):
+        pairs = zip(widths, widths[1:], strict=False)
+        layers = [layer for i, o in pairs for layer in (nn.Linear(i, o), nn.Tanh())]
+        return nn.Sequential(*layers[:-1])
+
+    encoder, decoder = mlp(784, 200, 200, 100), mlp(50, 200, 200, 784)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100_000)
+    tensor = torch.from_numpy(data.reshape(-1, 784))
+    batches = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(tensor), BATCH, shuffle=True
+    )
+
+    def rows():
+        order = torch.randperm(len(tensor))
+        for i in range(0, len(tensor), BATCH):
+            yield (tensor[order[i : i + BATCH]],)
+
+    def call():
+        done = 0
+        while done < STEPS:
+            for (raw,) in batches if loader else rows():
+                x = torch.bernoulli(raw.float() / 255)
+                loc, log_scale = encoder(x).chunk(2, dim=-1)
+                logits = decoder(loc + log_scale.exp() * torch.randn_like(loc))
+                nll = nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+                kl = 0.5 * (loc**2 + (2 * log_scale).exp() - 1 - 2 * log_scale)
+                loss = (nll.sum(-1) + kl.sum(-1)).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                done += 1
+                if done == STEPS:
+                    return
+
+    return call
+
+
+def main() -> None:
+    data = images()
+    calls = {"ours": ours(data), "products alone": chain_of_training(BATCH, STEPS)}
+    try:
+        calls |= {"torch": torch_eager(data, False), "torch + DataLoader": torch_eager(data, True)}
+    except ModuleNotFoundError:
+        print("PyTorch is not installed: pip install 'vae-jax[bench]'")
+    seconds = time_in_turn(calls, ROUNDS)
+    for name, values in seconds.items():
+        each = np.median(values) / STEPS
+        rate = training_flops(BATCH) / each / 1e9
+        print(
+            f"{name:20} {each * 1e3:6.3f} ms a step  {BATCH / each:9.0f} examples/s  {rate:4.0f} GFLOP/s"
+        )
+    for name in ("torch", "torch + DataLoader"):
+        if name in seconds:
+            print(f"ours / {name}, examples per second: {ratio(seconds[name], seconds['ours'])}")
+    print(f"ours / products alone, rate: {ratio(seconds['products alone'], seconds['ours'])}")
+
+
+if __name__ == "__main__":
+    main()

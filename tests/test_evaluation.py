@@ -1,0 +1,119 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from vae_jax import UserError, build_model, default_config, evaluate
+from vae_jax.datasets import make_dataset
+from vae_jax.evaluation import read_results, save_results, table
+from vae_jax.passes import exact_pass, mesh_for
+from vae_jax.runs import Run
+
+OPTIONS = {"num_importance_samples": 60, "iwae_samples": (1, 5, 20, 500), "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def run():
+    """An untrained model of bits with a latent plane, 37 test examples."""
+    model = build_model((2, 3, 1), 2, encoder="mlp(hidden=(8,))", decoder="mlp(hidden=(8,))")
+    grey = np.random.default_rng(0).integers(0, 256, (50, 2, 3, 1)).astype(np.uint8)
+    dataset = make_dataset({"train": grey[:13], "test": grey[13:]}, scale=255.0, binarize="dynamic")
+    params = model.init(jax.random.key(0), grey[:13] / 255.0)
+    return Run(default_config(), dataset, model, params, 7)
+
+
+def test_an_exact_pass_sees_each_example_once():
+    split = np.arange(23, dtype=np.float32)
+    for size in (1, 5, 23, 40):
+        seen = exact_pass(lambda raw, ids: {"x": raw, "id": ids}, split, size, mesh_for(size))
+        np.testing.assert_array_equal(seen["x"], split)
+        np.testing.assert_array_equal(seen["id"], split)
+
+
+def test_the_batch_size_changes_nothing(run):
+    results = [evaluate(run, batch_size=size, **OPTIONS) for size in (1, 10, 37, 100)]
+    for other in results[1:]:
+        for name, values in results[0]["per_example"].items():
+            np.testing.assert_allclose(values, other["per_example"][name], rtol=2e-4, atol=2e-4)
+
+
+def test_means_and_standard_errors_are_those_of_the_examples(run):
+    results = evaluate(run, quadrature_points=200, **OPTIONS)
+    assert results["num_examples"] == 37
+    assert results["checkpoint_step"] == 7
+    for name, number in results["numbers"].items():
+        values = results["per_example"][name]
+        assert values.shape == (37,)
+        np.testing.assert_allclose(number["mean"], np.mean(values))
+        np.testing.assert_allclose(number["standard_error"], np.std(values, ddof=1) / 37**0.5)
+        assert number["n"] == 37
+        assert number["unit"]
+        assert number["method"]
+    mean = {name: number["mean"] for name, number in results["numbers"].items()}
+    assert {"iwae_1", "iwae_5", "iwae_20"} <= mean.keys()
+    assert "iwae_500" not in mean
+    np.testing.assert_allclose(mean["elbo"], mean["log_likelihood"] - mean["kl"], rtol=1e-5)
+    np.testing.assert_allclose(mean["bits_per_dim"], -mean["log_p"] / 6 / np.log(2), rtol=1e-6)
+    error = results["numbers"]["log_p"]["monte_carlo_error"]
+    assert abs(mean["log_p"] - mean["log_p_quadrature"]) < 5 * error
+    assert "log_p" in table(results)
+
+
+def test_both_kls_agree_within_their_error(run):
+    number = evaluate(run, num_importance_samples=2000, quiet=True)["numbers"][
+        "kl_sampled_minus_kl"
+    ]
+    assert abs(number["mean"]) < 5 * number["standard_error"]
+
+
+def test_a_density_has_no_bits_per_dimension():
+    model = build_model((3,), 2, likelihood="normal(scale=1.0)", decoder="linear", prior="mixture")
+    x = np.zeros((4, 3), np.float32)
+    run = Run(
+        default_config(),
+        make_dataset({"train": x, "test": x}),
+        model,
+        model.init(jax.random.key(0), x),
+        0,
+    )
+    numbers = evaluate(run, **OPTIONS)["numbers"]
+    assert "bits_per_dim" not in numbers
+    assert "kl" not in numbers  # a mixture has no closed form
+    np.testing.assert_allclose(
+        numbers["elbo"]["mean"],
+        numbers["log_likelihood"]["mean"] - numbers["kl_sampled"]["mean"],
+        rtol=1e-5,
+    )
+
+
+def test_another_seed_is_other_draws(run):
+    one, other = (evaluate(run, seed=seed, **OPTIONS)["per_example"]["elbo"] for seed in (0, 1))
+    assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"split": "tets"}, "did you mean 'test'"),
+        ({"num_importance_samples": 0}, "from 1 to"),
+        ({"num_importance_samples": 2**28}, "from 1 to"),
+        ({"iwae_samples": (0,)}, "at least k"),
+        ({"batch_size": 0}, "at least 1"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(run, options, expected):
+    with pytest.raises(UserError, match=expected):
+        evaluate(run, **{**OPTIONS, **options})
+
+
+def test_results_of_several_splits_are_kept(run, tmp_path):
+    for split in ("train", "test"):
+        save_results(tmp_path, split, evaluate(run, split, **OPTIONS))
+    results = read_results(tmp_path)
+    assert results.keys() == {"train", "test"}
+    assert results["train"]["num_examples"] == 13
+    assert "per_example" not in results["test"]
+    saved = np.load(tmp_path / "per_example" / "test.npz")["log_p"]
+    np.testing.assert_allclose(saved.mean(), results["test"]["numbers"]["log_p"]["mean"])
+    json.dumps(results)
