@@ -6,6 +6,7 @@ The images are made up where there is no MNIST; the time of a step does not depe
 """
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -60,7 +61,7 @@ def torch_eager(data: np.ndarray, loader: bool):
     from torch import nn
 
     def mlp(*widths):
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         layers = [layer for i, o in pairs for layer in (nn.Linear(i, o), nn.Tanh())]
         return nn.Sequential(*layers[:-1])
 

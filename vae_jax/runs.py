@@ -70,10 +70,15 @@ def make_rule(cfg: ConfigDict, dataset: Dataset) -> training.Optimization:
 def make_state(cfg: ConfigDict, dataset: Dataset, model: Model) -> training.State:
     """The state before the first update."""
     keys = training.keys_of(cfg.seed)
-    raw = jnp.asarray(gather(dataset.splits["train"], slice(0, INIT_BATCH)))
-    _, x = training.presented(dataset, training.example_keys(keys.init, jnp.arange(len(raw))), raw)
     rule = make_rule(cfg, dataset)
-    return jax.jit(lambda x: training.initial_state(model, rule, keys.init, x))(x)
+
+    @jax.jit
+    def start(raw: Any) -> training.State:
+        ids = jnp.arange(len(raw))
+        _, x = training.presented(dataset, training.example_keys(keys.init, ids), raw)
+        return training.initial_state(model, rule, keys.init, x)
+
+    return start(gather(dataset.splits["train"], slice(0, INIT_BATCH)))
 
 
 def load(workdir: str | Path, which: checkpoints.Which = "best", model: Model | None = None) -> Run:
