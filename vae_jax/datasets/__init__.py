@@ -25,7 +25,7 @@ def _uniform16(key: Array, size: int) -> Array:
     P(u < x) is x rounded up to a multiple of 2^-16, and exactly x at 0 and 1.
     """
     words = jax.random.bits(key, ((size + 1) // 2,), jnp.uint32)
-    halves = jnp.concatenate([words & 0xFFFF, words >> 16])[:size]
+    halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size]
     return halves.astype(jnp.float32) / 2**16
 
 
