@@ -78,8 +78,9 @@ def evaluate(
         raise UserError(f"batch_size={batch_size}, seed={seed}: a batch is at least 1, a seed 0")
     bounds = tuple(sorted({k for k in iwae_samples if k <= num_importance_samples}))
     estimate = _estimates(run, seed, num_importance_samples, bounds, quadrature_points)
-    batch = max(1, min(batch_size, IN_FLIGHT // max(1, num_importance_samples)))
     data = run.dataset.splits[split]
+    most = IN_FLIGHT // max(1, num_importance_samples)
+    batch = max(1, min(batch_size, most, len(data)))
     with tqdm(total=len(data), unit="example", disable=_hidden(quiet), desc=split) as bar:
         mesh = mesh_for(batch)
         params = jax.device_put(run.params, replicated(mesh))

@@ -9,7 +9,7 @@ from vae_jax.errors import UserError
 from vae_jax.model import log_weights
 from vae_jax.types import Array, Model, Params
 
-LARGEST = 2**27  # draws of one example: 1 GiB of log weights
+LARGEST = 2**25  # draws of one example: its log weights and their sums take about 1 GiB
 
 
 def importance(
@@ -44,7 +44,7 @@ def importance(
         log q(z|x) - log p(z); `iwae_k`; and `effective_sample_size`, (sum w)^2 / sum w^2, in draws.
 
     Raises:
-        UserError: if K or a k is not positive, a k is larger than K, or K is over 2^27.
+        UserError: if K or a k is not positive, a k is larger than K, or K is over 2^25.
     """
     _require(num_samples, bounds)
     log_likelihood, log_ratio = _draw(model, params, key, x, num_samples, rows)
