@@ -17,7 +17,7 @@ from vae_jax.estimators.importance import importance
 from vae_jax.estimators.quadrature import quadrature
 from vae_jax.passes import exact_pass, mesh_for, replicated
 from vae_jax.runs import Run, write_json
-from vae_jax.training import COMPILER_OPTIONS, example_keys, presented
+from vae_jax.training import COMPILER_OPTIONS, example_keys, keys_of, presented
 
 NATS = "nats per example"
 METHODS = {  # name: (unit, how it is estimated), in the order of the tables
@@ -107,7 +107,7 @@ def _estimates(
     run: Run, seed: int, num_samples: int, bounds: tuple[int, ...], points: int
 ) -> Callable[[Any, Any, Any], dict[str, Any]]:
     """(params, raw, ids) -> per-example numbers `[batch]`, jitted."""
-    key = jax.random.key(seed)
+    key = keys_of(seed).evaluate
     shape = x_shape(run.dataset)
     marginal = _exact_or_none(run, shape)
     rows = ROWS.get(jax.default_backend(), ROWS_ELSEWHERE)

@@ -5,6 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,7 +117,7 @@ def _dry_run(job: _Job, state: State) -> None:
     raw = jnp.asarray(gather(job.dataset.splits["train"], slice(0, runs.INIT_BATCH)))
 
     def in_support(params: Params) -> Any:
-        keys = training.example_keys(job.keys.init, jnp.arange(len(raw)))
+        keys = training.example_keys(job.keys.start, jnp.arange(len(raw)))
         _, x = training.presented(job.dataset, keys, raw)
         z = jnp.zeros(job.model.prior(params).event_shape)
         return job.model.decode(params, z).support(x).all()
@@ -187,10 +188,10 @@ def _make_validate(job: _Job, mesh: Any) -> Callable[[State, Log, dict[str, floa
     """The mean bound on the validation split, nats per example, always with the same draws."""
     split = job.dataset.splits.get("validation")
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=training.COMPILER_OPTIONS)
     def bounds(state: State, raw: Any, ids: Any) -> dict[str, Any]:
         params = training.evaluated_params(state, job.cfg.ema_decay)
-        keys = training.example_keys(job.keys.evaluate, ids)
+        keys = training.example_keys(job.keys.validate, ids)
         keys, x = training.presented(job.dataset, keys, raw)
         return {"bound": job.objective(job.model, params, keys, x).value}
 

@@ -21,7 +21,7 @@ def resolve(text: str) -> str:
     Raises:
         UserError: for a name or an argument that optax does not have.
     """
-    build(text, num_steps=1)
+    build(text, num_steps=10**9)  # as long as any schedule within it; the real length comes later
     return str(components.parse(text))
 
 

@@ -75,8 +75,8 @@ def make_state(cfg: ConfigDict, dataset: Dataset, model: Model) -> training.Stat
     @jax.jit
     def start(raw: Any) -> training.State:
         ids = jnp.arange(len(raw))
-        _, x = training.presented(dataset, training.example_keys(keys.init, ids), raw)
-        return training.initial_state(model, rule, keys.init, x)
+        _, x = training.presented(dataset, training.example_keys(keys.start, ids), raw)
+        return training.initial_state(model, rule, keys.model, x)
 
     return start(gather(dataset.splits["train"], slice(0, INIT_BATCH)))
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from vae_jax import plots
 from vae_jax.datasets import gather, x_shape
 from vae_jax.runs import Run
-from vae_jax.training import example_keys, presented
+from vae_jax.training import example_keys, keys_of, presented
 
 SIDE = 20  # of the grid over the latent plane
 
@@ -25,7 +25,7 @@ def sample(run: Run, seed: int = 0, num_samples: int = 64) -> dict[str, Figure]:
         seed: of every draw shown.
         num_samples: draws from the prior that are shown.
     """
-    return dict(_figures(run, jax.random.split(jax.random.key(seed), 5), num_samples))
+    return dict(_figures(run, jax.random.split(keys_of(seed).sample, 5), num_samples))
 
 
 def save_figures(figures: dict[str, Figure], workdir: Path) -> list[Path]:
@@ -46,7 +46,7 @@ def _figures(run: Run, keys: Any, num_samples: int) -> Iterator[tuple[str, Figur
     means, draws = _ancestral(run, keys[1], num_samples if image else len(x))
     yield "samples", _samples(x, means, draws, image, num_samples)
     yield "reconstructions", _reconstructions(run, keys[2], x, image)
-    yield "interpolations", _interpolations(run, x, image)
+    yield "interpolations", _interpolations(run, keys[2], x, image)
     if run.config.latent_dim == 2:
         yield "aggregated_posterior", _aggregated(run, keys[3], keys[4])
         if image:
@@ -89,10 +89,12 @@ def _reconstructions(run: Run, key: Any, x: Any, image: bool) -> Figure:
     return plots.image_rows({name: np.asarray(images) for name, images in rows.items()})
 
 
-def _interpolations(run: Run, x: Any, image: bool, pairs: int = 6, steps: int = 12) -> Figure:
-    """Means of p(x | z) along straight lines between the encodings of test examples."""
+def _interpolations(
+    run: Run, key: Any, x: Any, image: bool, pairs: int = 6, steps: int = 12
+) -> Figure:
+    """Means of p(x | z) along straight lines between draws z ~ q(z | x) of test examples."""
     pairs = min(pairs, len(x) // 2)
-    z = run.model.encode(run.params, x[: 2 * pairs]).mean.reshape(pairs, 2, -1)
+    z = run.model.encode(run.params, x[: 2 * pairs]).sample(key).reshape(pairs, 2, -1)
     t = jnp.linspace(0, 1, steps)[None, :, None]
     line = z[:, :1] * (1 - t) + z[:, 1:] * t
     means = np.asarray(run.model.decode(run.params, line).mean)
@@ -118,8 +120,9 @@ def _manifold(run: Run, key: Any) -> Figure:
 
 def _aggregated(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
     raw = jnp.asarray(gather(run.dataset.splits["test"], slice(0, most)))
-    keys, x = presented(run.dataset, example_keys(key, jnp.arange(len(raw))), raw)
-    z = run.model.encode(run.params, x).sample(keys[0])
+    x_key, z_key = jax.random.split(key)
+    _, x = presented(run.dataset, example_keys(x_key, jnp.arange(len(raw))), raw)
+    z = run.model.encode(run.params, x).sample(z_key)
     labels = run.dataset.labels.get("test")
     grid = _plane(run, plane_key, 100)
     log_prior = np.asarray(run.model.prior(run.params).log_prob(grid))

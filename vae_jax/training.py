@@ -25,12 +25,15 @@ class State(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """A seed's keys, one for each purpose."""
+    """A seed's keys, one for each purpose, so that no two purposes share a stream."""
 
-    init: Array
+    model: Array
     order: Array
     train: Array
+    start: Array  # of the data that data-dependent starts see
+    validate: Array
     evaluate: Array
+    sample: Array
 
 
 class Optimization(NamedTuple):
@@ -111,9 +114,10 @@ def make_update(model: Model, objective: Objective, rule: Optimization, dataset:
 
 def _norm(tree: Params) -> Array:
     """The global norm. Products with ones are vectorized where sums are not: 5% of a step."""
-    rows = [jnp.ones(jnp.shape(x)[:1]) @ jnp.square(x) if x.ndim > 1 else jnp.square(x)
-            for x in jax.tree.leaves(tree)]  # fmt: skip
-    return jnp.sqrt(sum(row.sum() for row in rows))
+    squares = [
+        jnp.square(x).reshape(-1, jnp.shape(x)[-1] if x.ndim else 1) for x in jax.tree.leaves(tree)
+    ]
+    return jnp.sqrt(sum((jnp.ones(len(square)) @ square).sum() for square in squares))
 
 
 def _apply(rule: Optimization, state: State, gradient: Params) -> State:
@@ -123,31 +127,32 @@ def _apply(rule: Optimization, state: State, gradient: Params) -> State:
     return State(state.step + 1, params, opt_state, average)
 
 
-def make_run_steps(update: Update) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """`(state, key, data, rows, ids) -> (state, metrics [steps])`, many updates in one program.
+def run_steps(
+    update: Update, state: State, key: Array, data: Array, rows: Array, ids: Array
+) -> tuple[State, dict[str, Array]]:
+    """Many updates, one after another: the new state, and the metrics of each, `[steps]`.
 
     `rows` `[steps, batch]` are the examples' places in `data`, `ids` theirs in the split; the two
     differ where `data` is a window of a streamed split. From the first step on whose metrics are
-    not finite, the state stays as it was before that step. The state is donated.
+    not finite, the state stays as it was before that step.
     """
 
-    @partial(jax.jit, donate_argnums=0, compiler_options=COMPILER_OPTIONS)
-    def run_steps(
-        state: State, key: Array, data: Array, rows: Array, ids: Array
-    ) -> tuple[State, dict[str, Array]]:
-        def body(carry: tuple[State, Array], batch: tuple[Array, Array]) -> tuple[Any, Any]:
-            (state, ok), (keys, rows) = carry, batch
-            new, metrics = update(state, keys, data[rows])
-            ok &= jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
-            return (jax.lax.cond(ok, lambda: new, lambda: state), ok), metrics
+    def body(carry: tuple[State, Array], batch: tuple[Array, Array]) -> tuple[Any, Any]:
+        (state, ok), (keys, rows) = carry, batch
+        new, metrics = update(state, keys, data[rows])
+        ok &= jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
+        return (jax.lax.cond(ok, lambda: new, lambda: state), ok), metrics
 
-        # All keys at once: on a CPU a threefry call is a loop of small kernels, dear inside a scan.
-        steps = jax.vmap(jax.random.fold_in, (None, 0))(key, state.step + jnp.arange(len(ids)))
-        keys = jax.vmap(example_keys)(steps, ids)
-        (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, rows))
-        return state, metrics
+    # All keys at once: on a CPU a threefry call is a loop of small kernels, dear inside a scan.
+    steps = jax.vmap(jax.random.fold_in, (None, 0))(key, state.step + jnp.arange(len(ids)))
+    keys = jax.vmap(example_keys)(steps, ids)
+    (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, rows))
+    return state, metrics
 
-    return run_steps
+
+def make_run_steps(update: Update) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """`run_steps` of an update as one program, `(state, key, data, rows, ids)`, state donated."""
+    return jax.jit(partial(run_steps, update), donate_argnums=0, compiler_options=COMPILER_OPTIONS)
 
 
 def epoch_order(key: Array, epoch: int, size: int, batch_size: int) -> np.ndarray:
@@ -155,6 +160,11 @@ def epoch_order(key: Array, epoch: int, size: int, batch_size: int) -> np.ndarra
 
     What does not fill a batch is left for another epoch's order.
     """
-    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, epoch), size))
+    order = np.asarray(_permutation(key, epoch, size))
     steps = size // batch_size
     return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+@partial(jax.jit, static_argnums=2)
+def _permutation(key: Array, epoch: int, size: int) -> Array:
+    return jax.random.permutation(jax.random.fold_in(key, epoch), size)
