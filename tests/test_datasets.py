@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vae_jax import UserError, build_model, components
-from vae_jax.datasets import hold_out, make_dataset, require_valid, x_shape
+from vae_jax.datasets import hold_out, make_dataset, require_shapes, require_valid, x_shape
 from vae_jax.datasets import tfds as tfds_module
 
 ALWAYS_THERE = ["digits", "linear_gaussian", "gaussian_mixture", "two_moons", "pinwheel"]
@@ -137,12 +137,22 @@ def test_npz_says_what_is_wrong(tmp_path):
             r"example 1, element \[1\] is -2",
         ),
         ({"train": np.array([[0, np.nan, 0]], np.float32)}, "is nan"),
+        ({"train": np.zeros((0, 3), np.float32)}, "the train split is empty"),
     ],
 )
 def test_data_that_cannot_work_is_an_error_before_training(splits, expected):
     good = np.zeros((9, 3), np.float32)
+    dataset = make_dataset({"train": good, "test": good, **splits})
     with pytest.raises(UserError, match=expected):
-        require_valid(make_dataset({"train": good, "test": good, **splits}), build_model((3,), 2))
+        require_valid(require_shapes(dataset), build_model((3,), 2))
+
+
+@pytest.mark.parametrize("value", [np.nan, -0.1, 255.0])
+@pytest.mark.parametrize("binarize", ["static", "dynamic"])
+def test_what_is_binarized_must_be_a_probability(value, binarize):
+    data = np.array([[0, 1, 0.5], [0, value, 1]], np.float32)
+    with pytest.raises(UserError, match=r"example 1, element \[1\]"):
+        require_valid(make_dataset({"train": data}, binarize=binarize), build_model((3,), 2))
 
 
 def test_a_likelihood_of_real_numbers_takes_real_numbers():

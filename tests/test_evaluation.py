@@ -10,7 +10,7 @@ from vae_jax.evaluation import read_results, save_results, table
 from vae_jax.passes import exact_pass, mesh_for
 from vae_jax.runs import Run
 
-OPTIONS = {"num_importance_samples": 60, "iwae_samples": (1, 5, 20, 500), "quiet": True}
+OPTIONS = {"num_importance_samples": 60, "quiet": True}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_means_and_standard_errors_are_those_of_the_examples(run):
         assert number["unit"]
         assert number["method"]
     mean = {name: number["mean"] for name, number in results["numbers"].items()}
-    assert {"iwae_1", "iwae_5", "iwae_20"} <= mean.keys()
+    assert {"iwae_1", "iwae_5", "iwae_50"} <= mean.keys()
     assert "iwae_500" not in mean
     np.testing.assert_allclose(mean["elbo"], mean["log_likelihood"] - mean["kl"], rtol=1e-5)
     np.testing.assert_allclose(mean["bits_per_dim"], -mean["log_p"] / 6 / np.log(2), rtol=1e-6)
@@ -99,6 +99,8 @@ def test_another_seed_is_other_draws(run):
         ({"num_importance_samples": 0}, "from 1 to"),
         ({"num_importance_samples": 2**25 + 1}, "from 1 to"),
         ({"iwae_samples": (0,)}, "at least k"),
+        ({"iwae_samples": (61,)}, "at least k"),
+        ({"quadrature_points": 5}, "of the prior's mass"),
         ({"batch_size": 0}, "at least 1"),
     ],
 )

@@ -1,24 +1,32 @@
-"""Variational autoencoders in JAX: swappable parts, and bounds held against log p(x)."""
+"""Variational autoencoders in JAX: swappable parts, and bounds held against log p(x).
 
-from vae_jax.config import default_config
-from vae_jax.errors import DivergedError, UserError
-from vae_jax.evaluation import evaluate
-from vae_jax.fitting import fit
-from vae_jax.model import build_model, log_weights
-from vae_jax.objectives.elbo import elbo
-from vae_jax.objectives.iwae import iwae
-from vae_jax.runs import Run, load
+What is named here is imported when it is first used, so that the command line answers at once.
+"""
 
-__all__ = [
-    "DivergedError",
-    "Run",
-    "UserError",
-    "build_model",
-    "default_config",
-    "elbo",
-    "evaluate",
-    "fit",
-    "iwae",
-    "load",
-    "log_weights",
-]
+import importlib
+from typing import Any
+
+_HOME = {
+    "DivergedError": "errors",
+    "Run": "runs",
+    "UserError": "errors",
+    "build_model": "model",
+    "default_config": "config",
+    "elbo": "objectives.elbo",
+    "evaluate": "evaluation",
+    "fit": "fitting",
+    "iwae": "objectives.iwae",
+    "load": "runs",
+    "log_weights": "model",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vae_jax' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"vae_jax.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -6,6 +6,8 @@ Opening them is a context, since Orbax holds threads: `with checkpoints.opened(w
 import contextlib
 import json
 import logging
+import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -50,16 +52,21 @@ def _set_aside_unreadable(directory: Path) -> None:
         try:
             json.loads(metrics.read_text())
         except ValueError:
-            step = metrics.parent.parent
-            step.rename(step.with_name(f"{step.name}.damaged"))
-            logger.warning("checkpoint %s is damaged and passed over", step.name)
+            _set_aside(metrics.parent.parent)
+            logger.warning("checkpoint %s is damaged and passed over", metrics.parent.parent.name)
+
+
+def _set_aside(checkpoint: Path) -> None:
+    new = checkpoint.with_name(f"{checkpoint.name}.damaged")
+    shutil.rmtree(new, ignore_errors=True)
+    checkpoint.rename(new)
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: Any, bound: float | None = None) -> None:
     """Writes the state after `step` updates, with its validation bound where there is one."""
     if step in manager.all_steps():
         return
-    metrics = None if bound is None else {"bound": bound}
+    metrics = None if bound is None or not math.isfinite(bound) else {"bound": bound}
     manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
     manager.wait_until_finished()
 
@@ -67,8 +74,8 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, bound: float | N
 def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
     """The last readable state, or `initial` where there is none.
 
-    A damaged checkpoint is passed over with a warning and removed, since the run will write it
-    again.
+    A checkpoint that cannot be read is passed over with a warning, and renamed, since the run will
+    write it again.
 
     Raises:
         UserError: if a checkpoint is of another model.
@@ -77,7 +84,8 @@ def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
         state = _try_restore(manager, step, initial)
         if state is not None:
             return state
-        manager.delete(step)
+        _set_aside(Path(manager.directory) / str(step))
+        manager.reload()
     return initial
 
 
@@ -115,7 +123,7 @@ def _try_restore(manager: ocp.CheckpointManager, step: int, template: Any) -> An
         raise
     except Exception as error:  # whatever a damaged file makes Orbax raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        logger.warning("checkpoint %s is damaged and passed over (%s)", step, reason)
+        logger.warning("checkpoint %s is damaged or unreadable and passed over (%s)", step, reason)
         return None
 
 

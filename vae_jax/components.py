@@ -100,7 +100,10 @@ def find(family: str, name: str) -> Callable[..., Any]:
 def options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The keyword-only parameters of a component: what a config may set."""
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    found = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    if missing := [name for name, p in found.items() if p.default is p.empty]:
+        raise UserError(f"{function.__name__}: its argument {missing[0]!r} needs a default")
+    return found
 
 
 def check(call: Call, function: Callable[..., Any], allowed: dict[str, inspect.Parameter]) -> None:

@@ -14,19 +14,20 @@ from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError, unknown
 from vae_jax.estimators.exact import exact
 from vae_jax.estimators.importance import importance
-from vae_jax.estimators.quadrature import quadrature
-from vae_jax.passes import exact_pass, mesh_for, replicated
+from vae_jax.estimators.quadrature import prior_mass, quadrature
+from vae_jax.passes import devices, exact_pass, fitting_devices, mesh_for, replicated
 from vae_jax.runs import Run, write_json
 from vae_jax.training import COMPILER_OPTIONS, example_keys, keys_of, presented
 
 NATS = "nats per example"
+OUTSIDE = "the data is not in the support of p(x|z): these are no log-likelihoods"
 METHODS = {  # name: (unit, how it is estimated), in the order of the tables
     "elbo": (NATS, "log_likelihood - kl, the KL in closed form where there is one"),
     "log_likelihood": (NATS, "E_q log p(x|z), mean over {K} draws"),
     "kl": (NATS, "KL(q(z|x) || p(z)), closed form"),
     "kl_sampled": (NATS, "E_q log q(z|x) - log p(z), mean over {K} draws"),
     "kl_sampled_minus_kl": (NATS, "difference of the two, example by example"),
-    "iwae": (NATS, "IWAE bound with k = {k}, from {K} draws"),
+    "iwae": (NATS, "IWAE bound with k = {k}, mean over the groups of {used} draws"),
     "log_p": (NATS, "importance sampling from q(z|x), K = {K}"),
     "log_p_exact": (NATS, "the model's own density, exactly: it is linear-Gaussian"),
     "log_p_quadrature": (NATS, "quadrature over z"),
@@ -35,6 +36,7 @@ METHODS = {  # name: (unit, how it is estimated), in the order of the tables
     "effective_sample_size": ("draws", "(sum w)^2 / sum w^2 of {K} importance weights"),
     "bits_per_dim": ("bits", "-log_p / (ln 2 x dimensions of x)"),
 }
+IWAE_SAMPLES = (1, 5, 50, 500)
 ROWS = {"cpu": 2000}  # decoded at a time: what a core's cache holds
 ROWS_ELSEWHERE = 2**16
 IN_FLIGHT = 2**25  # log weights held at a time, 128 MiB each of two terms
@@ -45,7 +47,7 @@ def evaluate(
     split: str = "test",
     *,
     num_importance_samples: int = 5000,
-    iwae_samples: tuple[int, ...] = (1, 5, 50, 500),
+    iwae_samples: tuple[int, ...] | None = None,
     quadrature_points: int = 0,
     batch_size: int = 100,
     seed: int = 0,
@@ -60,7 +62,7 @@ def evaluate(
         run: the run.
         split: train, validation or test.
         num_importance_samples: K, draws of z per example.
-        iwae_samples: the k of the IWAE bounds; those over K are left out.
+        iwae_samples: the k of the IWAE bounds; None is those of 1, 5, 50 and 500 up to K.
         quadrature_points: per latent dimension, log p(x) by quadrature too; 0 is not.
         batch_size: examples evaluated together.
         seed: of the draws of z and of dynamic binarization.
@@ -76,19 +78,23 @@ def evaluate(
         raise unknown("split", split, run.dataset.splits)
     if min(batch_size, seed + 1) < 1:
         raise UserError(f"batch_size={batch_size}, seed={seed}: a batch is at least 1, a seed 0")
-    bounds = tuple(sorted({k for k in iwae_samples if k <= num_importance_samples}))
+    usual = tuple(k for k in IWAE_SAMPLES if k <= num_importance_samples)
+    bounds = usual if iwae_samples is None else tuple(sorted(set(iwae_samples)))
+    _require_resolved(run, quadrature_points)
     estimate = _estimates(run, seed, num_importance_samples, bounds, quadrature_points)
     data = run.dataset.splits[split]
     most = IN_FLIGHT // max(1, num_importance_samples)
-    batch = max(1, min(batch_size, most, len(data)))
+    batch = fitting_devices(max(1, min(batch_size, most, len(data))))
     with tqdm(total=len(data), unit="example", disable=_hidden(quiet), desc=split) as bar:
         mesh = mesh_for(batch)
         params = jax.device_put(run.params, replicated(mesh))
         values = exact_pass(
             lambda raw, ids: estimate(params, raw, ids), data, batch, mesh, bar.update
         )
-    values = _derived(run, values)
+    in_support = bool(values.pop("in_support").all())
+    values = _derived(run, values, in_support)
     return {
+        "warning": None if in_support else OUTSIDE,
         "checkpoint_step": run.step,
         "num_examples": len(data),
         "num_importance_samples": num_importance_samples,
@@ -110,7 +116,7 @@ def _estimates(
     key = keys_of(seed).evaluate
     shape = x_shape(run.dataset)
     marginal = _exact_or_none(run, shape)
-    rows = ROWS.get(jax.default_backend(), ROWS_ELSEWHERE)
+    rows = ROWS.get(devices()[0].platform, ROWS_ELSEWHERE)
 
     def estimates(params: Any, raw: Any, ids: Any) -> dict[str, Any]:
         keys, x = presented(run.dataset, example_keys(key, ids), raw)
@@ -126,6 +132,8 @@ def _estimates(
             values["log_p_quadrature"] = quadrature(run.model, params, x, points=points)
         if run.dataset.log_prob is not None:
             values["log_p_data"] = run.dataset.log_prob(x)
+        p = run.model.decode(params, run.model.encode(params, x).sample(key))
+        values["in_support"] = p.support(x)
         return values
 
     return jax.jit(estimates, compiler_options=COMPILER_OPTIONS)
@@ -145,14 +153,24 @@ def _is_discrete(run: Run) -> bool:
     return bool(run.model.decode(run.params, z).support.is_discrete)
 
 
-def _derived(run: Run, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _require_resolved(run: Run, points: int) -> None:
+    """Raises UserError if a grid for quadrature does not even hold the prior's mass."""
+    mass = float(prior_mass(run.model, run.params, points=points)) if points > 1 else 1.0 - points
+    if abs(mass - 1) > 0.01:
+        raise UserError(
+            f"quadrature_points={points}: the grid holds {mass:.3f} of the prior's mass, not 1; "
+            "more points may help, but not where the prior has heavy tails"
+        )
+
+
+def _derived(run: Run, values: dict[str, np.ndarray], in_support: bool) -> dict[str, np.ndarray]:
     """Adds what is made of other numbers, example by example, so that differences are paired."""
     kl = values.get("kl", values["kl_sampled"])
     derived = {"elbo": values["log_likelihood"] - kl, **values}
     if "kl" in values:
         derived["kl_sampled_minus_kl"] = values["kl_sampled"] - kl
     derived["log_p_minus_elbo"] = values["log_p"] - derived["elbo"]
-    if _is_discrete(run):
+    if in_support and _is_discrete(run):
         derived["bits_per_dim"] = -values["log_p"] / np.log(2) / np.prod(x_shape(run.dataset))
     return derived
 
@@ -163,7 +181,7 @@ def _numbers(values: dict[str, np.ndarray], num_samples: int) -> dict[str, dict[
     known = sorted((n for n in values if _family(n) in order), key=lambda n: order[_family(n)])
     numbers = {name: _number(name, values[name], num_samples) for name in known}
     monte_carlo = np.sqrt((values["log_p_error"] ** 2).sum()) / len(values["log_p_error"])
-    numbers["log_p"]["monte_carlo_error"] = float(monte_carlo)
+    numbers["log_p"]["monte_carlo_error"] = float(monte_carlo) if num_samples > 1 else None
     return numbers
 
 
@@ -180,8 +198,14 @@ def _number(name: str, values: np.ndarray, num_samples: int) -> dict[str, Any]:
         "standard_error": float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None,
         "n": n,
         "unit": unit,
-        "method": method.format(K=num_samples, k=name.rpartition("_")[2]),
+        "method": method.format(K=num_samples, **_groups(name, num_samples)),
     }
+
+
+def _groups(name: str, num_samples: int) -> dict[str, int]:
+    """What `iwae_5` says of its k, and of the draws in whole groups of k."""
+    k = name.rpartition("_")[2]
+    return {"k": int(k), "used": num_samples // int(k) * int(k)} if k.isdigit() else {}
 
 
 def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
@@ -206,4 +230,4 @@ def table(results: dict[str, Any]) -> str:
         error = "" if number["standard_error"] is None else f"± {number['standard_error']:.4f}"
         value = f"{number['mean']:.4f}"
         lines.append(f"{name:24} {value:>10}  {error:>10}  {number['unit']:18} {number['method']}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [results["warning"]])])

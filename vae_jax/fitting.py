@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from vae_jax import checkpoints, config, runs, training
 from vae_jax.datasets import gather, require_valid, x_shape
 from vae_jax.divergences import closed_form_kl, describe
-from vae_jax.errors import DivergedError
+from vae_jax.errors import DivergedError, UserError
 from vae_jax.logs import Log
 from vae_jax.passes import exact_pass, mesh_for, replicated
 from vae_jax.runs import Run
@@ -91,7 +91,7 @@ def fit(
     _dry_run(job, initial)
     if path:
         runs.claim(path, cfg)
-    mesh = mesh_for(job.cfg.batch_size, job.cfg.device)
+    mesh = mesh_for(cfg.batch_size)
     with contextlib.ExitStack() as stack:
         manager = path and stack.enter_context(checkpoints.opened(path, write=True))
         state = jax.device_put(initial, replicated(mesh))
@@ -126,8 +126,10 @@ def _dry_run(job: _Job, state: State) -> None:
         x = jnp.zeros((2, *x_shape(job.dataset)))
         q, p = job.model.encode(params, x), job.model.prior(params)
         bound = job.objective(job.model, params, jax.random.split(job.keys.train), x, 0)
-        form = "no closed form" if closed_form_kl(q, p) is None else "a closed form"
-        logger.info("KL(%s || %s) has %s", describe(q), describe(p), form)
+        form = "no closed form: sampled" if closed_form_kl(q, p) is None else "in closed form"
+        logger.info("KL(q(z|x) || p(z)) of %s and %s: %s", describe(q), describe(p), form)
+        if not {"log_likelihood", "kl"} <= bound.terms.keys():
+            raise UserError("an objective's terms must have 'log_likelihood' and 'kl'")
         return bound
 
     jax.eval_shape(trace, state.params)
@@ -146,6 +148,8 @@ def _train(
         training.make_update(job.model, job.objective, rule, job.dataset)
     )
     validate = _make_validate(job, mesh)
+    if int(state.step) < job.num_steps:
+        logger.info("compiling, then steps %s to %s", int(state.step) + 1, job.num_steps)
     for window in _windows_left(job, int(state.step), mesh):
         before, start = int(state.step), time.monotonic()
         state, stacked = run_steps(state, job.keys.train, *window)
@@ -202,7 +206,7 @@ def _make_validate(job: _Job, mesh: Any) -> Callable[[State, Log, dict[str, floa
             return None
         size = job.cfg.batch_size
         values = exact_pass(lambda raw, ids: bounds(state, raw, ids), split, size, mesh)["bound"]
-        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
         log.write(step, epoch, {"validation_bound": values.mean(), "validation_error": error})
         log.line(step, epoch, {**shown, "validation": values.mean()})
         return float(values.mean())
@@ -223,7 +227,7 @@ def _require_finite(
     if manager:
         checkpoints.save(manager, int(state.step), state)
         kept = f"; the state before it is kept in {manager.directory}"
-    advice = "a smaller learning rate or config.clip_norm may help"
+    advice = "a smaller learning rate or config.clip_norm may help, in another --workdir"
     raise DivergedError(f"step {before + first + 1}: {terms}{kept}; {advice}")
 
 

@@ -66,9 +66,10 @@ class Log:
         if self._lines:
             first, start = self._first or (step, time.monotonic())
             rate = (step - first) / (time.monotonic() - start)
-            left = f"  {(self._num_steps - step) / rate:.0f} s left" if rate else ""
+            left = (self._num_steps - step) / rate if rate else 0
+            pace = f"  {rate:.0f} steps/s  {left:.0f} s left" if rate else ""
             values = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
-            self.say(f"epoch {epoch:g}  {values}  {rate:.0f} steps/s{left}")
+            self.say(f"epoch {epoch:g}  {values}{pace}")
 
     def say(self, message: str) -> None:
         """A message beside the bar."""

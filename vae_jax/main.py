@@ -33,7 +33,7 @@ def train(args: Flags, rest: Sequence[str]) -> None:
     cfg = config.resolve(cfg)
     _use_device(cfg.device)
     run = fitting.fit(cfg, path)
-    print(f"trained {run.step} steps; next: vae-jax evaluate --workdir={path}")
+    print(f"{run.step} steps are done; next: vae-jax evaluate --workdir={path}")
 
 
 def evaluate(args: Flags, rest: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ def evaluate(args: Flags, rest: Sequence[str]) -> None:
         run,
         args.split,
         num_importance_samples=args.num_importance_samples,
-        iwae_samples=_integers(args.iwae_samples, "iwae_samples"),
+        iwae_samples=_integers(args.iwae_samples, "iwae_samples") or None,
         quadrature_points=args.quadrature_points,
         batch_size=args.batch_size,
         seed=args.seed,
@@ -90,8 +90,9 @@ def data(args: Flags, rest: Sequence[str]) -> None:
 
     match list(rest):
         case ["list"]:
-            print("always there or made of files:", *components.names("datasets"), sep="\n  ")
-            print(f"prepared in {tfds.data_dir()}:", *tfds.prepared() or ["none"], sep="\n  ")
+            print("data sets (vae-jax list datasets says more):", *components.names("datasets"))
+            print(f"prepared with TFDS, in {tfds.data_dir()}:", *tfds.prepared() or ["none yet"])
+            print("others of TFDS: vae-jax data prepare NAME; elsewhere: set TFDS_DATA_DIR")
         case ["prepare", name]:
             print(tfds.prepare(name))
         case _:
@@ -131,7 +132,7 @@ def _define(command: str, argv: Sequence[str]) -> flags.FlagValues:
         _integer(values, "num_samples", 64, "draws from the prior shown")
     if command == "evaluate":
         text("split", "test", "train, validation or test")
-        text("iwae_samples", "1,5,50,500", "the k of the IWAE bounds")
+        text("iwae_samples", "", "the k of the IWAE bounds; 1,5,50,500 up to K if none are given")
         _integer(values, "num_importance_samples", 5000, "K, draws of z per example")
         _integer(values, "quadrature_points", 0, "a dimension, for latents of 1 or 2", least=0)
         _integer(values, "batch_size", 100, "examples together; changes no result")
@@ -253,9 +254,16 @@ def _parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
         rest = values(argv)[1:]
         if "config" in values and values["config"].present:
             _ = values.config.seed  # the file is read here
+    except flags.Error as error:
+        cause = error.__context__
+        raise cause if isinstance(cause, UserError) else UserError(_last_line(error)) from error
     except (OSError, AttributeError, TypeError, SyntaxError, ImportError, NameError) as error:
-        raise UserError(f"--config: {str(error).splitlines()[-1]}") from error
+        raise UserError(f"--config: {_last_line(error)}") from error
     return rest
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def _default_config() -> dict[str, Any]:
@@ -273,6 +281,7 @@ def _fail(debug: bool, message: str, status: int) -> int:
 
 def run() -> None:
     """The entry point: quiet libraries, our messages as they are."""
+    sys.path.insert(0, "")  # a component or an experiment of one's own, as with python -m
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     absl_logging.set_verbosity("error")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)

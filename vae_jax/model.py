@@ -71,7 +71,7 @@ class LogWeights(NamedTuple):
 
     @property
     def log_weight(self) -> Array:
-        """Log p(x, z) - log q(z | x), nats; its mean over draws is an unbiased ELBO."""
+        """log p(x, z) - log q(z | x), nats; its mean over draws is an unbiased ELBO."""
         return self.log_likelihood + self.log_prior - self.log_posterior
 
 
@@ -99,10 +99,17 @@ def log_weights(
     Returns:
         Three terms, each `[num_samples, ...]`.
     """
+    key = typed(key)
     if key.ndim:
         one = partial(log_weights, model, params, num_samples=num_samples, first=first)
         return jax.vmap(one, out_axes=1)(key, x)
     return weigh(model, params, model.encode(params, x), key, x, num_samples, first=first)
+
+
+def typed(key: Array) -> Array:
+    """The key as `jax.random.key` makes it, also where it is an old `PRNGKey`."""
+    is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return key if is_typed else jax.random.wrap_key_data(key)
 
 
 def weigh(

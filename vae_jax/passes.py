@@ -10,11 +10,22 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vae_jax.datasets import gather
 
 
-def mesh_for(batch_size: int, device: str = "auto") -> Mesh:
+def devices() -> list[jax.Device]:
+    """The devices of the kind that JAX computes on by default."""
+    default = jax.config.jax_default_device  # type: ignore[attr-defined]
+    return jax.devices(default.platform) if isinstance(default, jax.Device) else jax.devices()
+
+
+def mesh_for(batch_size: int) -> Mesh:
     """A mesh over as many devices as divide the batch, one axis `data`."""
-    devices = jax.devices(None if device == "auto" else device)
-    used = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
-    return Mesh(np.asarray(devices[:used]), ("data",))
+    count = len(devices())
+    used = max(n for n in range(1, count + 1) if batch_size % n == 0)
+    return Mesh(np.asarray(devices()[:used]), ("data",))
+
+
+def fitting_devices(batch_size: int) -> int:
+    """The batch size rounded up to a multiple of the number of devices."""
+    return -(-batch_size // len(devices())) * len(devices())
 
 
 def over_examples(mesh: Mesh) -> NamedSharding:

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vae_jax import checkpoints, components, config, optimizers, training
-from vae_jax.datasets import gather, x_shape
+from vae_jax.datasets import gather, require_shapes, x_shape
 from vae_jax.errors import UserError
 from vae_jax.model import build_model
+from vae_jax.passes import devices
 from vae_jax.types import Dataset, Model, Objective, Params
 
 INIT_BATCH = 1000
@@ -34,7 +35,8 @@ class Run(NamedTuple):
 
 def make_dataset(cfg: ConfigDict) -> Dataset:
     """The data set a config names."""
-    return config.in_field("data", lambda: components.build("datasets", cfg.data)())
+    dataset = config.in_field("data", lambda: components.build("datasets", cfg.data)())
+    return require_shapes(dataset)
 
 
 def make_model(cfg: ConfigDict, dataset: Dataset) -> Model:
@@ -94,7 +96,7 @@ def load(workdir: str | Path, which: checkpoints.Which = "best", model: Model | 
     dataset = make_dataset(cfg)
     model = model or make_model(cfg, dataset)
     template = jax.eval_shape(lambda: make_state(cfg, dataset, model))
-    local = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    local = jax.sharding.SingleDeviceSharding(devices()[0])
     template = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=local), template
     )
@@ -110,6 +112,8 @@ def require_same(workdir: Path, cfg: ConfigDict) -> None:
     Raises:
         UserError: naming the fields that differ.
     """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={workdir} cannot be written: it is a file")
     path = workdir / "config.json"
     differing = config.differences(config.read(path), cfg) if path.exists() else []
     if differing:

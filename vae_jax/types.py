@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from numpyro.distributions import Distribution, constraints
 
 Array = jax.Array
@@ -50,7 +51,7 @@ class Prior(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """q(z | x), made from what the encoder network says about x."""
+    """q(z | x), made from what the encoder network says about x; its draws are differentiable."""
 
     num_features: int  # asked of the encoder, per example
     init: Callable[[Array, Array], Params]  # (key, batch of x) -> params["posterior"]
@@ -58,7 +59,10 @@ class Posterior(NamedTuple):
 
 
 class Likelihood(NamedTuple):
-    """p(x | z), made from what the decoder network says about z."""
+    """p(x | z), made from what the decoder network says about z.
+
+    Its distribution has a `support`, a `mean` for pictures and `sample` for draws.
+    """
 
     num_features: int  # asked of the decoder, per data element
     init: Callable[[Array, Array], Params]  # (key, batch of x) -> params["likelihood"]
@@ -67,7 +71,7 @@ class Likelihood(NamedTuple):
 
 
 class Model(NamedTuple):
-    """The five parts wired together; everything else is a function of these four."""
+    """The five parts wired together: four functions, and the data they can be evaluated on."""
 
     init: Callable[[Array, Array], Params]  # (key, batch of x) -> params
     encode: Callable[[Params, Array], Distribution]  # x [..., *x_shape] -> q(z | x)
@@ -77,7 +81,10 @@ class Model(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """What an objective says about a batch: the bound it reports and what is differentiated."""
+    """What an objective says about a batch: the bound it reports and what is differentiated.
+
+    `terms` has at least `log_likelihood` and `kl`, without any weight that training gives them.
+    """
 
     value: Array  # [...], the lower bound on log p(x) itself, nats per example
     surrogate: Array  # [], what training maximizes
@@ -98,3 +105,4 @@ class Dataset(NamedTuple):
     preprocess: Callable[[Array, Array], Array]
     log_prob: Callable[[Array], Array] | None = None
     labels: Mapping[str, Any] = {}  # per split, for colours in plots
+    usable: Callable[[Any], Any] = np.isfinite  # stored values -> which of them make sense

@@ -47,7 +47,11 @@ def make_dataset(
         flat = raw.reshape(-1).astype(jnp.float32) / scale  # XLA is faster over one long axis
         return binarized(key, flat).reshape(raw.shape)
 
-    return Dataset(splits, preprocess, log_prob, labels or {})
+    def is_probability(raw: Any) -> Any:
+        return (raw / scale >= 0) & (raw / scale <= 1)
+
+    usable = np.isfinite if binarize == "none" else is_probability
+    return Dataset(splits, preprocess, log_prob, labels or {}, usable)
 
 
 def count(size: float, total: int) -> int:
@@ -85,39 +89,47 @@ def x_shape(dataset: Dataset) -> tuple[int, ...]:
     return jax.eval_shape(dataset.preprocess, jax.random.key(0), raw).shape
 
 
+def require_shapes(dataset: Dataset) -> Dataset:
+    """The data set, if each split has examples and all of them one shape.
+
+    Raises:
+        UserError: naming the split.
+    """
+    for name, split in dataset.splits.items():
+        if len(split) == 0:
+            raise UserError(f"data: the {name} split is empty")
+    shape = np.shape(dataset.splits["train"][0])
+    for name, split in dataset.splits.items():
+        if (other := np.shape(split[0])) != shape:
+            raise UserError(f"data: {name} examples have shape {other}, train examples {shape}")
+    return dataset
+
+
 def require_valid(dataset: Dataset, model: Model) -> None:
-    """Checks each split before training: not empty, one shape, finite, what p(x | z) accepts.
+    """Checks every value before training: stored so that it makes sense, and what p(x | z) takes.
 
     Raises:
         UserError: naming the split, the example and the value.
     """
     splits = dataset.splits
-    shape = np.shape(splits["train"][0]) if len(splits["train"]) else None
-    for name, split in splits.items():
-        if len(split) == 0:
-            raise UserError(f"data: the {name} split is empty")
-        if (other := np.shape(split[0])) != shape:
-            raise UserError(f"data: {name} examples have shape {other}, train examples {shape}")
     preprocess = jax.jit(jax.vmap(dataset.preprocess))
     keys = jax.random.split(jax.random.key(0), CHECKED_TOGETHER)
     for name, split in splits.items():
         for start in range(0, len(split), CHECKED_TOGETHER):
             rows = np.minimum(np.arange(start, start + CHECKED_TOGETHER), len(split) - 1)
-            _require_accepted(name, rows, np.asarray(preprocess(keys, gather(split, rows))), model)
+            raw = gather(split, rows)
+            usable = "finite values, and in [0, 1] after the scale if they are to be binarized"
+            _require(name, rows, raw, dataset.usable(raw), usable)
+            x = np.asarray(preprocess(keys, raw))
+            wanted = f"the likelihood takes {str(model.accepts).strip('<>')}"
+            _require(name, rows, x, model.accepts(x), wanted)
 
 
-def _require_accepted(name: str, rows: np.ndarray, x: np.ndarray, model: Model) -> None:
-    ok = np.isfinite(x) & np.asarray(model.accepts(x))
-    if not ok.all():
-        example, *element = (int(i) for i in np.argwhere(~ok)[0])
-        value = x[(example, *element)]
-        where = f"data: {name} split, example {rows[example]}, element {element} is {value}"
-        raise UserError(f"{where}: the likelihood takes finite values, {_describe(model.accepts)}")
-
-
-def _describe(constraint: Any) -> str:
-    """`UnitInterval(lower_bound=0.0, upper_bound=1.0)` as it reads in a message."""
-    return str(constraint).strip("<>")
+def _require(name: str, rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str) -> None:
+    if not np.all(ok):
+        example, *element = (int(i) for i in np.argwhere(~np.asarray(ok))[0])
+        where = f"data: {name} split, example {rows[example]}, element {element}"
+        raise UserError(f"{where} is {values[(example, *element)]}: {wanted}")
 
 
 def gather(split: Any, rows: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ def linear_gaussian(
     test: float = 1_000,
     seed: int = 0,
 ) -> Dataset:
-    """X = Wz + b + s e with z, e ~ N(0, I): log p(x) = log N(x; b, WW' + s^2 I) is known.
+    """x = Wz + b + s e with z, e ~ N(0, I): log p(x) = log N(x; b, WW' + s^2 I) is known.
 
     The model of probabilistic PCA (Tipping & Bishop 1999). W and b are drawn from N(0, 1) by
     `seed`, s is `scale`.

@@ -34,8 +34,11 @@ def npz(
         splits, _ = shuffled_splits(next(iter(arrays.values())), validation, test)
     else:
         message = f"path={path!r} holds {', '.join(arrays)}: 'train' and 'test', or one array"
-        raise UserError(f"{message}, is what is read")
-    return make_dataset(splits, scale=scale or _scale(splits["train"]), binarize=binarize)
+        raise UserError(f"{message}, is what is read: save it so, without labels")
+    divisor = _scale(splits["train"]) if scale is None else scale
+    if not divisor > 0:
+        raise UserError(f"scale={scale}: values are divided by it, so it must be positive")
+    return make_dataset(splits, scale=divisor, binarize=binarize)
 
 
 def _load(path: str) -> dict[str, np.ndarray]:
@@ -45,7 +48,7 @@ def _load(path: str) -> dict[str, np.ndarray]:
         with np.load(path) as file:
             arrays = dict(file)
     except (ValueError, OSError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"path={path!r} is no .npz file of plain arrays: {error}") from error
+        raise UserError(f"path={path!r} is no .npz file of plain arrays (np.savez)") from error
     for name, array in arrays.items():
         if array.ndim < 1 or array.dtype.kind not in "biuf":
             raise UserError(f"path={path!r}: {name!r} is no array of numbers, one row an example")

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vae_jax.datasets import Binarize, hold_out, make_dataset
-from vae_jax.errors import UserError, unknown
+from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,8 @@ def prepared_directory(name: str) -> Path:
     if not records:
         command = f"vae-jax data prepare {name}"
         other = "; it is there, but not as ArrayRecord" if any(base.glob("**/*.tfrecord*")) else ""
-        raise UserError(f"{name!r} is not prepared: run `{command}` (looked in {base}{other})")
+        where = f"looked in {base}{other}; TFDS_DATA_DIR says where else"
+        raise UserError(f"{name!r} is not prepared: run `{command}` ({where})")
     return records[-1].parent
 
 
@@ -189,12 +190,12 @@ def prepare(name: str) -> Path:
         UserError: if TensorFlow is not installed, or TFDS has no such data set.
     """
     if importlib.util.find_spec("tensorflow") is None:
-        raise UserError("preparing needs TensorFlow, once: pip install 'vae-jax[prepare]'")
+        raise UserError("preparing needs TensorFlow, once: pip install -e '.[prepare]'")
     import tensorflow_datasets
 
     try:
         builder = tensorflow_datasets.builder(name, data_dir=data_dir(), file_format="array_record")
     except tensorflow_datasets.core.DatasetNotFoundError as error:
-        raise unknown("TFDS data set", name, tensorflow_datasets.list_builders()) from error
+        raise UserError(f"TFDS has no data set {name!r}: its catalog lists them") from error
     builder.download_and_prepare()
     return builder.data_path

@@ -22,7 +22,7 @@ def importance(
     bounds: tuple[int, ...] = (),
     rows: int = 2000,
 ) -> dict[str, Array]:
-    """Log p(x) by importance sampling from q(z | x), and what else the same draws say.
+    """log p(x) by importance sampling from q(z | x), and what else the same draws say.
 
     log p^(x) = log 1/K sum_k w_k, w_k = p(x, z_k) / q(z_k | x) (Rezende et al. 2014, appendix E;
     Burda et al. 2016). Its expectation is a lower bound that tightens with K. The draws are made a
@@ -40,8 +40,10 @@ def importance(
 
     Returns:
         nats, `[batch]` each: `log_p`; `log_p_error`, its Monte Carlo standard error by the delta
-        method; `log_likelihood` and `kl_sampled`, means over the draws of log p(x|z) and of
-        log q(z|x) - log p(z); `iwae_k`; and `effective_sample_size`, (sum w)^2 / sum w^2, in draws.
+        method, from the weights that were drawn: it knows nothing of what q(z|x) does not cover,
+        and is too small where few weights dominate (NaN for K = 1); `log_likelihood` and
+        `kl_sampled`, means over the draws of log p(x|z) and of log q(z|x) - log p(z); `iwae_k`;
+        and `effective_sample_size`, (sum w)^2 / sum w^2, in draws.
 
     Raises:
         UserError: if K or a k is not positive, a k is larger than K, or K is over 2^25.
@@ -53,7 +55,7 @@ def importance(
     size = jnp.exp(2 * log_total - log_square)
     return {
         "log_p": log_total - jnp.log(num_samples),
-        "log_p_error": jnp.sqrt(jnp.maximum(1 / size - 1 / num_samples, 0)),
+        "log_p_error": jnp.sqrt(jnp.maximum(num_samples / size - 1, 0) / (num_samples - 1)),
         "log_likelihood": log_likelihood.mean(0),
         "kl_sampled": -log_ratio.mean(0),
         "effective_sample_size": size,
@@ -72,7 +74,7 @@ def _require(num_samples: int, bounds: tuple[int, ...]) -> None:
 def _draw(
     model: Model, params: Params, key: Array, x: Array, num_samples: int, rows: int
 ) -> tuple[Array, Array]:
-    """Log p(x|z) and log p(z) - log q(z|x) of all draws, `[num_samples, batch]`, chunk by chunk."""
+    """log p(x|z) and log p(z) - log q(z|x) of all draws, `[num_samples, batch]`, chunk by chunk."""
     chunk = min(num_samples, max(1, rows // len(x)))
     draw: Callable = partial(log_weights, model, params, key, x, chunk)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal
 
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Likelihood, Params, Shape, Spec
+from vae_jax.types import Array, Likelihood, Params, Shape, Spec, no_params
 
 
 def normal(
@@ -38,7 +38,7 @@ def normal(
 def _fixed(scale: float) -> tuple[Callable, Callable]:
     if scale <= 0:
         raise UserError(f"scale={scale}: a standard deviation is positive")
-    return lambda key, batch: {}, lambda params: scale
+    return no_params, lambda params: scale
 
 
 def _learned(shape: Shape, min_scale: float) -> tuple[Callable, Callable]:

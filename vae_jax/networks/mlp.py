@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.errors import unknown
+from vae_jax.errors import UserError, unknown
 from vae_jax.types import Array, Network, Params, Shape
 
 
@@ -35,6 +35,8 @@ def mlp(
     """
     if not callable(getattr(nn.activation, activation, None)):
         raise unknown("activation", activation, ["tanh", "relu", "elu", "gelu", "silu", "softplus"])
+    if min(hidden, default=1) < 1:
+        raise UserError(f"hidden={hidden}: widths are positive")
     module = _MLP((*hidden, int(np.prod(out_shape))), activation)
 
     def init(key: Array) -> Params:

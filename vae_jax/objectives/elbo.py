@@ -6,7 +6,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.model import weigh
+from vae_jax.model import typed, weigh
 from vae_jax.types import Array, Bound, Model, Params
 
 
@@ -45,6 +45,7 @@ def elbo(
         UserError: `kl="closed_form"` or `free_bits` for a pair without the closed form it needs.
     """
     _require(num_samples, beta, warmup_steps, free_bits)
+    key = typed(key)
     prior = model.prior(params)
 
     def terms(key: Array, x: Array) -> dict[str, Array]:

@@ -15,7 +15,7 @@ def iwae(
     *,
     num_samples: int = 5,
 ) -> Bound:
-    """Log 1/K sum_k p(x, z_k) / q(z_k | x), z_k ~ q (Burda et al. 2016, eq. 8), nats per example.
+    """log 1/K sum_k p(x, z_k) / q(z_k | x), z_k ~ q (Burda et al. 2016, eq. 8), nats per example.
 
     A lower bound on log p(x) that tightens with K = `num_samples`; K = 1 is the ELBO with its KL
     sampled.
