@@ -210,3 +210,29 @@ def test_quadrature_is_for_planes(bits):
     model = build_model((1, 5, 1), 3)
     with pytest.raises(UserError, match="not 3"):
         quadrature(model, model.init(jax.random.key(0), bits), bits)
+
+
+def test_terms_are_those_of_the_draws(small, bits, drawn):
+    keys, (likelihood, prior, posterior) = drawn
+    found = importance(*small, keys, bits, num_samples=6)
+    np.testing.assert_allclose(found["log_likelihood"], likelihood.mean(0), rtol=1e-4)
+    tight = iwae(*small, keys, bits, num_samples=6)
+    np.testing.assert_allclose(tight.terms["kl"], (posterior - prior).mean(0), rtol=1e-3)
+    np.testing.assert_allclose(tight.terms["log_likelihood"], likelihood.mean(0), rtol=1e-4)
+    weighted = elbo(*small, keys, bits, num_samples=6, kl="sampled", beta=3.0)
+    np.testing.assert_allclose(weighted.terms["kl"], (posterior - prior).mean(0), rtol=1e-3)
+
+
+def test_the_error_of_a_sampled_kl_is_the_spread_of_repetitions(small, bits):
+    model, params = small
+    q, p = model.encode(params, bits[:1]), model.prior(params)
+    keys = jax.random.split(jax.random.key(0), 400)
+    found = jax.lax.map(lambda key: sampled_kl(key, q, p, 50), keys)
+    ratio = np.sqrt((found.standard_error**2).mean(0)) / found.value.std(0, ddof=1)
+    assert (np.abs(ratio - 1) < 5 / np.sqrt(2 * 400)).all()
+
+
+def test_an_old_key_is_a_key(small, bits):
+    new, old = (make(3) for make in (jax.random.key, jax.random.PRNGKey))
+    np.testing.assert_array_equal(elbo(*small, new, bits).value, elbo(*small, old, bits).value)
+    np.testing.assert_array_equal(iwae(*small, new, bits).value, iwae(*small, old, bits).value)

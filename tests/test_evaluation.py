@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax import UserError, build_model, default_config, evaluate
+from vae_jax import UserError, build_model, default_config, evaluate, fit
 from vae_jax.datasets import make_dataset
 from vae_jax.evaluation import read_results, save_results, table
 from vae_jax.passes import exact_pass, mesh_for
@@ -119,3 +119,55 @@ def test_results_of_several_splits_are_kept(run, tmp_path):
     saved = np.load(tmp_path / "per_example" / "test.npz")["log_p"]
     np.testing.assert_allclose(saved.mean(), results["test"]["numbers"]["log_p"]["mean"])
     json.dumps(results)
+
+
+def test_derived_numbers_are_made_of_the_right_ones(run):
+    results = evaluate(run, **OPTIONS)
+    values = results["per_example"]
+    np.testing.assert_allclose(values["log_p_minus_elbo"], values["log_p"] - values["elbo"])
+    difference = values["kl_sampled"] - values["kl"]
+    np.testing.assert_allclose(values["kl_sampled_minus_kl"], difference)
+    error = np.sqrt(np.sum(values["log_p_error"] ** 2)) / 37
+    np.testing.assert_allclose(results["numbers"]["log_p"]["monte_carlo_error"], error)
+    one = evaluate(run, num_importance_samples=1, quiet=True)["numbers"]["log_p"]
+    assert one["monte_carlo_error"] is None
+
+
+def test_every_example_has_draws_of_its_own(run):
+    same = np.full((37, 2, 3, 1), 255, np.uint8)
+    repeated = run._replace(dataset=run.dataset._replace(splits={"train": same, "test": same}))
+    kl_sampled = evaluate(repeated, **OPTIONS)["per_example"]["kl_sampled"]
+    assert len(np.unique(kl_sampled)) == 37
+
+
+def test_known_densities_are_reported_as_they_are():
+    import scipy.stats
+
+    config = default_config()
+    config.data, config.latent_dim = "linear_gaussian(size=500, validation=0, test=90)", 2
+    config.encoder = config.decoder = "linear"
+    config.likelihood, config.num_epochs = "normal", 1
+    run = fit(config, quiet=True)
+    values = evaluate(run, **OPTIONS)["per_example"]
+    x = np.asarray(run.dataset.splits["test"], float)
+    np.testing.assert_allclose(values["log_p_data"], run.dataset.log_prob(x), rtol=1e-4)
+    layer = run.params["decoder"]["Dense_0"]
+    W, b = np.asarray(layer["kernel"], float).T, np.asarray(layer["bias"], float)
+    s = 1e-3 + np.exp(float(run.params["likelihood"]["log_scale"]))
+    model = scipy.stats.multivariate_normal(b, W @ W.T + s**2 * np.eye(8))
+    np.testing.assert_allclose(values["log_p_exact"], model.logpdf(x), rtol=1e-3)
+
+
+def test_greys_under_a_bernoulli_are_no_log_likelihoods(run):
+    grey = run.dataset.splits
+    honest = run._replace(dataset=make_dataset(grey, scale=255.0))
+    results = evaluate(honest, **OPTIONS)
+    assert "no log-likelihoods" in results["warning"]
+    assert "no log-likelihoods" in table(results)
+    assert "bits_per_dim" not in results["numbers"]
+    assert evaluate(run, **OPTIONS)["warning"] is None
+
+
+def test_quadrature_is_refused_where_its_grid_is_too_coarse(run):
+    with pytest.raises(UserError, match="of the prior's mass"):
+        evaluate(run, quadrature_points=5, **OPTIONS)

@@ -155,3 +155,23 @@ def test_a_linear_vae_reaches_probabilistic_pca_on_digits():
     score = PCA(8).fit(train).score(train)
     assert abs(results["elbo"]["mean"] - score) < 0.2
     assert abs(results["log_p_exact"]["mean"] - score) < 0.2
+
+
+def test_exact_marginal_and_posterior_under_another_normal_prior(linear):
+    """N(m, P) with m != 0 and P != I: the joint Gaussian of (z, x), conditioned by hand."""
+    from numpyro.distributions import Normal
+
+    model, params, x = linear
+    m, spread = np.array([0.5, -1.0]), np.array([0.7, 1.8])
+    moved = model._replace(
+        prior=lambda params: Normal(jnp.asarray(m), jnp.asarray(spread)).to_event(1)
+    )
+    _, W, b, s = by_hand(params)
+    P, S = np.diag(spread**2), s**2 * np.eye(4)
+    cov = W @ P @ W.T + S
+    expected = scipy.stats.multivariate_normal(W @ m + b, cov).logpdf(np.asarray(x))
+    np.testing.assert_allclose(exact(moved, params, (4,)).log_prob(x), expected, rtol=1e-3)
+    gain = P @ W.T @ np.linalg.inv(cov)
+    posterior = exact_posterior(moved, params, x[0])
+    np.testing.assert_allclose(posterior.mean, m + gain @ (x[0] - W @ m - b), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(posterior.covariance_matrix, P - gain @ W @ P, rtol=1e-2, atol=1e-4)

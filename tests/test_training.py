@@ -10,9 +10,19 @@ import numpy as np
 import optax
 import pytest
 
-from vae_jax import DivergedError, UserError, checkpoints, default_config, fit, load, training
+from vae_jax import (
+    DivergedError,
+    UserError,
+    checkpoints,
+    default_config,
+    elbo,
+    fit,
+    load,
+    training,
+)
 from vae_jax.logs import read_metrics
 from vae_jax.streaming import windows
+from vae_jax.types import Dataset
 
 ROOT = Path(__file__).parent.parent
 
@@ -305,3 +315,174 @@ def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
     fit(quick_config(num_epochs=1), quiet=True)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_warm_up_happens_in_training(tmp_path):
+    """At update t the surrogate is log p(x|z) - t / 24 KL, for the first 24 updates."""
+    config = quick_config(objective="elbo(warmup_steps=24)", num_epochs=3, log_every_steps=1)
+    fit(config, tmp_path, quiet=True)
+    for record in (r for r in read_metrics(tmp_path) if "bound" in r):
+        weight = min(1.0, (record["step"] - 1) / 24)
+        expected = record["log_likelihood"] - weight * record["kl"]
+        np.testing.assert_allclose(record["surrogate"], expected, rtol=1e-4)
+        np.testing.assert_allclose(
+            record["bound"], record["log_likelihood"] - record["kl"], rtol=1e-4
+        )
+
+
+def test_validation_draws_are_always_the_same_and_its_error_is_that_of_the_mean(tmp_path):
+    run = fit(quick_config(optimizer="sgd(learning_rate=0.0)"), tmp_path, quiet=True)
+    held = [r for r in read_metrics(tmp_path) if "validation_bound" in r]
+    assert len({r["validation_bound"] for r in held}) == 1
+    split = jnp.asarray(run.dataset.splits["validation"])
+    keys = training.example_keys(training.keys_of(0).validate, jnp.arange(len(split)))
+    z_keys, x = training.presented(run.dataset, keys, split)
+    values = np.asarray(elbo(run.model, run.params, z_keys, x).value, float)
+    np.testing.assert_allclose(held[0]["validation_bound"], values.mean(), rtol=1e-5)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    np.testing.assert_allclose(held[0]["validation_error"], error, rtol=1e-4)
+
+
+def test_what_is_validated_is_what_is_evaluated(tmp_path):
+    """With averaging, the average: its bound is the one that selects."""
+    run = fit(quick_config(ema_decay=0.99, num_epochs=2), tmp_path, quiet=True)
+    held = [r for r in read_metrics(tmp_path) if "validation_bound" in r]
+    split = jnp.asarray(run.dataset.splits["validation"])
+    keys = training.example_keys(training.keys_of(0).validate, jnp.arange(len(split)))
+    z_keys, x = training.presented(run.dataset, keys, split)
+    value = elbo(run.model, run.params, z_keys, x).value.mean()
+    np.testing.assert_allclose(held[-1]["validation_bound"], value, rtol=1e-5)
+
+
+def test_the_gradient_norm_is_the_global_norm():
+    shapes = [(), (3,), (2, 3), (2, 3, 4), (3, 3, 1, 5)]
+    tree = [jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(shapes)]
+    np.testing.assert_allclose(training._norm(tree), optax.tree.norm(tree), rtol=1e-6)
+
+
+def test_no_key_serves_two_purposes():
+    """Presentation and inference of an example, and every purpose of a seed, have streams apart."""
+    keys = training.example_keys(jax.random.key(0), jnp.arange(3))
+    noise = Dataset({}, lambda key, raw: jax.random.uniform(key, raw.shape))
+    z_keys, x = training.presented(noise, keys, jnp.zeros((3, 4)))
+    again = jax.vmap(lambda key: jax.random.uniform(key, (4,)))(z_keys)
+    assert not np.isclose(x, again).any()
+    purposes = training.keys_of(0)
+    below = [jax.random.fold_in(key, i) for key in purposes for i in range(8)]
+    data = [tuple(jax.random.key_data(key).tolist()) for key in (*purposes, *below)]
+    assert len(set(data)) == len(data)
+
+
+def test_a_schedule_may_warm_up():
+    schedule = (
+        "warmup_cosine_decay_schedule(init_value=0.0, peak_value=1e-3, warmup_steps=20, "
+        "decay_steps=num_steps)"
+    )
+    assert fit(quick_config(optimizer=f"adam(learning_rate={schedule})"), quiet=True).step == 48
+
+
+def test_seeds_are_an_axis():
+    """`run_steps` under vmap and jit is the same run, seed by seed."""
+    config = quick_config()
+    run = fit(config, quiet=True)
+    rule = training.optimization(optax.sgd(0.1))
+    update = training.make_update(run.model, elbo, rule, run.dataset)
+    keys = jax.random.split(jax.random.key(0), 2)
+    data = jnp.asarray(run.dataset.splits["train"])
+    ids = jnp.arange(60).reshape(3, 20)
+    start = training.State(jnp.int32(0), run.params, rule.gradient.init(run.params), ())
+    call = lambda key: training.run_steps(update, start, key, data, ids, ids)[0].params  # noqa: E731
+    together = jax.jit(jax.vmap(call))(keys)
+    for i in range(2):
+        alone = jax.jit(call)(keys[i])
+        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5)
+
+
+def test_convolutions_train_on_images_of_odd_sizes(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 7, 5, 3)).astype(np.uint8)
+    np.savez(tmp_path / "colour.npz", images=images)
+    config = quick_config(
+        encoder="conv(channels=(4, 8))", decoder="conv(channels=(4, 8))", batch_size=20
+    )
+    config.data = f"npz(path={str(tmp_path / 'colour.npz')!r})"
+    config.likelihood, config.num_epochs = "normal", 2
+    run = fit(config, quiet=True)
+    assert run.model.decode(run.params, jnp.zeros((4, 2))).mean.shape == (4, 7, 5, 3)
+
+
+def test_an_unreadable_checkpoint_is_never_deleted(tmp_path, monkeypatch):
+    import orbax.checkpoint as ocp
+
+    fit(quick_config(), tmp_path, quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            ocp.CheckpointManager, "restore", lambda *a, **k: (_ for _ in ()).throw(OSError(5))
+        )
+        fit(quick_config(), tmp_path, quiet=True)
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert {"36.damaged", "48.damaged"} <= names
+
+
+def test_a_bound_that_is_no_number_is_never_the_best(tmp_path):
+    state = {"w": jnp.zeros(2)}
+    with checkpoints.opened(tmp_path, write=True) as manager:
+        for step, bound in ((10, -5.0), (20, -4.0), (30, float("nan"))):
+            checkpoints.save(manager, step, state, bound)
+        assert checkpoints.restore(manager, state, "best")[0] == 20
+        assert checkpoints.restore(manager, state, "last")[0] == 30
+
+
+VAMP = """
+import jax
+from numpyro.distributions import Categorical, MixtureSameFamily
+from vae_jax.types import Prior
+
+
+def vamp(spec, *, components: int = 4) -> Prior:
+    def init(key, batch):
+        return {"inputs": batch[:components], "logits": jax.numpy.zeros(components)}
+
+    def distribution(params):
+        own = params["prior"]
+        return MixtureSameFamily(Categorical(logits=own["logits"]), spec.encode(params, own["inputs"]))
+
+    return Prior(init, distribution)
+"""
+FLOW = """
+import jax.numpy as jnp
+from numpyro.distributions import Normal, TransformedDistribution
+from numpyro.distributions.transforms import AffineTransform, SigmoidTransform
+from vae_jax.types import Posterior
+
+
+def squash(spec) -> Posterior:
+    def init(key, batch):
+        return {"log_stretch": jnp.zeros(spec.latent_dim)}
+
+    def distribution(params, features):
+        loc, log_scale = jnp.split(features, 2, axis=-1)
+        base = Normal(loc, jnp.exp(log_scale))
+        stretch = AffineTransform(0.0, 3 * jnp.exp(params["posterior"]["log_stretch"]))
+        return TransformedDistribution(base, [SigmoidTransform(), stretch]).to_event(1)
+
+    return Posterior(2 * spec.latent_dim, init, distribution)
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "source"), [("prior", "vamp", VAMP), ("posterior", "squash", FLOW)]
+)
+def test_parts_with_parameters_that_call_other_parts(tmp_path, monkeypatch, part, name, source):
+    """A prior that calls the encoder, and a flow with parameters, from outside the package."""
+    from vae_jax import evaluate, sampling
+
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"outside_{part}").mkdir()
+    (tmp_path / f"outside_{part}" / f"{name}.py").write_text(source)
+    config = quick_config(**{part: f"outside_{part}.{name}"})
+    run = fit(config, quiet=True)
+    results = evaluate(run, num_importance_samples=20, quiet=True)
+    assert np.isfinite(results["numbers"]["log_p"]["mean"])
+    assert "kl" not in results["numbers"]
+    assert {"samples", "manifold", "interpolations"} <= sampling.sample(run, num_samples=4).keys()
