@@ -1,4 +1,15 @@
-"""The one-layer VAE of the IWAE paper on dynamically binarized MNIST (Burda et al. 2016)."""
+"""The one-layer VAE of the IWAE paper on dynamically binarized MNIST (Burda et al. 2016).
+
+tanh 200-200 each way and 50 latents, as published; batch 100 and a cosine schedule where the paper
+has batch 20 and eight stages of a falling rate over 3,280 epochs.
+
+    vae-jax train --config=experiments/mnist.py --workdir=runs/mnist
+    vae-jax evaluate --workdir=runs/mnist
+
+Expected on the 10,000 test images, nats, K = 5000: ELBO -91.56 ± 0.24, log p(x) -87.83 ± 0.23;
+held against -86.76 in the paper's table 1 (VAE, k = 1). 7 minutes of training and 2 of evaluation
+on 2 CPU cores. `--config.num_epochs=1200` takes three times as long and comes closer.
+"""
 
 from ml_collections import ConfigDict
 
