@@ -82,6 +82,6 @@ def test_heavy_imports_wait_until_they_are_needed():
     assert found.strip() == "[]"
 
 
-def test_files_and_functions_stay_short():
+def test_files_stay_short():
     for path in PACKAGE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 300, path
