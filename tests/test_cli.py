@@ -158,6 +158,7 @@ def test_a_mistake_costs_one_line(capsys, tmp_path, workdir, arguments, expected
     assert expected in err
     assert err.startswith("vae-jax: ")
     assert err.count("\n") == 1
+    assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
 
 

@@ -254,9 +254,8 @@ def _parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
         rest = values(argv)[1:]
         if "config" in values and values["config"].present:
             _ = values.config.seed  # the file is read here
-    except flags.Error as error:
-        cause = error.__context__
-        raise cause if isinstance(cause, UserError) else UserError(_last_line(error)) from error
+    except (flags.Error, UserError) as error:  # ml_collections puts a traceback into the message
+        raise UserError(_last_line(error).rpartition("Error: ")[2]) from error
     except (OSError, AttributeError, TypeError, SyntaxError, ImportError, NameError) as error:
         raise UserError(f"--config: {_last_line(error)}") from error
     return rest
