@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from numpyro.distributions import Normal
 
 from vae_jax import build_model, default_config, sampling
 from vae_jax.datasets import make_dataset
@@ -18,12 +19,15 @@ def run():
 
 
 def test_the_latent_plane_has_z_1_along_its_second_axis(run):
+    moved = Normal(np.array([5.0, -5.0]), 1.0).to_event(1)
+    run = run._replace(model=run.model._replace(prior=lambda params: moved))
     grid = np.asarray(sampling._plane(run, jax.random.key(0), 7))
     assert grid.shape == (7, 7, 2)
     assert (np.diff(grid[..., 0], axis=1) > 0).all()
     assert (np.diff(grid[..., 1], axis=0) > 0).all()
     assert np.ptp(grid[..., 0], axis=0).max() == 0
-    assert 2 < grid.max() < 4  # what a standard normal covers
+    assert 7 < grid[..., 0].max() < 9  # what a normal at 5 covers
+    assert -9 < grid[..., 1].min() < -7
 
 
 def test_draws_are_bits_and_means_are_probabilities(run):
