@@ -111,13 +111,8 @@ def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
     return [f"{f}: {one[f]!r} -> {other.get(f)!r}" for f in fields if one[f] != other.get(f)]
 
 
-def save(config: ConfigDict, path: Path) -> None:
-    """Writes the config as JSON."""
-    path.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-
-
 def read(path: Path) -> ConfigDict:
-    """Reads a config that `save` wrote.
+    """Reads the config of a run directory.
 
     Raises:
         UserError: if there is none, or it is not one.
