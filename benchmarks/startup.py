@@ -10,10 +10,10 @@ import time
 
 PROGRAM = """
 import sys
-from vae_jax import fitting, main
-log = fitting._log_window
+from vae_jax import loops, main
+log = loops._log_window
 def stop(*args): print("first step"); sys.stdout.flush(); raise SystemExit
-fitting._log_window = stop
+loops._log_window = stop
 main.main(["vae-jax", "train", "--config=experiments/digits.py", "--workdir=" + sys.argv[1]])
 """
 

@@ -40,13 +40,13 @@ def ours(data: np.ndarray):
     objective = components.build("objectives", config.objective)
     rule = runs.make_rule(config, dataset)
     run = training.make_run_steps(training.make_update(model, objective, rule, dataset))
-    held = [runs.make_state(config, dataset, model)]
+    held = [runs.make_start(config, dataset, model)(training.keys_of(0))]
     order = training.epoch_order(jax.random.key(1), 0, len(data), BATCH)
     ids = jnp.asarray(np.resize(order, (STEPS, BATCH)))
     on_device = jnp.asarray(data)
 
     def call():
-        held[0], _ = run(held[0], jax.random.key(0), on_device, ids, ids)
+        [(held[0], _)] = run(held, [jax.random.key(0)], on_device, [ids], [ids])
         jax.block_until_ready(held[0])
 
     return call

@@ -144,9 +144,9 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, trained, caplog, how):
 PROGRAM = """
 import sys, os, signal
 from tests.test_training import quick_config
-from vae_jax import fit, fitting, checkpoints
+from vae_jax import fit, loops, checkpoints
 where, at = sys.argv[2], int(sys.argv[3])
-save, log = checkpoints.save, fitting._log_window
+save, log = checkpoints.save, loops._log_window
 def kill(): os.kill(os.getpid(), int(sys.argv[4]))
 if where == "during":   # as Orbax makes the checkpoint visible
     import orbax.checkpoint as ocp
@@ -157,13 +157,13 @@ if where == "during":   # as Orbax makes the checkpoint visible
     os.rename = rename
     import pathlib
     pathlib.Path.rename = lambda self, target: (rename(self, target), pathlib.Path(target))[1]
-def logged(job, log_, step, *args):
-    if where == "before" and step == at: kill()
-    return log(job, log_, step, *args)
+def logged(job, member, *args):
+    if where == "before" and int(member.state.step) == at: kill()
+    return log(job, member, *args)
 def saved(manager, step, *args):
     save(manager, step, *args)
     if where == "after" and step == at: kill()
-fitting._log_window, checkpoints.save = logged, saved
+loops._log_window, checkpoints.save = logged, saved
 fit(quick_config(), sys.argv[1], quiet=True)
 """
 
@@ -285,7 +285,7 @@ def test_training_compiles_its_step_once(tmp_path):
         handler.emit = lambda record: compiled.append(record.getMessage())
         patch.setattr(logging.getLogger("jax"), "handlers", [handler])
         fit(quick_config(num_epochs=6), tmp_path, quiet=True)
-    steps = [m for m in compiled if "Finished XLA compilation of jit(run_steps)" in m]
+    steps = [m for m in compiled if "Finished XLA compilation of jit(run_seeds)" in m]
     assert len(steps) == 1
 
 

@@ -15,6 +15,7 @@ _HOME = {
     "elbo": "objectives.elbo",
     "evaluate": "evaluation",
     "fit": "fitting",
+    "fit_seeds": "fitting",
     "iwae": "objectives.iwae",
     "load": "runs",
     "log_weights": "model",

@@ -18,7 +18,8 @@ FAMILY_OF = {
     "likelihood": "likelihoods",
     "objective": "objectives",
 }
-NOT_IDENTITY = ("device", "max_device_bytes")  # may differ when a run goes on elsewhere
+# May differ when a run goes on elsewhere, or beside other seeds.
+NOT_IDENTITY = ("device", "max_device_bytes", "num_seeds", "seeds_at_once")
 
 
 def default_config() -> ConfigDict:
@@ -41,6 +42,8 @@ def default_config() -> ConfigDict:
             "eval_every_epochs": 1.0,  # validation bound and checkpoint; fractions are allowed
             "log_every_steps": 1000,  # at most this many steps in one call of the device
             "seed": 0,
+            "num_seeds": 1,  # runs, of seed, seed + 1, ..., each in a directory of its own
+            "seeds_at_once": 0,  # trained along one axis; 0: the program chooses
             "device": "auto",  # auto, cpu, gpu or tpu
             "max_device_bytes": 4 * 2**30,  # larger training sets are streamed
         }
@@ -95,14 +98,19 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
 
 def _check_ranges(config: ConfigDict) -> None:
     positive = ("latent_dim", "batch_size", "num_epochs", "eval_every_epochs", "log_every_steps")
-    for name in positive:
+    for name in (*positive, "num_seeds"):
         if not config[name] > 0:
             raise UserError(f"config.{name}={config[name]}: it must be positive")
-    for name in ("clip_norm", "max_device_bytes", "seed"):
+    for name in ("clip_norm", "max_device_bytes", "seed", "seeds_at_once"):
         if not config[name] >= 0:
             raise UserError(f"config.{name}={config[name]}: it must not be negative")
     if not 0 <= config.ema_decay < 1:
         raise UserError(f"config.ema_decay={config.ema_decay}: it must be in [0, 1)")
+
+
+def of_seed(config: ConfigDict, seed: int) -> ConfigDict:
+    """The config of one run among those of many seeds."""
+    return ConfigDict({**config.to_dict(), "seed": seed, "num_seeds": 1})
 
 
 def differences(one: ConfigDict, other: ConfigDict) -> list[str]:

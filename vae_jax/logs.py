@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,18 +19,11 @@ def truncate(path: Path, step: int) -> None:
 
 
 class Log:
-    """Writes metrics to `workdir`, where there is one, and progress to stderr."""
+    """Writes a run's metrics to `workdir`, where there is one."""
 
-    def __init__(self, workdir: Path | None, step: int, num_steps: int, quiet: bool = False):
-        """Goes on after `step` of `num_steps`."""
+    def __init__(self, workdir: Path | None, step: int):
+        """Goes on after `step`."""
         self._file = self._events = None
-        self._num_steps = num_steps
-        self._first: tuple[int, float] | None = None  # step and time once everything is compiled
-        self._lines = not quiet and not sys.stderr.isatty()
-        self._bar = tqdm(
-            total=num_steps, initial=step, unit="step", dynamic_ncols=True,
-            disable=quiet or self._lines,
-        )  # fmt: skip
         if workdir:
             from tensorboardX import SummaryWriter
 
@@ -41,7 +35,6 @@ class Log:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
         if self._file and self._events:
             self._file.close()
             self._events.close()
@@ -55,7 +48,27 @@ class Log:
             for name, value in metrics.items():
                 self._events.add_scalar(name, value, step)
 
-    def progress(self, step: int, shown: dict[str, float]) -> None:
+
+class Progress:
+    """What is said on stderr while seeds train: a bar on a terminal, plain lines otherwise."""
+
+    def __init__(self, seeds: Sequence[int], step: int, num_steps: int, *, quiet: bool = False):
+        """Goes on after `step` of `num_steps`."""
+        self._num_steps = num_steps
+        self._first: tuple[int, float] | None = None  # step and time once everything is compiled
+        self._lines = not quiet and not sys.stderr.isatty()
+        self._bar = tqdm(
+            total=num_steps, initial=step, unit="step", dynamic_ncols=True,
+            desc=f"seed {', '.join(map(str, seeds))}", disable=quiet or self._lines,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def advance(self, step: int, shown: dict[str, float]) -> None:
         """Moves the bar."""
         self._first = self._first or (step, time.monotonic())
         self._bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items()}, refresh=False)
@@ -69,11 +82,7 @@ class Log:
             left = (self._num_steps - step) / rate if rate else 0
             pace = f"  {rate:.0f} steps/s  {left:.0f} s left" if rate else ""
             values = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
-            self.say(f"epoch {epoch:g}  {values}{pace}")
-
-    def say(self, message: str) -> None:
-        """A message beside the bar."""
-        tqdm.write(message, file=sys.stderr)
+            tqdm.write(f"epoch {epoch:g}  {values}{pace}", file=sys.stderr)
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:

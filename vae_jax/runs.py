@@ -1,13 +1,16 @@
 """What a config makes, and what a run directory holds."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import filelock
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
@@ -20,6 +23,7 @@ from vae_jax.passes import devices
 from vae_jax.types import Dataset, Model, Objective, Params
 
 INIT_BATCH = 1000
+LOCK_SECONDS = 20  # a process that was told to stop saves its state first
 
 
 class Run(NamedTuple):
@@ -69,33 +73,41 @@ def make_rule(cfg: ConfigDict, dataset: Dataset) -> training.Optimization:
     return training.optimization(optimizer, cfg.clip_norm, cfg.ema_decay)
 
 
-def make_state(cfg: ConfigDict, dataset: Dataset, model: Model) -> training.State:
-    """The state before the first update."""
-    keys = training.keys_of(cfg.seed)
+def make_start(
+    cfg: ConfigDict, dataset: Dataset, model: Model
+) -> Callable[[training.Keys], training.State]:
+    """A seed's keys -> its state before the first update; compiled once for all seeds."""
     rule = make_rule(cfg, dataset)
+    raw = gather(dataset.splits["train"], slice(0, INIT_BATCH))
 
     @jax.jit
-    def start(raw: Any) -> training.State:
+    def start(keys: training.Keys, raw: Any) -> training.State:
         ids = jnp.arange(len(raw))
         _, x = training.presented(dataset, training.example_keys(keys.start, ids), raw)
         return training.initial_state(model, rule, keys.model, x)
 
-    return start(gather(dataset.splits["train"], slice(0, INIT_BATCH)))
+    return lambda keys: start(keys, raw)
 
 
-def load(workdir: str | Path, which: checkpoints.Which = "best", model: Model | None = None) -> Run:
+def load(
+    workdir: str | Path,
+    which: checkpoints.Which = "best",
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+) -> Run:
     """The run that `train` left in a directory, with its best or last parameters.
 
-    A run whose model was not made by its config alone needs that `model`.
+    A run whose model was not made by its config alone needs that `model`; a `dataset` and a model
+    that are there already need not be made again.
 
     Raises:
         UserError: if there is no run, no readable checkpoint, or one of another model.
     """
     workdir = Path(workdir)
     cfg = config.read(workdir / "config.json")
-    dataset = make_dataset(cfg)
-    model = model or make_model(cfg, dataset)
-    template = jax.eval_shape(lambda: make_state(cfg, dataset, model))
+    dataset = make_dataset(cfg) if dataset is None else dataset
+    model = make_model(cfg, dataset) if model is None else model
+    template = jax.eval_shape(make_start(cfg, dataset, model), training.keys_of(0))
     local = jax.sharding.SingleDeviceSharding(devices()[0])
     template = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=local), template
@@ -131,8 +143,52 @@ def claim(workdir: Path, cfg: ConfigDict) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(workdir / "config.json", cfg.to_dict())
         write_json(workdir / "environment.json", environment())
+        (workdir / "failed.json").unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+
+
+def seed_folders(cfg: ConfigDict, workdir: str | Path | None) -> dict[int, Path | None]:
+    """The directory of each seed's run, `workdir/seed_<i>`; None without a workdir.
+
+    Raises:
+        UserError: if `workdir` is itself a run.
+    """
+    seeds = range(cfg.seed, cfg.seed + cfg.num_seeds)
+    if workdir is None:
+        return dict.fromkeys(seeds)
+    if (Path(workdir) / "config.json").exists():
+        message = "holds a single run, not a directory for each seed: choose another --workdir"
+        raise UserError(f"--workdir={workdir} {message}")
+    return {seed: Path(workdir) / f"seed_{seed}" for seed in seeds}
+
+
+def record_failure(workdir: Path, kind: str, message: str) -> None:
+    """Notes in a run directory why its run did not end well, for reports; the next try forgets it.
+
+    `kind` is one word: diverged, failed, died.
+    """
+    write_json(workdir / "failed.json", {"kind": kind, "message": message})
+
+
+def failure(workdir: Path) -> dict[str, str] | None:
+    """What `record_failure` noted last, None if nothing."""
+    path = workdir / "failed.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Holds a directory against other processes that would train in it; a dead one's lock is free.
+
+    Raises:
+        UserError: if another process holds it, and still does after `LOCK_SECONDS`.
+    """
+    try:
+        with filelock.FileLock(workdir / ".lock", timeout=LOCK_SECONDS):
+            yield
+    except filelock.Timeout as error:
+        raise UserError(f"--workdir={workdir}: another process is training there") from error
 
 
 def write_json(path: Path, value: Any) -> None:

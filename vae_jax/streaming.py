@@ -24,17 +24,21 @@ class Window(NamedTuple):
 Windows = Callable[[np.ndarray], Iterator[Window]]  # (ids [steps, batch] of an epoch) -> windows
 
 
+def fits(split: Any, max_bytes: int) -> bool:
+    """Whether a split, as it is stored, is no larger than `max_bytes`."""
+    return len(split) * np.asarray(split[0]).nbytes <= max_bytes
+
+
 def windows(split: Any, mesh: Mesh, batch_size: int, max_steps: int, max_bytes: int) -> Windows:
     """Cuts an epoch into windows of at most `max_steps` steps.
 
     A split of up to `max_bytes` is put on the device as it is stored, once; a larger one is
     streamed, the next windows being read while the device works on this one.
     """
-    example_bytes = np.asarray(split[0]).nbytes
-    if len(split) * example_bytes <= max_bytes:
+    if fits(split, max_bytes):
         data = jax.device_put(gather(split, slice(None)), replicated(mesh))
         return lambda ids: (_window(data, i, i, mesh) for i in _cut(ids, max_steps))
-    steps = min(max_steps, max(1, WINDOW_BYTES // (batch_size * example_bytes)))
+    steps = min(max_steps, max(1, WINDOW_BYTES // (batch_size * np.asarray(split[0]).nbytes)))
     return lambda ids: _streamed(split, _cut(ids, steps), mesh)
 
 

@@ -150,9 +150,26 @@ def run_steps(
     return state, metrics
 
 
-def make_run_steps(update: Update) -> Callable[..., tuple[State, dict[str, Array]]]:
-    """`run_steps` of an update as one program, `(state, key, data, rows, ids)`, state donated."""
-    return jax.jit(partial(run_steps, update), donate_argnums=0, compiler_options=COMPILER_OPTIONS)
+def make_run_steps(update: Update) -> Callable[..., list[tuple[State, dict[str, Array]]]]:
+    """`run_steps` of an update as one program, for as many seeds as it is given states.
+
+    `(states, keys, data, rows, ids) -> [(state, metrics)]`: all but `data` are lists, one entry a
+    seed; the states are donated. Several seeds train along an axis that `vmap` adds, one without.
+    """
+    one = partial(run_steps, update)
+
+    def run_seeds(states: Any, keys: Any, data: Any, rows: Any, ids: Any) -> Any:
+        if len(states) == 1:
+            return [one(states[0], keys[0], data, rows[0], ids[0])]
+        along = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
+        found = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
+        return [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(len(states))]
+
+    return jax.jit(run_seeds, donate_argnums=0, compiler_options=COMPILER_OPTIONS)
+
+
+def _stack(trees: Any) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def epoch_order(key: Array, epoch: int, size: int, batch_size: int) -> np.ndarray:

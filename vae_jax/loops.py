@@ -1,0 +1,248 @@
+"""The training loop: seeds of one job, in directories of their own, going on where they stopped."""
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vae_jax import checkpoints, config, jobs, runs, training
+from vae_jax.errors import DivergedError, UserError
+from vae_jax.interrupts import Interrupted, caught_signals
+from vae_jax.jobs import Job
+from vae_jax.logs import Log, Progress
+from vae_jax.passes import devices, exact_pass, mesh_for, replicated
+from vae_jax.runs import Run
+from vae_jax.streaming import Window, Windows, fits, windows
+from vae_jax.training import Keys, State
+
+logger = logging.getLogger(__name__)
+Outcome = Run | DivergedError
+
+
+class _Loop(NamedTuple):
+    """What the runs of a job share while they train."""
+
+    job: Job
+    mesh: Mesh
+    cut: Windows
+    run_steps: Callable[..., Any]
+    bounds: Callable[..., Any]
+    progress: Callable[..., Progress]
+    received: list[int]
+
+
+@dataclasses.dataclass
+class _Member:
+    """One seed's run: what is its own, and how far it has come."""
+
+    cfg: ConfigDict
+    keys: Keys
+    path: Path | None
+    manager: Any
+    log: Log
+    state: State
+    windows: Iterator[Window]
+    diverged: DivergedError | None = None
+    shown: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def train(
+    job: Job, folders: Mapping[int, Path | None], progress: Callable[..., Progress] = Progress
+) -> dict[int, Outcome]:
+    """Trains a job's seeds, each in its directory (or nowhere): seed -> its run, or why it ended.
+
+    Raises:
+        UserError: if a directory cannot be used.
+        Interrupted: after Ctrl-C or SIGTERM, once the states are saved.
+    """
+    start = runs.make_start(job.cfg, job.dataset, job.model)
+    jobs.advise(job, start(training.keys_of(min(folders))).params)
+    size, seeds = _seeds_at_once(job, len(folders)), list(folders)
+    outcomes: dict[int, Outcome] = {}
+    with caught_signals() as received:
+        loop = _make_loop(job, progress, received)
+        for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
+            with contextlib.ExitStack() as stack:
+                opened = (_opened(loop, start, seed, folders[seed]) for seed in chunk)
+                members = [stack.enter_context(member) for member in opened]
+                for together in _at_the_same_step(members):
+                    outcomes |= _train(loop, together)
+    return outcomes
+
+
+def _seeds_at_once(job: Job, count: int) -> int:
+    """How many seeds train along one axis; says what was chosen, where there is a choice."""
+    resident = fits(job.dataset.splits["train"], job.cfg.max_device_bytes)
+    asked, platform = job.cfg.seeds_at_once, devices()[0].platform
+    if asked > 1 and not resident:
+        message = "a training set that is streamed serves one seed at a time"
+        raise UserError(f"config.seeds_at_once={asked}: {message}")
+    chosen = asked or (1 if platform == "cpu" or not resident else count)
+    if count > 1:
+        how = "one after another" if chosen == 1 else f"{min(chosen, count)} along one axis (vmap)"
+        why = "as asked" if asked else f"chosen for {platform}; config.seeds_at_once can say"
+        logger.info("%s seeds, one compiled program, %s (%s)", count, how, why)
+    return chosen
+
+
+def _make_loop(job: Job, progress: Callable[..., Progress], received: list[int]) -> _Loop:
+    cfg, mesh, split = job.cfg, mesh_for(job.cfg.batch_size), job.dataset.splits["train"]
+    longest = min(cfg.log_every_steps, job.eval_every)
+    cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
+    rule = runs.make_rule(cfg, job.dataset)
+    update = training.make_update(job.model, job.objective, rule, job.dataset)
+    run_steps = training.make_run_steps(update)
+    return _Loop(job, mesh, cut, run_steps, _make_bounds(job), progress, received)
+
+
+@contextlib.contextmanager
+def _opened(
+    loop: _Loop, start: Callable[[Keys], State], seed: int, path: Path | None
+) -> Iterator[_Member]:
+    """A seed's run, its directory held, at its last state."""
+    cfg, keys = config.of_seed(loop.job.cfg, seed), training.keys_of(seed)
+    state = jax.device_put(start(keys), replicated(loop.mesh))
+    with contextlib.ExitStack() as stack:
+        manager = None
+        if path:
+            runs.claim(path, cfg)
+            stack.enter_context(runs.locked(path))
+            manager = stack.enter_context(checkpoints.opened(path, write=True))
+            state = checkpoints.restore_last_or(manager, state)
+        step = int(state.step)
+        log = stack.enter_context(Log(path, step))
+        yield _Member(cfg, keys, path, manager, log, state, _windows_left(loop, keys, step))
+
+
+def _at_the_same_step(members: list[_Member]) -> list[list[_Member]]:
+    """Those that were stopped at the same step go on together."""
+    steps = sorted({int(m.state.step) for m in members})
+    return [[m for m in members if int(m.state.step) == step] for step in steps]
+
+
+def _windows_left(loop: _Loop, keys: Keys, step: int) -> Iterator[Window]:
+    """The windows of steps from `step` to the end, cut where the config says and nowhere else."""
+    cfg, per_epoch = loop.job.cfg, loop.job.steps_per_epoch
+    size = len(loop.job.dataset.splits["train"])
+    for epoch in range(step // per_epoch, cfg.num_epochs):
+        order = training.epoch_order(keys.order, epoch, size, cfg.batch_size)
+        yield from loop.cut(order[max(0, step - epoch * per_epoch) :])
+
+
+def _train(loop: _Loop, members: list[_Member]) -> dict[int, Outcome]:
+    """The members from their common step to the end, or to where each diverges."""
+    job, going, step = loop.job, list(members), int(members[0].state.step)
+    with loop.progress([m.cfg.seed for m in members], step, job.num_steps) as progress:
+        while going and step < job.num_steps:
+            before, step = step, step + _run_window(loop, going, step)
+            going = [m for m in going if not m.diverged]
+            progress.advance(step, _mean([m.shown for m in going]))
+            if step // job.eval_every > before // job.eval_every or step == job.num_steps:
+                for member in going:
+                    _validate(loop, member)
+                progress.line(step, step / job.steps_per_epoch, _mean([m.shown for m in going]))
+            if loop.received and step < job.num_steps:
+                _stop(going, loop.received[0])
+    return {m.cfg.seed: m.diverged or _finished(job, m) for m in members}
+
+
+def _finished(job: Job, member: _Member) -> Run:
+    params = training.evaluated_params(member.state, job.cfg.ema_decay)
+    step = int(member.state.step)
+    return Run(member.cfg, job.dataset, job.model, params, step, member.path)
+
+
+def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
+    names = records[0] if records else ()
+    return {name: float(np.mean([record[name] for record in records])) for name in names}
+
+
+def _run_window(loop: _Loop, members: list[_Member], before: int) -> int:
+    """Some steps of each member: their number."""
+    began, pieces = time.monotonic(), [next(m.windows) for m in members]
+    states, keys = [m.state for m in members], [m.keys.train for m in members]
+    rows, ids = [p.rows for p in pieces], [p.ids for p in pieces]
+    found = jax.block_until_ready(loop.run_steps(states, keys, pieces[0].data, rows, ids))
+    seconds = (time.monotonic() - began) / len(members)
+    for member, (state, stacked) in zip(members, found, strict=True):
+        metrics = {name: np.asarray(values) for name, values in stacked.items()}
+        member.state = state
+        member.diverged = _divergence(member, metrics, before)
+        if not member.diverged:
+            member.shown = _log_window(loop.job, member, metrics, seconds)
+    return len(ids[0])
+
+
+def _log_window(
+    job: Job, member: _Member, metrics: dict[str, np.ndarray], seconds: float
+) -> dict[str, float]:
+    """Means over the window's steps, into the log; what of them is shown."""
+    means = {name: float(values.mean(dtype=np.float64)) for name, values in metrics.items()}
+    rate = len(metrics["bound"]) * job.cfg.batch_size / seconds
+    pace = {"examples_per_second": rate, "seconds": seconds}
+    step = int(member.state.step)
+    member.log.write(step, step / job.steps_per_epoch, means | pace)
+    return {"bound": means["bound"], "kl": means["kl"]}
+
+
+def _make_bounds(job: Job) -> Callable[..., dict[str, Any]]:
+    """(state, key, raw, ids) -> the bound of each example `[batch]`, jitted."""
+
+    @partial(jax.jit, compiler_options=training.COMPILER_OPTIONS)
+    def bounds(state: State, key: Any, raw: Any, ids: Any) -> dict[str, Any]:
+        params = training.evaluated_params(state, job.cfg.ema_decay)
+        keys, x = training.presented(job.dataset, training.example_keys(key, ids), raw)
+        return {"bound": job.objective(job.model, params, keys, x).value}
+
+    return bounds
+
+
+def _validate(loop: _Loop, member: _Member) -> None:
+    """The mean bound on the validation split, always with the same draws; then a checkpoint."""
+    split, bound, step = loop.job.dataset.splits.get("validation"), None, int(member.state.step)
+    if split is not None:
+        bounds = partial(loop.bounds, member.state, member.keys.validate)
+        values = exact_pass(bounds, split, loop.job.cfg.batch_size, loop.mesh)["bound"]
+        bound = float(values.mean())
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+        metrics = {"validation_bound": bound, "validation_error": float(error)}
+        member.log.write(step, step / loop.job.steps_per_epoch, metrics)
+        member.shown["validation"] = bound
+    if member.manager:
+        checkpoints.save(member.manager, step, member.state, bound)
+
+
+def _divergence(
+    member: _Member, metrics: dict[str, np.ndarray], before: int
+) -> DivergedError | None:
+    """The error, the last good state saved, if a step's metrics were not finite."""
+    finite = np.all([np.isfinite(values) for values in metrics.values()], axis=0)
+    if finite.all():
+        return None
+    first = int(np.argmin(finite))
+    terms = ", ".join(f"{n} is {v[first]}" for n, v in metrics.items() if not np.isfinite(v[first]))
+    what, kept = f"step {before + first + 1}: {terms}", "nothing was kept"
+    if member.path:
+        checkpoints.save(member.manager, int(member.state.step), member.state)
+        kept = f"the state before it is kept in {member.manager.directory}"
+        runs.record_failure(member.path, "diverged", what)
+    advice = "a smaller learning rate or config.clip_norm may help, in another --workdir"
+    return DivergedError(f"{what}; {kept}; {advice}")
+
+
+def _stop(members: list[_Member], signum: int) -> None:
+    for member in members:
+        if member.manager:
+            checkpoints.save(member.manager, int(member.state.step), member.state)
+    message = f"stopped after step {int(members[0].state.step)}"
+    again = "; the same command goes on from here" if members[0].manager else ""
+    raise Interrupted(signum, message + again)
