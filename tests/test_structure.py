@@ -8,6 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "vae_jax"
 ORDER = [
     "errors",
+    "caches",
     "types",
     "components",
     "optimizers",
@@ -33,9 +34,18 @@ ORDER = [
     "loops",
     "fitting",
     "evaluation",
+    "grids",
+    "sweeps",
+    "workers",
+    "execution",
+    "statistics",
+    "comparisons",
+    "tables",
     "plots",
+    "sweep_plots",
     "sampling",
     "reports",
+    "flags",
     "main",
 ]
 
@@ -78,6 +88,8 @@ def test_heavy_imports_wait_until_they_are_needed():
         "grain",
         "jinja2",
         "PIL",
+        "filelock",
+        "tabulate",
     ]
     program = f"import sys, vae_jax, vae_jax.main; print([m for m in {heavy} if m in sys.modules])"
     command = [sys.executable, "-c", program]

@@ -69,6 +69,28 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
+def replace(text: str, path: str, value: str) -> str:
+    """The component with one argument set: `"f(a=1)"`, `"a"`, `"2"` -> `"f(a=2)"`.
+
+    `path` is dotted where the argument belongs to an argument: `"learning_rate.init_value"`.
+
+    Raises:
+        UserError: if the path leads through something that has no arguments.
+    """
+    call, (name, _, rest) = parse(text), path.partition(".")
+    inner = call.arguments.get(name)
+    if rest and not isinstance(inner, Call):
+        raise UserError(f"{text!r} has no {name} with an argument {rest!r}")
+    new = replace(str(inner), rest, value) if rest else value
+    try:
+        parsed = _parse_node(ast.parse(new.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"cannot read {new!r}: a literal or name(argument=...) goes here"
+        ) from error
+    return str(Call(call.name, {**call.arguments, name: parsed}))
+
+
 def names(family: str) -> list[str]:
     """The components of a family: the files of its folder."""
     package = importlib.import_module(f"vae_jax.{family}")

@@ -108,9 +108,50 @@ def _check_ranges(config: ConfigDict) -> None:
         raise UserError(f"config.ema_decay={config.ema_decay}: it must be in [0, 1)")
 
 
+def override(config: ConfigDict, field: str, value: Any) -> None:
+    """Sets a field, or an argument of the part that a field names.
+
+    Args:
+        config: what is changed.
+        field: `latent_dim`, `prior`, or dotted: `prior.components`.
+        value: text as on a command line, or a value of the field's type.
+
+    Raises:
+        UserError: for a field that is not there, or a value that it cannot have.
+    """
+    name, _, argument = field.removeprefix("config.").partition(".")
+    if name not in config:
+        raise unknown("config field", name, config)
+    if argument and name not in (*FAMILY_OF, "optimizer"):
+        raise UserError(f"config.{name} has no argument {argument!r}: it is no part")
+    text = value if isinstance(value, str) else repr(value)
+    if argument:
+        value = in_field(name, components.replace, config[name], argument, text)
+    config[name] = _coerce(name, _literal(value, config[name]), config[name])
+
+
+def _literal(value: Any, default: Any) -> Any:
+    """Text as a value of the default's type, where it is one."""
+    try:
+        return type(default)(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def seeds(config: ConfigDict) -> range:
+    """The seeds of the runs that a config asks for."""
+    return range(config.seed, config.seed + config.num_seeds)
+
+
 def of_seed(config: ConfigDict, seed: int) -> ConfigDict:
     """The config of one run among those of many seeds."""
     return ConfigDict({**config.to_dict(), "seed": seed, "num_seeds": 1})
+
+
+def identity(config: ConfigDict) -> str:
+    """What two runs of one setting have in common, whatever their seed and device."""
+    fields = {k: v for k, v in config.items() if k not in (*NOT_IDENTITY, "seed")}
+    return json.dumps(fields, sort_keys=True)
 
 
 def differences(one: ConfigDict, other: ConfigDict) -> list[str]:

@@ -14,6 +14,29 @@ class DivergedError(RuntimeError):
     """The objective or its gradient stopped being finite; the last good state was kept."""
 
 
+class _LinesError(Exception):
+    """Several things at once, a line each, under a first one that counts them."""
+
+    def __init__(self, summary: str, lines: Iterable[str]):
+        """`summary` ends before the colon."""
+        self.lines = [f"{summary}:", *(f"  {' '.join(line.split())}" for line in lines)]
+        super().__init__("\n".join(self.lines))
+
+
+class MistakesError(_LinesError, UserError):
+    """Several mistakes in what was asked for."""
+
+
+class RunsFailedError(_LinesError, RuntimeError):
+    """Some of many runs failed; the others are done."""
+
+
+def one_line(error: Exception) -> str:
+    """A user's mistake in its own words, any other error with its type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
 def unknown(kind: str, name: str, available: Iterable[str]) -> UserError:
     """The error for a name that does not exist: lists what there is, nearest match first."""
     names = sorted(n for n in available if not n.startswith("_"))

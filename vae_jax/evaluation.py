@@ -1,9 +1,11 @@
 """A run -> its numbers: one exact pass over a split, each mean with its standard error."""
 
+import functools
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +20,7 @@ from vae_jax.estimators.quadrature import prior_mass, quadrature
 from vae_jax.passes import devices, exact_pass, fitting_devices, mesh_for, replicated
 from vae_jax.runs import Run, write_json
 from vae_jax.training import COMPILER_OPTIONS, example_keys, keys_of, presented
+from vae_jax.types import Dataset, Model
 
 NATS = "nats per example"
 OUTSIDE = "the data is not in the support of p(x|z): these are no log-likelihoods"
@@ -81,15 +84,19 @@ def evaluate(
     usual = tuple(k for k in IWAE_SAMPLES if k <= num_importance_samples)
     bounds = usual if iwae_samples is None else tuple(sorted(set(iwae_samples)))
     _require_resolved(run, quadrature_points)
-    estimate = _estimates(run, seed, num_importance_samples, bounds, quadrature_points)
-    data = run.dataset.splits[split]
+    asked = _Asked(
+        run.model[:4], run.dataset.preprocess, run.dataset.log_prob,
+        seed, num_importance_samples, bounds, quadrature_points,
+    )  # fmt: skip
+    estimate, marginal = _estimates(asked), _exact_or_none(run, x_shape(run.dataset))
+    data, began = run.dataset.splits[split], time.monotonic()
     most = IN_FLIGHT // max(1, num_importance_samples)
     batch = fitting_devices(max(1, min(batch_size, most, len(data))))
     with tqdm(total=len(data), unit="example", disable=_hidden(quiet), desc=split) as bar:
         mesh = mesh_for(batch)
         params = jax.device_put(run.params, replicated(mesh))
         values = exact_pass(
-            lambda raw, ids: estimate(params, raw, ids), data, batch, mesh, bar.update
+            functools.partial(estimate, params, marginal), data, batch, mesh, bar.update
         )
     in_support = bool(values.pop("in_support").all())
     values = _derived(run, values, in_support)
@@ -99,6 +106,9 @@ def evaluate(
         "num_examples": len(data),
         "num_importance_samples": num_importance_samples,
         "seed": seed,
+        "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
+        "seconds": round(time.monotonic() - began, 3),
+        "probability": "mass" if _is_discrete(run) else "density",
         "numbers": _numbers(values, num_importance_samples),
         "per_example": values,
     }
@@ -109,31 +119,41 @@ def _hidden(quiet: bool) -> bool | None:
     return True if quiet else None
 
 
-def _estimates(
-    run: Run, seed: int, num_samples: int, bounds: tuple[int, ...], points: int
-) -> Callable[[Any, Any, Any], dict[str, Any]]:
-    """(params, raw, ids) -> per-example numbers `[batch]`, jitted."""
-    key = keys_of(seed).evaluate
-    shape = x_shape(run.dataset)
-    marginal = _exact_or_none(run, shape)
+class _Asked(NamedTuple):
+    """What a program for per-example numbers depends on besides parameters and data."""
+
+    functions: tuple[Callable[..., Any], ...]  # of the model
+    preprocess: Callable[[Any, Any], Any]
+    log_p_data: Callable[[Any], Any] | None
+    seed: int
+    num_samples: int
+    bounds: tuple[int, ...]
+    points: int
+
+
+@functools.lru_cache(maxsize=4)  # the runs of many seeds share one program
+def _estimates(asked: _Asked) -> Callable[..., dict[str, Any]]:
+    """(params, p(x) or None, raw, ids) -> per-example numbers `[batch]`, jitted."""
+    key, model = keys_of(asked.seed).evaluate, Model(*asked.functions)
+    dataset = Dataset({}, asked.preprocess, asked.log_p_data)
     rows = ROWS.get(devices()[0].platform, ROWS_ELSEWHERE)
 
-    def estimates(params: Any, raw: Any, ids: Any) -> dict[str, Any]:
-        keys, x = presented(run.dataset, example_keys(key, ids), raw)
+    def estimates(params: Any, marginal: Any, raw: Any, ids: Any) -> dict[str, Any]:
+        keys, x = presented(dataset, example_keys(key, ids), raw)
         values = importance(
-            run.model, params, keys, x, num_samples=num_samples, bounds=bounds, rows=rows
+            model, params, keys, x, num_samples=asked.num_samples, bounds=asked.bounds, rows=rows
         )
-        kl = closed_form_kl(run.model.encode(params, x), run.model.prior(params))
+        q = model.encode(params, x)
+        kl = closed_form_kl(q, model.prior(params))
         if kl is not None:
             values["kl"] = kl
         if marginal is not None:
             values["log_p_exact"] = marginal.log_prob(x.reshape(len(x), -1))
-        if points:
-            values["log_p_quadrature"] = quadrature(run.model, params, x, points=points)
-        if run.dataset.log_prob is not None:
-            values["log_p_data"] = run.dataset.log_prob(x)
-        p = run.model.decode(params, run.model.encode(params, x).sample(key))
-        values["in_support"] = p.support(x)
+        if asked.points:
+            values["log_p_quadrature"] = quadrature(model, params, x, points=asked.points)
+        if asked.log_p_data is not None:
+            values["log_p_data"] = asked.log_p_data(x)
+        values["in_support"] = model.decode(params, q.sample(key)).support(x)
         return values
 
     return jax.jit(estimates, compiler_options=COMPILER_OPTIONS)

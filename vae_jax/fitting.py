@@ -69,7 +69,9 @@ def fit_seeds(
         UserError, Interrupted: as `fit` does.
     """
     cfg = config.resolve(cfg)
-    outcomes = _fit(cfg, runs.seed_folders(cfg, workdir), model, quiet)
+    nowhere: dict[int, Path | None] = dict.fromkeys(config.seeds(cfg))
+    folders = nowhere if workdir is None else runs.seed_folders(cfg, Path(workdir))
+    outcomes = _fit(cfg, folders, model, quiet)
     diverged = {s: o for s, o in outcomes.items() if isinstance(o, DivergedError)}
     if diverged:
         which = "; ".join(f"seed {seed}: {error}" for seed, error in diverged.items())

@@ -39,15 +39,38 @@ class Job(NamedTuple):
         return max(1, round(self.cfg.eval_every_epochs * self.steps_per_epoch))
 
 
-def make_job(cfg: ConfigDict, model: Model | None = None, dataset: Dataset | None = None) -> Job:
+class Loaded:
+    """Data sets, each read and checked once, however many configs name it."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._datasets: dict[str, Dataset] = {}
+        self._checked: set[tuple[str, str]] = set()
+
+    def dataset(self, cfg: ConfigDict) -> Dataset:
+        """The data set that a config names."""
+        if cfg.data not in self._datasets:
+            self._datasets[cfg.data] = runs.make_dataset(cfg)
+        return self._datasets[cfg.data]
+
+    def require_valid(self, cfg: ConfigDict, model: Model) -> None:
+        """Raises UserError if the model cannot be evaluated on that data set."""
+        pair = (cfg.data, repr(model.accepts))
+        if pair not in self._checked:
+            require_valid(self.dataset(cfg), model)
+            self._checked.add(pair)
+
+
+def make_job(cfg: ConfigDict, model: Model | None = None, loaded: Loaded | None = None) -> Job:
     """The parts that a resolved config names, checked against the data and each other.
 
     Raises:
         UserError: for parts that cannot work together, before anything is trained.
     """
-    dataset = runs.make_dataset(cfg) if dataset is None else dataset
+    loaded = loaded or Loaded()
+    dataset = loaded.dataset(cfg)
     model = runs.make_model(cfg, dataset) if model is None else model
-    require_valid(dataset, model)
+    loaded.require_valid(cfg, model)
     objective, steps = runs.make_objective(cfg), runs.steps_per_epoch(cfg, dataset)
     start = runs.make_start(cfg, dataset, model)
     params = jax.eval_shape(start, training.keys_of(0)).params

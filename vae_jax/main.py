@@ -1,21 +1,18 @@
 """The command line, and nothing else: flags to functions, mistakes to one line."""
 
-import inspect
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from absl import flags
+from absl import flags as absl_flags
 from absl import logging as absl_logging
-from ml_collections import config_flags
 
-from vae_jax import components
-from vae_jax.errors import DivergedError, UserError, unknown
+from vae_jax import components, flags
+from vae_jax.errors import DivergedError, MistakesError, RunsFailedError, UserError, unknown
 
 Flags = Any  # the parsed flags of one command
 
@@ -32,45 +29,109 @@ def train(args: Flags, rest: Sequence[str]) -> None:
         cfg = config.read(path / "config.json")
     cfg = config.resolve(cfg)
     _use_device(cfg.device)
-    run = fitting.fit(cfg, path)
-    print(f"{run.step} steps are done; next: vae-jax evaluate --workdir={path}")
+    if cfg.num_seeds == 1:
+        run = fitting.fit(cfg, path)
+        print(f"{run.step} steps are done; next: vae-jax evaluate --workdir={path}")
+    else:
+        found = fitting.fit_seeds(cfg, path)
+        print(f"{len(found)} runs are done; next: vae-jax evaluate --workdir={path}")
 
 
 def evaluate(args: Flags, rest: Sequence[str]) -> None:
     """Bounds, log p(x) and both KLs on a split, with standard errors, into results.json."""
-    from vae_jax import evaluation
+    from vae_jax import evaluation, runs
 
-    run = _load(args)
-    results = evaluation.evaluate(
-        run,
-        args.split,
-        num_importance_samples=args.num_importance_samples,
-        iwae_samples=_integers(args.iwae_samples, "iwae_samples") or None,
-        quadrature_points=args.quadrature_points,
-        batch_size=args.batch_size,
-        seed=args.seed,
-    )
-    evaluation.save_results(run.workdir, args.split, results)
-    print(evaluation.table(results))
-    print(f"{results['num_examples']} examples of {args.split}; {run.workdir / 'results.json'}")
+    _use_device(args.device)
+    options = _evaluation_options(args) | {"seed": args.seed}
+    for path, run in runs.load_all(Path(_workdir(args)), args.checkpoint):
+        results = evaluation.evaluate(run, **options)
+        evaluation.save_results(path, args.split, results)
+        print(evaluation.table(results))
+        print(f"{results['num_examples']} examples of {args.split}; {path / 'results.json'}")
+
+
+def _evaluation_options(args: Flags) -> dict[str, Any]:
+    return {
+        "split": args.split,
+        "num_importance_samples": args.num_importance_samples,
+        "iwae_samples": flags.integers(args.iwae_samples, "iwae_samples") or None,
+        "quadrature_points": args.quadrature_points,
+        "batch_size": args.batch_size,
+    }
 
 
 def sample(args: Flags, rest: Sequence[str]) -> None:
     """Figures of samples, reconstructions, interpolations and a 2-D latent, into figures/."""
-    from vae_jax import sampling
+    from vae_jax import runs, sampling
 
-    run = _load(args)
-    for path in sampling.save_figures(
-        sampling.sample(run, args.seed, args.num_samples), run.workdir
-    ):
-        print(path)
+    _use_device(args.device)
+    path = Path(_workdir(args))
+    figures = sampling.sample(runs.load(path, args.checkpoint), args.seed, args.num_samples)
+    print(*sampling.save_figures(figures, path), sep="\n")
+
+
+def sweep(args: Flags, rest: Sequence[str]) -> None:
+    """Train and evaluate many settings, each with many seeds; what is done is not done again."""
+    from vae_jax import config, sweeps
+
+    path, asked = Path(_workdir(args)), _evaluation_options(args)
+    base, listed = _swept(args)
+    if args.num_workers > 1:
+        _leave_accelerators_to_workers()
+    else:
+        _use_device(base.device)
+    settings = sweeps.plan(base, listed, path, asked)
+    if args.dry_run:
+        print(sweeps.describe(settings, asked))
+    elif args.print_commands:
+        file = args["config"].config_filename
+        given = {f: v for f, v in args["config"].override_values.items() if f != "num_seeds"}
+        print(*sweeps.train_commands(settings, config.resolve(base), file, given), sep="\n")
+    else:
+        _sweep(settings, path, asked, args)
+
+
+def _swept(args: Flags) -> tuple[Any, list[dict[str, Any]]]:
+    """The config that is varied, and the overrides."""
+    from vae_jax import config, grids, sweeps
+
+    if args.config is None:
+        raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+    listed = sweeps.listed(args["config"].config_filename)
+    base = config.resolve(args.config)
+    base.num_seeds = args.num_seeds or base.num_seeds
+    grid, zipped = list(args.grid), list(args.zip)
+    if zipped == [""]:
+        grid, zipped = [], grid
+    found = grids.combine(grid, zipped, listed, num_random=args.random, seed=args.random_seed)
+    return base, found
+
+
+def _sweep(settings: Any, path: Path, asked: dict[str, Any], args: Flags) -> None:
+    from vae_jax import comparisons, execution, sweeps, tables
+
+    sweeps.save_plan(settings, path, evaluation=asked, random=args.random)
+    left = sweeps.units(settings, asked, args.num_workers)
+    count, todo = (sum(len(group.folders) for group in groups) for groups in (settings, left))
+    print(f"{len(settings)} settings, {count} runs, {count - todo} of them done before")
+    failures = execution.execute(left, args.num_workers)
+    print(tables.terminal(comparisons.compare(path, asked["split"])))
+    print(f"next: vae-jax report --workdir={path}")
+    if failures:
+        raise RunsFailedError(f"{len(failures)} of {todo} runs failed", failures)
 
 
 def report(args: Flags, rest: Sequence[str]) -> None:
-    """One self-contained report.html of config, curves, results and figures."""
-    from vae_jax import reports
+    """One self-contained report.html of a run, or of many: then with tables that compare them."""
+    from vae_jax import comparisons, reports, runs, sweeps, tables
 
-    print(reports.report(_workdir(args)))
+    path = Path(_workdir(args))
+    if (path / "config.json").exists() or not (runs.members(path) or sweeps.read_plan(path)):
+        print(reports.report(path))
+        return
+    found = comparisons.compare(path, args.split, args.metric, args.baseline, args.confidence)
+    print(tables.terminal(found))
+    print(*reports.report_many(found, path), sep="\n")
 
 
 def list_components(args: Flags, rest: Sequence[str]) -> None:
@@ -80,8 +141,8 @@ def list_components(args: Flags, rest: Sequence[str]) -> None:
             raise unknown("family", family, components.FAMILIES)
         print(f"{family}:")
         for name in components.names(family):
-            summary = inspect.getdoc(components.find(family, name)) or ""
-            print(f"  {components.resolve(family, name)}\n      {_first_sentence(summary)}")
+            about = flags.summary(components.find(family, name))
+            print(f"  {components.resolve(family, name)}\n      {about}")
 
 
 def data(args: Flags, rest: Sequence[str]) -> None:
@@ -103,56 +164,11 @@ COMMANDS: dict[str, Callable[[Flags, Sequence[str]], None]] = {
     "train": train,
     "evaluate": evaluate,
     "sample": sample,
+    "sweep": sweep,
     "report": report,
     "list": list_components,
     "data": data,
 }
-
-
-def _define(command: str, argv: Sequence[str]) -> flags.FlagValues:
-    """The flags of a command."""
-    values = flags.FlagValues()
-    boolean, text = partial(flags.DEFINE_bool, flag_values=values), partial(_text, values)
-    boolean("debug", False, "show the traceback of an error")
-    boolean("help", False, "show this help", short_name="h")
-    if command in ("train", "evaluate", "sample", "report"):
-        text("workdir", None, "the run's directory")
-    if command == "train":
-        about = "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field"
-        config_flags.DEFINE_config_file(
-            "config", None, about, flag_values=values, sys_argv=list(argv)
-        )
-    if command in ("evaluate", "sample"):
-        flags.DEFINE_enum(
-            "checkpoint", "best", ["best", "last"], "which parameters", flag_values=values
-        )
-        text("device", "auto", "auto, cpu, gpu or tpu")
-        _integer(values, "seed", 0, "of all draws", least=0)
-    if command == "sample":
-        _integer(values, "num_samples", 64, "draws from the prior shown")
-    if command == "evaluate":
-        text("split", "test", "train, validation or test")
-        text("iwae_samples", "", "the k of the IWAE bounds; 1,5,50,500 up to K if none are given")
-        _integer(values, "num_importance_samples", 5000, "K, draws of z per example")
-        _integer(values, "quadrature_points", 0, "a dimension, for latents of 1 or 2", least=0)
-        _integer(values, "batch_size", 100, "examples together; changes no result")
-    return values
-
-
-def _text(values: flags.FlagValues, name: str, default: str | None, about: str) -> None:
-    flags.DEFINE_string(name, default, about, flag_values=values)
-
-
-def _integer(values: flags.FlagValues, name: str, default: int, about: str, least: int = 1) -> None:
-    flags.DEFINE_integer(name, default, about, lower_bound=least, flag_values=values)
-
-
-def _integers(text: str, name: str) -> tuple[int, ...]:
-    """`"1,5,50"` -> (1, 5, 50)."""
-    try:
-        return tuple(int(part) for part in text.split(",") if part)
-    except ValueError as error:
-        raise UserError(f"--{name}={text}: whole numbers, with commas, are needed") from error
 
 
 def _workdir(args: Flags) -> str:
@@ -161,120 +177,70 @@ def _workdir(args: Flags) -> str:
     return args.workdir
 
 
-def _load(args: Flags) -> Any:
-    from vae_jax import runs
-
-    _use_device(args.device)
-    return runs.load(_workdir(args), args.checkpoint)
-
-
 def _use_device(device: str) -> None:
-    """Makes JAX compute on a kind of device.
+    from vae_jax import caches, passes
 
-    Raises:
-        UserError: if there is none of that kind.
-    """
+    caches.keep_compiled_programs()
+    passes.use_device(device)
+
+
+def _leave_accelerators_to_workers() -> None:
+    """Keeps this process, which only checks and plans, off an accelerator's memory."""
     import jax
 
-    if device == "auto":
-        return
-    try:
-        jax.config.update("jax_default_device", jax.devices(device)[0])
-    except RuntimeError as error:
-        here = ", ".join(sorted({d.platform for d in jax.devices()}))
-        raise UserError(f"device={device!r} is not there; here is {here}") from error
+    jax.config.update("jax_platforms", "cpu")
 
 
-def _first_sentence(text: str) -> str:
-    return " ".join(text.split("\n\n")[0].split())
-
-
-def _help(command: str | None = None, values: flags.FlagValues | None = None) -> str:
-    if command is None or values is None:
-        lines = [f"  {name:10} {_first_sentence(f.__doc__ or '')}" for name, f in COMMANDS.items()]
-        return "\n".join(["usage: vae-jax COMMAND [--flags], --help for each", "", *lines])
-    text = f"vae-jax {command}: {_first_sentence(COMMANDS[command].__doc__ or '')}\n"
-    for name in sorted(values):
-        flag = values[name]
-        text += f"\n  --{name}={flag.default}\n      {flag.help}" if name == flag.name else ""
-    return text + (_config_help() if command == "train" else "")
-
-
-def _config_help() -> str:
-    fields = "\n".join(f"  --config.{k}={v}" for k, v in sorted(_default_config().items()))
-    return f"\n\nfields of the config and their defaults:\n{fields}"
+def _usage() -> str:
+    lines = [f"  {name:10} {flags.summary(function)}" for name, function in COMMANDS.items()]
+    return "\n".join(["usage: vae-jax COMMAND [--flags], --help for each", "", *lines])
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs a command line and returns its exit status."""
     arguments = list(argv[1:])
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        print(_help())
+        print(_usage())
         return 0
     debug = "--debug" in arguments
     try:
         _run_command(arguments[0], arguments)
-    except (UserError, flags.Error) as error:
-        return _fail(debug, str(error), 2)
+    except MistakesError as error:
+        return _fail(debug, "\n".join(error.lines), 2)
+    except (UserError, absl_flags.Error) as error:
+        return _fail(debug, _on_one_line(error), 2)
+    except RunsFailedError as error:
+        return _fail(debug, "\n".join(error.lines), 1)
     except DivergedError as error:
-        return _fail(debug, str(error), 1)
+        return _fail(debug, _on_one_line(error), 1)
     except KeyboardInterrupt as stop:
         return _fail(debug, str(stop) or "stopped", 128 + getattr(stop, "signum", signal.SIGINT))
     except OSError as error:
-        return _fail(debug, str(error), 1)
+        return _fail(debug, _on_one_line(error), 1)
     return 0
 
 
 def _run_command(command: str, argv: Sequence[str]) -> None:
     if command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
-    values = _define(command, argv)
-    rest = _parse(values, argv)
+    values = flags.define(command, argv)
+    rest = flags.parse(values, argv)
     if values.help:
-        print(_help(command, values))
+        print(flags.help_text(command, flags.summary(COMMANDS[command]), values))
         return
     if rest and command not in ("list", "data"):
         raise UserError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
     COMMANDS[command](values, rest)
 
 
-def _parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Parses flags, an experiment file among them, and returns what is no flag.
-
-    Raises:
-        UserError: if the file cannot be read, or a field does not exist.
-    """
-    fields = [arg.removeprefix("--config.").split("=")[0] for arg in argv if "--config." in arg]
-    for field in fields:
-        if field not in _default_config():
-            raise unknown("config field", field, _default_config())
-    if fields and not any(arg.split("=")[0] == "--config" for arg in argv):
-        raise UserError(f"--config.{fields[0]} goes with --config=FILE")
-    try:
-        rest = values(argv)[1:]
-        if "config" in values and values["config"].present:
-            _ = values.config.seed  # the file is read here
-    except (flags.Error, UserError) as error:  # ml_collections puts a traceback into the message
-        raise UserError(_last_line(error).rpartition("Error: ")[2]) from error
-    except (OSError, AttributeError, TypeError, SyntaxError, ImportError, NameError) as error:
-        raise UserError(f"--config: {_last_line(error)}") from error
-    return rest
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
-
-
-def _default_config() -> dict[str, Any]:
-    from vae_jax.config import default_config
-
-    return default_config().to_dict()
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _fail(debug: bool, message: str, status: int) -> int:
     if debug:
         raise
-    print(f"vae-jax: {' '.join(message.split())}", file=sys.stderr)
+    print(f"vae-jax: {message}", file=sys.stderr)
     return status
 
 

@@ -8,12 +8,28 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vae_jax.datasets import gather
+from vae_jax.errors import UserError
 
 
 def devices() -> list[jax.Device]:
     """The devices of the kind that JAX computes on by default."""
     default = jax.config.jax_default_device  # type: ignore[attr-defined]
     return jax.devices(default.platform) if isinstance(default, jax.Device) else jax.devices()
+
+
+def use_device(device: str) -> None:
+    """Makes JAX compute on a kind of device: cpu, gpu or tpu; `auto` leaves it to JAX.
+
+    Raises:
+        UserError: if there is none of that kind.
+    """
+    if device == "auto":
+        return
+    try:
+        jax.config.update("jax_default_device", jax.devices(device)[0])
+    except RuntimeError as error:
+        here = ", ".join(sorted({d.platform for d in jax.devices()}))
+        raise UserError(f"device={device!r} is not there; here is {here}") from error
 
 
 def mesh_for(batch_size: int) -> Mesh:

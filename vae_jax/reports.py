@@ -1,13 +1,15 @@
-"""`report.html`: config, curves, results and figures of a run in one file that needs no other."""
+"""`report.html`, of a run or of a comparison of many: one file that needs no other."""
 
 import base64
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from vae_jax import config, evaluation, plots
+from vae_jax import config, evaluation, plots, sweep_plots, tables
+from vae_jax.comparisons import Comparison
 from vae_jax.logs import read_metrics
 from vae_jax.sampling import save_figures
 
@@ -18,27 +20,99 @@ def report(workdir: str | Path) -> Path:
     Raises:
         UserError: if there is no run.
     """
-    import jinja2
-
     workdir = Path(workdir)
     cfg = config.read(workdir / "config.json")
     results = evaluation.read_results(workdir)
     save_figures(_made_here(read_metrics(workdir), results), workdir)
-    environment = workdir / "environment.json"
-    loader = jinja2.PackageLoader("vae_jax", ".")
-    template = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html.jinja")
-    page = template.render(
-        name=workdir.resolve().name,
+    return _write(
+        workdir,
+        "report.html.jinja",
         config=cfg.to_dict(),
         results=results,
-        environment=json.loads(environment.read_text()) if environment.exists() else {},
-        figures={path.stem: _encoded(path) for path in sorted(workdir.glob("figures/*.png"))},
+        environment=_environment(workdir),
         captions=CAPTIONS,
     )
-    (workdir / "report.html").write_text(page)
+
+
+def _write(workdir: Path, template: str, **values: Any) -> Path:
+    """Renders a template, with the figures that the directory holds, into `report.html`."""
+    import jinja2
+
+    loader = jinja2.PackageLoader("vae_jax", ".")
+    page = jinja2.Environment(loader=loader, autoescape=True).get_template(template)
+    figures = {path.stem: _encoded(path) for path in sorted(workdir.glob("figures/*.png"))}
+    text = page.render(name=workdir.resolve().name, figures=figures, **values)
+    (workdir / "report.html").write_text(text)
     return workdir / "report.html"
 
 
+def _environment(workdir: Path) -> dict[str, Any]:
+    path = workdir / "environment.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
+    """Writes a comparison as `report.html` and as tables, and returns their paths."""
+    workdir = Path(workdir)
+    made = sweep_plots.figures(comparison)
+    for stale in SWEEP_CAPTIONS.keys() - made.keys():
+        (workdir / "figures" / f"{stale}.png").unlink(missing_ok=True)
+    save_figures(made, workdir)
+    texts = {
+        "table.csv": tables.csv_rows(comparison),
+        "table.md": tables.markdown(comparison),
+        "table.tex": tables.latex(comparison),
+        "runs.csv": tables.csv_runs(comparison),
+    }
+    for name, text in texts.items():
+        (workdir / name).write_text(text)
+    page = _write(workdir, "sweep.html.jinja", **_sweep_values(comparison, workdir))
+    return [page, *(workdir / name for name in texts)]
+
+
+def _sweep_values(comparison: Comparison, workdir: Path) -> dict[str, Any]:
+    rows, known = comparison.rows, [row.cfg for row in comparison.rows if row.cfg]
+    metrics = list(dict.fromkeys(n for r in rows for run in r.runs for n in _means(run)))
+    first = next(iter(sorted(workdir.glob("**/environment.json"))), workdir / "none")
+    return {
+        "legend": tables.legend(comparison),
+        "header": tables.header(comparison),
+        "cells": tables.cells(comparison),
+        "fields": max(1, len(comparison.fields)),
+        "split": comparison.split,
+        "failures": [(r.name, run) for r in rows for run in r.runs if run.state != "done"],
+        "metrics": metrics,
+        "all_numbers": [(row.name, _over_seeds(row, metrics)) for row in rows],
+        "shared": _shared(known),
+        "environment": _environment(first.parent),
+        "captions": SWEEP_CAPTIONS,
+    }
+
+
+def _means(run: Any) -> dict[str, float]:
+    return {name: number["mean"] for name, number in run.results.get("numbers", {}).items()}
+
+
+def _over_seeds(row: Any, metrics: list[str]) -> list[float | None]:
+    found = [[m[name] for run in row.runs if name in (m := _means(run))] for name in metrics]
+    return [float(np.mean(values)) if values else None for values in found]
+
+
+def _shared(configs: list[Any]) -> dict[str, Any]:
+    """The fields that have one value in all configs, seeds apart."""
+    fields = configs[0] if configs else ()
+    same = [f for f in fields if len({str(c[f]) for c in configs}) == 1 and f != "seed"]
+    return {field: configs[0][field] for field in same}
+
+
+SWEEP_CAPTIONS = {
+    "intervals": "Left, the settings' means with two standard errors: over seeds, on these test "
+    "examples, and over test examples, for these models. Right, the paired differences to the "
+    "baseline.",
+    "curves": "Learning curves: mean over seeds, with a band of one standard error.",
+    "heat_map": "The mean for each pair of values.",
+    "random_search": "Each setting that was drawn, with its standard error over seeds.",
+}
 CAPTIONS = {
     "curves": "Training. Left, the bound; right, its two terms.",
     "bounds": "Bounds on log p(x) from k samples; errors over examples, the same for all k.",

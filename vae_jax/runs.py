@@ -118,6 +118,41 @@ def load(
     return Run(cfg, dataset, model, params, step, workdir)
 
 
+def members(workdir: Path) -> dict[str, dict[int, Path]]:
+    """The runs under one roof: setting -> seed -> run directory; empty where there are none.
+
+    `workdir` holds directories `seed_<i>`, or a directory of such for each setting.
+    """
+    if own := _seeds_in(workdir):
+        return {workdir.resolve().name: own}
+    folders = sorted(p for p in workdir.glob("*") if p.is_dir())
+    return {folder.name: found for folder in folders if (found := _seeds_in(folder))}
+
+
+def _seeds_in(folder: Path) -> dict[int, Path]:
+    paths = [path.parent for path in folder.glob("seed_*/config.json")]
+    found = {path.name.removeprefix("seed_"): path for path in paths}
+    return {int(s): found[s] for s in sorted(found, key=len) if s.isdigit()}
+
+
+def load_all(workdir: Path, which: checkpoints.Which = "best") -> Iterator[tuple[Path, Run]]:
+    """The run in a directory, or all of the many there, seeds of a setting sharing their model.
+
+    Raises:
+        UserError: as `load` does.
+    """
+    found = {} if (workdir / "config.json").exists() else members(workdir)
+    if not found:
+        yield workdir, load(workdir, which)
+    for paths in found.values():
+        first: Run | None = None
+        for path in paths.values():
+            shared = (first.model, first.dataset) if first else ()
+            run = load(path, which, *shared)
+            first = first or run
+            yield path, run
+
+
 def require_same(workdir: Path, cfg: ConfigDict) -> None:
     """Checks that a directory, if it holds a run, holds one of this config.
 
@@ -148,19 +183,16 @@ def claim(workdir: Path, cfg: ConfigDict) -> None:
         raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
 
 
-def seed_folders(cfg: ConfigDict, workdir: str | Path | None) -> dict[int, Path | None]:
-    """The directory of each seed's run, `workdir/seed_<i>`; None without a workdir.
+def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:
+    """The directory of each seed's run, `workdir/seed_<i>`.
 
     Raises:
         UserError: if `workdir` is itself a run.
     """
-    seeds = range(cfg.seed, cfg.seed + cfg.num_seeds)
-    if workdir is None:
-        return dict.fromkeys(seeds)
-    if (Path(workdir) / "config.json").exists():
+    if (workdir / "config.json").exists():
         message = "holds a single run, not a directory for each seed: choose another --workdir"
         raise UserError(f"--workdir={workdir} {message}")
-    return {seed: Path(workdir) / f"seed_{seed}" for seed in seeds}
+    return {seed: workdir / f"seed_{seed}" for seed in config.seeds(cfg)}
 
 
 def record_failure(workdir: Path, kind: str, message: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from vae_jax.caches import cache_dir
 from vae_jax.datasets import Binarize, hold_out, make_dataset
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
@@ -57,12 +58,6 @@ def _test_only(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def data_dir() -> Path:
     """Where TFDS data sets are looked for: TFDS_DATA_DIR, or ~/tensorflow_datasets."""
     return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
-
-
-def cache_dir() -> Path:
-    """Where decoded images are kept: VAE_JAX_CACHE, or vae_jax in the user's cache folder."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    return Path(os.environ.get("VAE_JAX_CACHE", base / "vae_jax"))
 
 
 def prepared_directory(name: str) -> Path:

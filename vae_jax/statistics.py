@@ -1,0 +1,75 @@
+"""Errors of a number that runs of several seeds gave on the same test examples.
+
+Two things are drawn at random: seeds, and test examples. Their errors are kept apart: the one says
+how another training would differ, on these examples, the other how these models would differ on
+other examples.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds and examples with its two standard errors, in the unit of the values."""
+
+    mean: float
+    seeds_error: float | None  # None for a single seed
+    examples_error: float | None  # None for a single example
+    num_seeds: int
+
+
+class Difference(NamedTuple):
+    """A paired difference of two settings, and what it may be for other seeds or examples.
+
+    The intervals and the p-value are corrected for the number of differences that are looked at
+    (Bonferroni): all intervals together hold with at least the asked confidence.
+    """
+
+    estimate: Estimate
+    seeds_interval: tuple[float, float] | None
+    examples_interval: tuple[float, float] | None
+    p_value: float | None  # of no difference over seeds
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """Mean and errors of `values` `[seeds, examples]`.
+
+    The error over seeds is std(mean over examples) / sqrt(seeds), that over examples
+    std(mean over seeds) / sqrt(examples).
+    """
+    return Estimate(
+        float(values.mean()), _error(values.mean(1)), _error(values.mean(0)), len(values)
+    )
+
+
+def _error(means: np.ndarray) -> float | None:
+    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
+
+
+def difference(
+    values: np.ndarray, baseline: np.ndarray, confidence: float = 0.95, comparisons: int = 1
+) -> Difference:
+    """`values` minus `baseline`, both `[seeds, examples]`, paired by seed and by example.
+
+    The intervals are Student's, over the seeds' mean differences and over the examples'
+    (`scipy.stats.ttest_1samp`), at level 1 - (1 - confidence) / comparisons.
+    """
+    differences = values - baseline
+    level = 1 - (1 - confidence) / comparisons
+    over_seeds, p_value = _student(differences.mean(1), level)
+    over_examples, _ = _student(differences.mean(0), level)
+    corrected = None if p_value is None else min(1.0, comparisons * p_value)
+    return Difference(estimate(differences), over_seeds, over_examples, corrected)
+
+
+def _student(means: np.ndarray, level: float) -> tuple[tuple[float, float] | None, float | None]:
+    """Student's interval and p-value for the mean; exact where the means are normal."""
+    if len(means) < 2:
+        return None, None
+    if np.ptp(means) == 0:  # the same number each time: nothing to be unsure of
+        return (float(means[0]), float(means[0])), float(means[0] == 0)
+    found = stats.ttest_1samp(means, 0.0)
+    low, high = found.confidence_interval(level)
+    return (float(low), float(high)), float(found.pvalue)
