@@ -28,8 +28,8 @@ def images() -> np.ndarray:
     return np.where(rng.uniform(size=ink.shape) < 0.2, ink, 0).astype(np.uint8)
 
 
-def ours(data: np.ndarray):
-    """The program that `fit` runs, for 300 steps of the experiment's config."""
+def program(data: np.ndarray):
+    """The program that `train` runs for the experiment's config, and a seed's start."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
     from mnist import get_config
 
@@ -40,14 +40,19 @@ def ours(data: np.ndarray):
     objective = components.build("objectives", config.objective)
     rule = runs.make_rule(config, dataset)
     run = training.make_run_steps(training.make_update(model, objective, rule, dataset))
-    held = [runs.make_start(config, dataset, model)(training.keys_of(0))]
+    return run, runs.make_start(config, dataset, model)
+
+
+def steps_of(run, start, data: np.ndarray, seeds: list[int]):
+    """A call that trains those seeds for `STEPS` steps, along one axis if they are several."""
     order = training.epoch_order(jax.random.key(1), 0, len(data), BATCH)
-    ids = jnp.asarray(np.resize(order, (STEPS, BATCH)))
-    on_device = jnp.asarray(data)
+    ids = [jnp.asarray(np.resize(order, (STEPS, BATCH)))] * len(seeds)
+    keys, on_device = [jax.random.key(seed) for seed in seeds], jnp.asarray(data)
+    held = [start(training.keys_of(seed)) for seed in seeds]
 
     def call():
-        [(held[0], _)] = run(held, [jax.random.key(0)], on_device, [ids], [ids])
-        jax.block_until_ready(held[0])
+        held[:] = [state for state, _ in run(held, keys, on_device, ids, ids)]
+        jax.block_until_ready(held)
 
     return call
 
@@ -101,7 +106,10 @@ def torch_eager(data: np.ndarray, loader: bool):
 
 def main() -> None:
     data = images()
-    calls = {"ours": ours(data), "products alone": chain_of_training(BATCH, STEPS)}
+    calls = {
+        "ours": steps_of(*program(data), data, [0]),
+        "products alone": chain_of_training(BATCH, STEPS),
+    }
     try:
         calls |= {"torch": torch_eager(data, False), "torch + DataLoader": torch_eager(data, True)}
     except ModuleNotFoundError:

@@ -1,13 +1,19 @@
+import os
+
 import jax
 import numpy as np
 import pytest
 
-from vae_jax import build_model
+from vae_jax import build_model, caches
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("VAE_JAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory, worker_id):
+    """One cache for all processes of the session, empty at its start."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base if worker_id == "master" else base.parent
+    os.environ["VAE_JAX_CACHE"] = str(folder / "cache")
+    caches.keep_compiled_programs()
 
 
 @pytest.fixture(scope="session")

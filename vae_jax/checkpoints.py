@@ -4,9 +4,11 @@ Opening them is a context, since Orbax holds threads: `with checkpoints.opened(w
 """
 
 import contextlib
+import errno
 import json
 import logging
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from vae_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 Which = Literal["best", "last"]
+SMALL_FILES = 2**17  # bytes of a checkpoint besides its arrays
 
 
 def _bound(metrics: dict[str, float]) -> float:
@@ -63,12 +66,24 @@ def _set_aside(checkpoint: Path) -> None:
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: Any, bound: float | None = None) -> None:
-    """Writes the state after `step` updates, with its validation bound where there is one."""
+    """Writes the state after `step` updates, with its validation bound where there is one.
+
+    Raises:
+        OSError: if there is no room for it; what was written before is kept.
+    """
     if step in manager.all_steps():
         return
+    _require_room(Path(manager.directory), state)
     metrics = None if bound is None or not math.isfinite(bound) else {"bound": bound}
     manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
     manager.wait_until_finished()
+
+
+def _require_room(directory: Path, state: Any) -> None:
+    """Looked at before Orbax begins, whose threads each print a traceback on a full disk."""
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SMALL_FILES
+    if shutil.disk_usage(directory).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
 
 
 def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from vae_jax.sweeps import Unit
 from vae_jax.workers import Death, Tell, work_through
 
 logger = logging.getLogger(__name__)
+SAY_SECONDS = 30  # without a word, where no bar is seen
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LOADED = Loaded()  # of this process: a sweep's units mostly share their data
 
@@ -78,7 +80,9 @@ def work(unit: Unit, tell: Tell) -> None:
 
 
 def _set_up() -> None:
+    """Quiet, and bars without a lock between processes, which a killed one would leave behind."""
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    tqdm.set_lock(threading.RLock())
     caches.keep_compiled_programs()
 
 
@@ -136,6 +140,7 @@ class _Overseer:
     def __init__(self, units: Sequence[Unit], bar: tqdm):
         self._bar, self._began = bar, time.monotonic()
         self._count, self._total = 0, sum(len(unit.folders) for unit in units)
+        self._done, self._said = 0, time.monotonic()
         self._ended: set[tuple[str, int]] = set()
         self.halted: list[str] = []
         self.failures: list[str] = []
@@ -144,7 +149,7 @@ class _Overseer:
         """Shows what a unit's process tells, and notes what failed."""
         match message:
             case Steps(number):
-                self._bar.update(min(number, self._bar.total - self._bar.n))
+                self._steps(number)
             case Ended(seed, text, well):
                 self._end(unit, seed, text, well)
             case Halt(text):
@@ -155,6 +160,15 @@ class _Overseer:
                 for seed in left if final else []:
                     note(unit.folders[seed], "died", reason)
                     self._end(unit, seed, reason, False)
+
+    def _steps(self, number: int) -> None:
+        """Moves the bar; says so now and then where there is none."""
+        self._done = min(self._done + number, self._bar.total)
+        self._bar.update(self._done - self._bar.n)
+        seconds, now = time.monotonic() - self._began, time.monotonic()
+        if self._bar.disable and now - self._said > SAY_SECONDS:
+            share = self._done / self._bar.total
+            self._say(f"{share:.0%} of {self._bar.total} steps after {seconds:.0f} s")
 
     def _end(self, unit: Unit, seed: int, text: str, well: bool) -> None:
         if (unit.name, seed) in self._ended:  # told before its process died
@@ -169,6 +183,7 @@ class _Overseer:
         )
 
     def _say(self, text: str) -> None:
+        self._said = time.monotonic()
         tqdm.write(text, file=sys.stderr)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from vae_jax.errors import UserError
 Overrides = dict[str, Any]  # config field, dotted for an argument of a part -> its value as text
 RANGES: Mapping[str, Callable[[Any, float, float], float]] = {
     "uniform": lambda rng, low, high: rng.uniform(low, high),
-    "log_uniform": lambda rng, low, high: np.exp(rng.uniform(np.log(low), np.log(high))),
+    "log_uniform": lambda rng, low, high: math.exp(rng.uniform(math.log(low), math.log(high))),
     "integers": lambda rng, low, high: rng.integers(int(low), int(high), endpoint=True),
 }
 _RANGE = re.compile(rf"\b({'|'.join(RANGES)})\(([^(),=]+),([^(),=]+)\)")
@@ -106,13 +107,14 @@ def _drawn(axes: list[list[Overrides]], rng: np.random.Generator) -> Overrides:
     chosen = _merged([axis[rng.integers(len(axis))] for axis in axes])
 
     def draw(match: re.Match) -> str:
-        name, low, high = match.groups()
+        name, *bounds = match.groups()
         try:
-            number = RANGES[name](rng, float(low), float(high))
-        except (ValueError, OverflowError) as error:
+            low, high = map(float, bounds)
+            number = RANGES[name](rng, low, max(low, high))
+        except ValueError as error:
             raise UserError(f"cannot draw from {match.group()}: {error}") from error
-        if not np.isfinite(number) or float(low) > float(high):
-            raise UserError(f"cannot draw from {match.group()}: low < high, positive if log")
+        if low >= high:
+            raise UserError(f"cannot draw from {match.group()}: the first number is the lower one")
         return f"{number:.4g}" if name != "integers" else str(number)
 
     return {f: _RANGE.sub(draw, v) if isinstance(v, str) else v for f, v in chosen.items()}

@@ -1,7 +1,9 @@
 """What a config makes, and what a run directory holds."""
 
 import contextlib
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -174,13 +176,25 @@ def claim(workdir: Path, cfg: ConfigDict) -> None:
     Raises:
         UserError: if it cannot be written.
     """
+    make_directory(workdir)
+    write_json(workdir / "config.json", cfg.to_dict())
+    write_json(workdir / "environment.json", environment())
+    (workdir / "failed.json").unlink(missing_ok=True)
+
+
+def make_directory(workdir: Path) -> None:
+    """Makes a directory that can be written.
+
+    Raises:
+        UserError: if that cannot be.
+    """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        write_json(workdir / "config.json", cfg.to_dict())
-        write_json(workdir / "environment.json", environment())
-        (workdir / "failed.json").unlink(missing_ok=True)
+        reason = None if os.access(workdir, os.W_OK) else os.strerror(errno.EACCES)
     except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}") from error
+        reason = error.strerror
+    if reason:
+        raise UserError(f"--workdir={workdir} cannot be written: {reason}")
 
 
 def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:

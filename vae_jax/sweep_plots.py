@@ -12,6 +12,7 @@ from vae_jax.plots import BLUE, GREY, ORANGE
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 MOST_CURVES = 10
+FEW_POINTS = 20  # a curve of so few has its points marked
 WIDE_RANGE = 20  # a field whose values span more is drawn on a logarithmic axis
 HIGHER_IS_BETTER = ("log_p", "elbo", "iwae", "log_likelihood", "effective")
 
@@ -106,12 +107,14 @@ def curves(comparison: Comparison) -> Figure:
         colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
         epochs, values = _aligned([run.curve for run in row.runs if len(run.curve)])
         mean, lows = values.mean(0), [*lows, *values.mean(0)]
-        axes.plot(epochs, mean, style, color=colour, lw=1.4, label=short(row).replace("\n", ", "))
+        mark = "o" if len(epochs) <= FEW_POINTS else ""
+        name = short(row).replace("\n", ", ")
+        axes.plot(epochs, mean, style + mark, color=colour, lw=1.4, ms=3, label=name)
         if len(values) > 1:
             error = values.std(0, ddof=1) / np.sqrt(len(values))
             axes.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
     axes.set_ylim(np.quantile(lows, 0.1), None)
-    axes.set(xlabel="epoch", ylabel="bound on held-out examples [nats per example]")
+    axes.set(xlabel="epoch", ylabel="each objective's bound, held out [nats]")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -48,6 +48,8 @@ def plan(
     Raises:
         MistakesError: naming every setting that cannot work.
     """
+    if (workdir / "config.json").exists():
+        raise UserError(f"--workdir={workdir} holds a single run: choose another --workdir")
     loaded, taken = Loaded(), _existing(workdir)
     settings: dict[str, Setting] = {}
     faults: dict[str, list[Overrides]] = {}
@@ -198,7 +200,7 @@ def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:
         seeds = sorted({*old["seeds"], *setting.folders})
         count = setting.job.num_parameters
         known["settings"][setting.name] = {**old, "seeds": seeds, "num_parameters": count}
-    workdir.mkdir(parents=True, exist_ok=True)
+    runs.make_directory(workdir)
     runs.write_json(workdir / "sweep.json", {**known, **more})
 
 

@@ -14,22 +14,30 @@ from vae_jax.statistics import Estimate
 
 def terminal(comparison: Comparison) -> str:
     """For people at a terminal, with a line that says how to read it."""
-    table = tabulate(cells(comparison), header(comparison), "simple", disable_numparse=True)
-    return f"{table}\n{legend(comparison)}"
+    return f"{_table(comparison, 'simple', maxheadercolwidths=14)}\n{legend(comparison)}"
 
 
 def markdown(comparison: Comparison) -> str:
     """GitHub's Markdown."""
-    table = tabulate(cells(comparison), header(comparison), "github", disable_numparse=True)
-    return f"{table}\n\n{legend(comparison)}\n"
+    return f"{_table(comparison, 'github')}\n\n{legend(comparison)}\n"
 
 
 def latex(comparison: Comparison) -> str:
     """For the package booktabs, numbers in math mode."""
-    table = tabulate(cells(comparison), header(comparison), "latex_booktabs", disable_numparse=True)
-    table = re.sub(r"(?<![\w.=])-?\d+\.\d+(?: ± \d+\.\d+)?(?![\w.])", lambda m: f"${m[0]}$", table)
-    table = table.replace("±", r"\pm")
-    return f"{table}\n% {legend(comparison)}\n"
+    table = _table(comparison, "latex_booktabs")
+    number = r"[+-]?\d+\.\d+"
+    table = re.sub(rf"(?<![\w.=+-]){number}(?: ± \d+\.\d+)?(?![\w.])", r"$\g<0>$", table)
+    table = re.sub(r"± (?=[a-z])", r"$\\pm$ ", table).replace("±", r"\pm")
+    table = table.replace("< $", "$<$ $").replace("–", "--")
+    return f"{table}\n% {legend(comparison).replace('±', '+-')}\n"
+
+
+def _table(comparison: Comparison, style: str, **options: Any) -> str:
+    """Names to the left, numbers to the right."""
+    rows, names = cells(comparison), header(comparison)
+    count = len(rows[0]) - len(comparison.fields or [""]) - 1
+    align = ["left"] * (len(rows[0]) - count - 1) + ["right"] * count + ["left"]
+    return tabulate(rows, names, style, disable_numparse=True, colalign=align, **options)
 
 
 def header(comparison: Comparison) -> list[str]:
@@ -107,7 +115,8 @@ def legend(comparison: Comparison) -> str:
     return (
         f"{c.metric} in {c.unit} on the {c.split} split: mean ± standard error over seeds, "
         f"standard error over test examples. Difference to the baseline ({c.baseline}), paired by "
-        f"seed and example; Student's t intervals and p{corrected}."
+        f"seed and example; Student's t intervals and p{corrected}. Time: of training, mean over "
+        "seeds."
     )
 
 

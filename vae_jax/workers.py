@@ -127,7 +127,9 @@ def _listen(
 def _end(workers: list[_Worker]) -> None:
     """Tells all to stop, the busy ones to save their state; waits for that."""
     for worker in workers:
-        if worker.process.is_alive():
+        if worker.task is None:
+            worker.connection.close()  # it waits for a task, and ends when none can come
+        elif worker.process.is_alive():
             worker.process.terminate()
     deadline = time.monotonic() + GRACE_SECONDS
     for worker in workers:
@@ -138,6 +140,7 @@ def _end(workers: list[_Worker]) -> None:
 
 def _serve(work: Work, connection: Connection, share: tuple[int, int]) -> None:
     """What a process does: one task after another, as long as its parent lives."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave in order, as for Ctrl-C
     _take_share(*share)
     threading.Thread(target=_follow_parent, daemon=True).start()
 

@@ -1,0 +1,126 @@
+import jax
+import numpy as np
+import pytest
+
+from vae_jax import DivergedError, UserError, default_config, fit, fit_seeds, load, training
+from vae_jax.logs import read_metrics
+
+PARTS = {"encoder": "mlp(hidden=(16,))", "decoder": "mlp(hidden=(16,))", "latent_dim": 2}
+
+
+def quick_config(**changes):
+    config = default_config()
+    config.update({**PARTS, "num_epochs": 3, **changes})
+    return config
+
+
+def leaves(run):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(run.params)]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """Seeds 3, 4 and 5, each by itself."""
+    return {seed: fit(quick_config(seed=seed), quiet=True) for seed in (3, 4, 5)}
+
+
+def test_one_after_another_each_seed_is_the_run_it_is_alone_bit_for_bit(tmp_path, alone):
+    found = fit_seeds(quick_config(seed=3, num_seeds=3), tmp_path, quiet=True)
+    assert [run.config.seed for run in found] == [3, 4, 5]
+    for run in found:
+        assert all(map(np.array_equal, leaves(run), leaves(alone[run.config.seed])))
+        assert run.config.num_seeds == 1
+        assert load(tmp_path / f"seed_{run.config.seed}", "last").step == run.step == 36
+
+
+def test_along_an_axis_each_seed_is_the_run_it_is_alone_to_float_tolerance(tmp_path, alone):
+    config = quick_config(seed=3, num_seeds=3, seeds_at_once=3)
+    for run in fit_seeds(config, tmp_path, quiet=True):
+        seed = run.config.seed
+        for mine, theirs in zip(leaves(run), leaves(alone[seed]), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+        last = load(tmp_path / f"seed_{seed}", "last")
+        assert all(map(np.array_equal, leaves(last), leaves(run)))
+        other = alone[3 if seed == 4 else 4]
+        assert not np.allclose(leaves(run)[0], leaves(other)[0], atol=0.01)
+        fit(quick_config(seed=seed), tmp_path / "alone", quiet=True)
+        for mine, theirs in zip(
+            read_metrics(tmp_path / f"seed_{seed}"), read_metrics(tmp_path / "alone"), strict=True
+        ):
+            for name in ("step", "bound", "kl", "validation_bound"):
+                np.testing.assert_allclose(mine.get(name, 0), theirs.get(name, 0), rtol=1e-4)
+        import shutil
+
+        shutil.rmtree(tmp_path / "alone")
+
+
+def test_what_is_missing_is_trained_and_nothing_else(tmp_path):
+    """More seeds, and one that was stopped: those go on, in two groups along the axis."""
+    fit_seeds(quick_config(num_seeds=1, num_epochs=3), tmp_path, quiet=True)
+    written = (tmp_path / "seed_0" / "metrics.jsonl").read_text()
+    found = fit_seeds(quick_config(num_seeds=3, seeds_at_once=3), tmp_path, quiet=True)
+    assert [run.step for run in found] == [36, 36, 36]
+    assert (tmp_path / "seed_0" / "metrics.jsonl").read_text() == written
+
+
+def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path, monkeypatch):
+    """The gradient of one seed is made infinite at a step; along an axis, and one by one."""
+    made = training.make_update
+
+    def make_update(*args):
+        update = made(*args)
+
+        def sabotaged(state, keys, raw):
+            new, metrics = update(state, keys, raw)
+            marked = jax.random.key_data(keys)[0, 0, 0]
+            bad = (marked == target) & (state.step == 14)
+            return new, {**metrics, "bound": jax.numpy.where(bad, np.inf, metrics["bound"])}
+
+        return sabotaged
+
+    order = training.epoch_order(training.keys_of(1).order, 1, 1294, 100)
+    step_key = jax.random.fold_in(training.keys_of(1).train, 14)
+    target = jax.random.key_data(training.example_keys(step_key, order[2]))[0, 0, 0]
+    monkeypatch.setattr(training, "make_update", make_update)
+    for at_once in (3, 1):
+        folder = tmp_path / str(at_once)
+        with pytest.raises(DivergedError, match="1 of 3 diverged: seed 1: step 15: bound is inf"):
+            fit_seeds(quick_config(num_seeds=3, seeds_at_once=at_once), folder, quiet=True)
+        assert [load(folder / f"seed_{i}", "last").step for i in range(3)] == [36, 14, 36]
+        assert (folder / "seed_1" / "failed.json").exists()
+        assert not (folder / "seed_0" / "failed.json").exists()
+
+
+def test_seeds_share_one_compiled_program(tmp_path, caplog):
+    with jax.log_compiles():
+        fit_seeds(quick_config(num_seeds=3), tmp_path, quiet=True)
+    said = [r.getMessage() for r in caplog.records]
+    for program in ("run_seeds", "bounds", "start"):
+        name = f"Finished XLA compilation of jit({program})"
+        assert sum(name in message for message in said) == 1, program
+
+
+def test_the_program_says_what_it_chose(caplog):
+    caplog.set_level("INFO", "vae_jax")
+    fit_seeds(quick_config(num_seeds=2, num_epochs=1), quiet=True)
+    assert "2 seeds, one compiled program, one after another (chosen for cpu" in caplog.text
+    fit_seeds(quick_config(num_seeds=2, num_epochs=1, seeds_at_once=2), quiet=True)
+    assert "2 seeds, one compiled program, 2 along one axis (vmap) (as asked)" in caplog.text
+
+
+def test_what_does_not_go_together_is_said(tmp_path):
+    with pytest.raises(UserError, match="fit_seeds"):
+        fit(quick_config(num_seeds=2))
+    with pytest.raises(UserError, match="streamed"):
+        fit_seeds(quick_config(num_seeds=2, seeds_at_once=2, max_device_bytes=0), quiet=True)
+    fit(quick_config(num_epochs=1), tmp_path, quiet=True)
+    with pytest.raises(UserError, match="holds a single run"):
+        fit_seeds(quick_config(num_seeds=2, num_epochs=1), tmp_path, quiet=True)
+
+
+def test_two_processes_do_not_train_in_one_directory(tmp_path, monkeypatch):
+    from vae_jax import runs
+
+    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.1)
+    with runs.locked(tmp_path), pytest.raises(UserError, match="another process is training"):
+        fit(quick_config(), tmp_path, quiet=True)
