@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.rates import chain_of_training, ratio, time_in_turn, training_flops
-from vae_jax import components, runs, training
+from vae_jax import components, jobs, training
 from vae_jax.datasets import make_dataset
 from vae_jax.model import build_model
 
@@ -38,9 +38,9 @@ def program(data: np.ndarray):
     parts = {name: config[name] for name in ("encoder", "decoder", "likelihood", "posterior")}
     model = build_model((28, 28, 1), config.latent_dim, **parts)
     objective = components.build("objectives", config.objective)
-    rule = runs.make_rule(config, dataset)
-    run = training.make_run_steps(training.make_update(model, objective, rule, dataset))
-    return run, runs.make_start(config, dataset, model)
+    rule = jobs.make_rule(config, dataset)
+    run = training.RunSteps(training.make_update(model, objective, rule, dataset))
+    return run, jobs.make_start(config, dataset, model)
 
 
 def steps_of(run, start, data: np.ndarray, seeds: list[int]):

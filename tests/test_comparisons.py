@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from vae_jax import UserError, config, default_config, runs, sweep_plots, tables
+from vae_jax import UserError, config, default_config, directories, sweep_plots, tables
 from vae_jax.comparisons import compare, numeric_leaves
 from vae_jax.reports import report_many
 
@@ -18,7 +18,7 @@ def make_run(folder, values, *, seconds=3.0, k=10, probability="mass", **fields)
     cfg = default_config()
     cfg.update(fields)
     cfg = config.resolve(cfg)
-    runs.write_json(folder / "config.json", cfg.to_dict())
+    directories.write_json(folder / "config.json", cfg.to_dict())
     lines = [{"step": 1, "epoch": 1.0, "bound": -9.0, "seconds": seconds}]
     lines += [{"step": 1, "epoch": 1.0, "validation_bound": -8.0, "validation_error": 0.1}]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -28,8 +28,8 @@ def make_run(folder, values, *, seconds=3.0, k=10, probability="mass", **fields)
     np.savez(folder / "per_example" / "test.npz", log_p=values)
     number = {"mean": float(np.mean(values)), "unit": "nats per example", "standard_error": 0.1}
     results = {"numbers": {"log_p": number}, "num_parameters": 7, "num_importance_samples": k,
-               "probability": probability, "warning": None}  # fmt: skip
-    runs.write_json(folder / "results.json", {"test": results})
+               "probability": probability, "warning": None, "finished": True}  # fmt: skip
+    directories.write_json(folder / "results.json", {"test": results})
 
 
 @pytest.fixture
@@ -88,18 +88,18 @@ def test_nothing_is_dropped_silently(workdir):
     for seed in range(2):
         make_run(workdir / "third" / f"seed_{seed}", [-1.0, -1.0], seed=seed, **made)
     make_run(workdir / "third" / "seed_2", None, seed=2, **made)
-    runs.record_failure(workdir / "third" / "seed_2", "diverged", "step 7: kl is nan")
+    directories.record_failure(workdir / "third" / "seed_2", "diverged", "step 7: kl is nan")
     make_run(workdir / "third" / "seed_3", None, seed=3, **made)
     settings = {name: {"overrides": {}, "seeds": [0, 1]} for name in ("plain", "richer")}
     settings["third"] = {"overrides": {}, "seeds": [0, 1, 2, 3, 4]}
     settings["fourth"] = {"overrides": {}, "seeds": [0]}
-    runs.write_json(workdir / "sweep.json", {"settings": settings})
+    directories.write_json(workdir / "sweep.json", {"settings": settings})
     found = compare(workdir)
     third, fourth = found.rows[2:]
     assert third.remark == "1 diverged, 1 unfinished, 1 not begun"
     assert (len(third.good), len(third.runs)) == (2, 5)
     assert third.difference.estimate.num_seeds == 2
-    assert fourth.remark == "1 not begun, no results"
+    assert fourth.remark == "1 not begun, no log_p"
     text = tables.terminal(found)
     assert "2 of 5" in text
     assert "0 of 1" in text
@@ -148,7 +148,7 @@ def test_the_correction_counts_the_differences(workdir):
 
 
 def test_mistakes_are_said(workdir, tmp_path_factory):
-    with pytest.raises(UserError, match="did you mean 'plain'"):
+    with pytest.raises(UserError, match="unknown setting 'plan': there is prior=mixture"):
         compare(workdir, baseline="plan")
     with pytest.raises(UserError, match="did you mean 'log_p'"):
         compare(workdir, metric="logp")

@@ -6,8 +6,10 @@ import pytest
 
 from vae_jax import UserError, build_model, default_config, evaluate, fit
 from vae_jax.datasets import make_dataset
-from vae_jax.evaluation import read_results, save_results, table
+from vae_jax.directories import read_results
+from vae_jax.evaluation import save_results
 from vae_jax.passes import exact_pass, mesh_for
+from vae_jax.quantities import table
 from vae_jax.runs import Run
 
 OPTIONS = {"num_importance_samples": 60, "quiet": True}

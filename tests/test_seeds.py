@@ -119,8 +119,8 @@ def test_what_does_not_go_together_is_said(tmp_path):
 
 
 def test_two_processes_do_not_train_in_one_directory(tmp_path, monkeypatch):
-    from vae_jax import runs
+    from vae_jax import directories
 
-    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.1)
-    with runs.locked(tmp_path), pytest.raises(UserError, match="another process is training"):
+    monkeypatch.setattr(directories, "LOCK_SECONDS", 0.1)
+    with directories.locked(tmp_path), pytest.raises(UserError, match="another process is at work"):
         fit(quick_config(), tmp_path, quiet=True)

@@ -148,8 +148,15 @@ def resolve(family: str, text: str) -> str:
     function = find(family, call.name)
     allowed = options(function)
     check(call, function, allowed)
+    hints = typing.get_type_hints(function)
     filled = {n: call.arguments.get(n, p.default) for n, p in allowed.items()}
-    return str(Call(call.name, filled))
+    return str(Call(call.name, {n: _as_hinted(v, hints.get(n)) for n, v in filled.items()}))
+
+
+def _as_hinted(value: Any, hint: Any) -> Any:
+    """A whole number where a float is meant is written as one, so that 1 and 1.0 are the same."""
+    kinds = (hint, *typing.get_args(hint))
+    return float(value) if type(value) is int and float in kinds and int not in kinds else value
 
 
 def build(family: str, part: str | Callable[..., Any]) -> Callable[..., Any]:

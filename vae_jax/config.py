@@ -148,6 +148,18 @@ def of_seed(config: ConfigDict, seed: int) -> ConfigDict:
     return ConfigDict({**config.to_dict(), "seed": seed, "num_seeds": 1})
 
 
+def stored(path: Path) -> ConfigDict:
+    """The config of a run directory as it was written, resolved: its parts need not be importable.
+
+    Raises:
+        UserError: if it is no JSON.
+    """
+    try:
+        return ConfigDict({**default_config().to_dict(), **json.loads(path.read_text())})
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
 def identity(config: ConfigDict) -> str:
     """What two runs of one setting have in common, whatever their seed and device."""
     fields = {k: v for k, v in config.items() if k not in (*NOT_IDENTITY, "seed")}

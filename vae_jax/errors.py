@@ -13,6 +13,12 @@ class UserError(ValueError):
 class DivergedError(RuntimeError):
     """The objective or its gradient stopped being finite; the last good state was kept."""
 
+    def __init__(self, what: str, kept: str):
+        """`what` names the step and the terms; `kept`, what is left of the run."""
+        self.what = what
+        advice = "a smaller learning rate or config.clip_norm may help, in another --workdir"
+        super().__init__(f"{what}; {kept}; {advice}")
+
 
 class _LinesError(Exception):
     """Several things at once, a line each, under a first one that counts them."""
@@ -29,6 +35,11 @@ class MistakesError(_LinesError, UserError):
 
 class RunsFailedError(_LinesError, RuntimeError):
     """Some of many runs failed; the others are done."""
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def one_line(error: Exception) -> str:

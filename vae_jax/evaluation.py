@@ -1,7 +1,6 @@
 """A run -> its numbers: one exact pass over a split, each mean with its standard error."""
 
 import functools
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,34 +10,20 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from vae_jax.datasets import x_shape
+from vae_jax.datasets import gather, x_shape
+from vae_jax.directories import last_checkpoint, read_results, write_json
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError, unknown
 from vae_jax.estimators.exact import exact
 from vae_jax.estimators.importance import importance
 from vae_jax.estimators.quadrature import prior_mass, quadrature
 from vae_jax.passes import devices, exact_pass, fitting_devices, mesh_for, replicated
-from vae_jax.runs import Run, write_json
+from vae_jax.quantities import numbers
+from vae_jax.runs import Run
 from vae_jax.training import COMPILER_OPTIONS, example_keys, keys_of, presented
-from vae_jax.types import Dataset, Model
+from vae_jax.types import Dataset, Model, Params
 
-NATS = "nats per example"
 OUTSIDE = "the data is not in the support of p(x|z): these are no log-likelihoods"
-METHODS = {  # name: (unit, how it is estimated), in the order of the tables
-    "elbo": (NATS, "log_likelihood - kl, the KL in closed form where there is one"),
-    "log_likelihood": (NATS, "E_q log p(x|z), mean over {K} draws"),
-    "kl": (NATS, "KL(q(z|x) || p(z)), closed form"),
-    "kl_sampled": (NATS, "E_q log q(z|x) - log p(z), mean over {K} draws"),
-    "kl_sampled_minus_kl": (NATS, "difference of the two, example by example"),
-    "iwae": (NATS, "IWAE bound with k = {k}, mean over the groups of {used} draws"),
-    "log_p": (NATS, "importance sampling from q(z|x), K = {K}"),
-    "log_p_exact": (NATS, "the model's own density, exactly: it is linear-Gaussian"),
-    "log_p_quadrature": (NATS, "quadrature over z"),
-    "log_p_data": (NATS, "the density the data was simulated from"),
-    "log_p_minus_elbo": (NATS, "the bound's gap, example by example"),
-    "effective_sample_size": ("draws", "(sum w)^2 / sum w^2 of {K} importance weights"),
-    "bits_per_dim": ("bits", "-log_p / (ln 2 x dimensions of x)"),
-}
 IWAE_SAMPLES = (1, 5, 50, 500)
 ROWS = {"cpu": 2000}  # decoded at a time: what a core's cache holds
 ROWS_ELSEWHERE = 2**16
@@ -77,18 +62,14 @@ def evaluate(
     Raises:
         UserError: for a split that is not there, or numbers that cannot be had.
     """
-    if split not in run.dataset.splits:
-        raise unknown("split", split, run.dataset.splits)
-    if min(batch_size, seed + 1) < 1:
-        raise UserError(f"batch_size={batch_size}, seed={seed}: a batch is at least 1, a seed 0")
-    usual = tuple(k for k in IWAE_SAMPLES if k <= num_importance_samples)
-    bounds = usual if iwae_samples is None else tuple(sorted(set(iwae_samples)))
+    _require_possible(run.dataset, split, batch_size, seed)
     _require_resolved(run, quadrature_points)
-    asked = _Asked(
-        run.model[:4], run.dataset.preprocess, run.dataset.log_prob,
-        seed, num_importance_samples, bounds, quadrature_points,
-    )  # fmt: skip
-    estimate, marginal = _estimates(asked), _exact_or_none(run, x_shape(run.dataset))
+    estimate = _estimates(
+        _asked(
+            run.model, run.dataset, seed, num_importance_samples, iwae_samples, quadrature_points
+        )
+    )
+    marginal = _exact_or_none(run, x_shape(run.dataset))
     data, began = run.dataset.splits[split], time.monotonic()
     most = IN_FLIGHT // max(1, num_importance_samples)
     batch = fitting_devices(max(1, min(batch_size, most, len(data))))
@@ -102,16 +83,56 @@ def evaluate(
     values = _derived(run, values, in_support)
     return {
         "warning": None if in_support else OUTSIDE,
+        "checkpoint": run.which,
         "checkpoint_step": run.step,
+        "finished": _is_finished(run),
         "num_examples": len(data),
         "num_importance_samples": num_importance_samples,
+        "quadrature_points": quadrature_points,
         "seed": seed,
         "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
         "seconds": round(time.monotonic() - began, 3),
         "probability": "mass" if _is_discrete(run) else "density",
-        "numbers": _numbers(values, num_importance_samples),
+        "numbers": numbers(values, num_importance_samples),
         "per_example": values,
     }
+
+
+def check(
+    model: Model,
+    dataset: Dataset,
+    params: Params,
+    split: str = "test",
+    *,
+    num_importance_samples: int = 5000,
+    iwae_samples: tuple[int, ...] | None = None,
+    quadrature_points: int = 0,
+    batch_size: int = 100,
+    seed: int = 0,
+) -> None:
+    """Traces what `evaluate` would compute, for parameters of which the shapes are enough.
+
+    Raises:
+        UserError: for what cannot be had, whatever the parameters.
+    """
+    _require_possible(dataset, split, batch_size, seed)
+    asked = _asked(model, dataset, seed, num_importance_samples, iwae_samples, quadrature_points)
+    raw = gather(dataset.splits[split], slice(0, 1))
+    jax.eval_shape(_estimates(asked), params, None, raw, np.arange(1))
+
+
+def _is_finished(run: Run) -> bool:
+    """Whether the run was trained to its end."""
+    trained = last_checkpoint(run.workdir) if run.workdir else run.step
+    steps = len(run.dataset.splits["train"]) // run.config.batch_size
+    return trained >= run.config.num_epochs * steps
+
+
+def _require_possible(dataset: Dataset, split: str, batch_size: int, seed: int) -> None:
+    if split not in dataset.splits:
+        raise unknown("split", split, dataset.splits)
+    if min(batch_size, seed + 1) < 1:
+        raise UserError(f"batch_size={batch_size}, seed={seed}: a batch is at least 1, a seed 0")
 
 
 def _hidden(quiet: bool) -> bool | None:
@@ -129,6 +150,20 @@ class _Asked(NamedTuple):
     num_samples: int
     bounds: tuple[int, ...]
     points: int
+
+
+def _asked(
+    model: Model,
+    dataset: Dataset,
+    seed: int,
+    num_samples: int,
+    iwae_samples: tuple[int, ...] | None,
+    points: int,
+) -> _Asked:
+    usual = tuple(k for k in IWAE_SAMPLES if k <= num_samples)
+    bounds = usual if iwae_samples is None else tuple(sorted(set(iwae_samples)))
+    functions = (model[:4], dataset.preprocess, dataset.log_prob)
+    return _Asked(*functions, seed, num_samples, bounds, points)
 
 
 @functools.lru_cache(maxsize=4)  # the runs of many seeds share one program
@@ -169,8 +204,14 @@ def _exact_or_none(run: Run, shape: tuple[int, ...]) -> Any:
 
 def _is_discrete(run: Run) -> bool:
     """Whether p(x | z) is a mass function, so that bits per dimension mean something."""
-    z = run.model.prior(run.params).sample(jax.random.key(0))
-    return bool(run.model.decode(run.params, z).support.is_discrete)
+    found = []
+
+    def trace(params: Params, key: Any) -> None:
+        z = run.model.prior(params).sample(key)
+        found.append(run.model.decode(params, z).support.is_discrete)
+
+    jax.eval_shape(trace, run.params, jax.random.key(0))
+    return bool(found[0])
 
 
 def _require_resolved(run: Run, points: int) -> None:
@@ -195,59 +236,13 @@ def _derived(run: Run, values: dict[str, np.ndarray], in_support: bool) -> dict[
     return derived
 
 
-def _numbers(values: dict[str, np.ndarray], num_samples: int) -> dict[str, dict[str, Any]]:
-    """Mean, standard error, n, unit and method of each, in the order of `METHODS`."""
-    order = {name: i for i, name in enumerate(METHODS)}
-    known = sorted((n for n in values if _family(n) in order), key=lambda n: order[_family(n)])
-    numbers = {name: _number(name, values[name], num_samples) for name in known}
-    monte_carlo = np.sqrt((values["log_p_error"] ** 2).sum()) / len(values["log_p_error"])
-    numbers["log_p"]["monte_carlo_error"] = float(monte_carlo) if num_samples > 1 else None
-    return numbers
-
-
-def _family(name: str) -> str:
-    """`iwae` of `iwae_50`."""
-    head, _, tail = name.rpartition("_")
-    return head if tail.isdigit() else name
-
-
-def _number(name: str, values: np.ndarray, num_samples: int) -> dict[str, Any]:
-    n, (unit, method) = len(values), METHODS[_family(name)]
-    return {
-        "mean": float(values.mean()),
-        "standard_error": float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None,
-        "n": n,
-        "unit": unit,
-        "method": method.format(K=num_samples, **_groups(name, num_samples)),
-    }
-
-
-def _groups(name: str, num_samples: int) -> dict[str, int]:
-    """What `iwae_5` says of its k, and of the draws in whole groups of k."""
-    k = name.rpartition("_")[2]
-    return {"k": int(k), "used": num_samples // int(k) * int(k)} if k.isdigit() else {}
-
-
 def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
     """Adds a split's numbers to `results.json`, and its arrays as `per_example/<split>.npz`."""
     path = workdir / "results.json"
     (workdir / "per_example").mkdir(exist_ok=True)
-    np.savez_compressed(workdir / "per_example" / f"{split}.npz", **results["per_example"])
+    arrays = workdir / "per_example" / f"{split}.npz"
+    new = arrays.with_name(f"{split}.tmp.npz")
+    np.savez_compressed(new, **results["per_example"])
+    new.replace(arrays)
     numbers = {name: value for name, value in results.items() if name != "per_example"}
     write_json(path, read_results(workdir) | {split: numbers})
-
-
-def read_results(workdir: Path) -> dict[str, Any]:
-    """What `results.json` holds, by split; empty if there is none."""
-    path = workdir / "results.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def table(results: dict[str, Any]) -> str:
-    """The numbers of a split, a line each, for a terminal."""
-    lines = [f"{'':24} {'mean':>10}  {'std. error':>10}  {'unit':18} how"]
-    for name, number in results["numbers"].items():
-        error = "" if number["standard_error"] is None else f"± {number['standard_error']:.4f}"
-        value = f"{number['mean']:.4f}"
-        lines.append(f"{name:24} {value:>10}  {error:>10}  {number['unit']:18} {number['method']}")
-    return "\n".join([*lines, *filter(None, [results["warning"]])])

@@ -1,32 +1,32 @@
 """Runs what is left of a sweep, here or in processes; what fails is noted and passed over."""
 
 import errno
+import functools
 import logging
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from absl import logging as absl_logging
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from vae_jax import caches, config, evaluation, jobs, loops, passes, runs
-from vae_jax.errors import DivergedError, one_line
+from vae_jax import caches, config, directories, evaluation, jobs, loops, passes, runs
+from vae_jax.errors import DivergedError, RunsFailedError, counted, one_line
 from vae_jax.interrupts import Interrupted, caught_signals
-from vae_jax.jobs import Loaded
+from vae_jax.jobs import Job
 from vae_jax.logs import Progress
 from vae_jax.sweeps import Unit
 from vae_jax.workers import Death, Tell, work_through
 
-logger = logging.getLogger(__name__)
 SAY_SECONDS = 30  # without a word, where no bar is seen
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-LOADED = Loaded()  # of this process: a sweep's units mostly share their data
 
 
 class Steps(NamedTuple):
@@ -75,55 +75,63 @@ class _Told:
 
 def work(unit: Unit, tell: Tell) -> None:
     """A unit in a process that serves a sweep."""
-    _set_up()
-    _run(unit, tell, partial(_Told, tell))
-
-
-def _set_up() -> None:
-    """Quiet, and bars without a lock between processes, which a killed one would leave behind."""
-    logging.basicConfig(format="%(message)s", level=logging.ERROR)
-    tqdm.set_lock(threading.RLock())
+    absl_logging.set_verbosity("error")
+    logging.basicConfig(format=f"{unit.name}: %(message)s", level=logging.WARNING, force=True)
+    tqdm.set_lock(threading.RLock())  # one between processes is left behind when one is killed
     caches.keep_compiled_programs()
-
-
-def _run(unit: Unit, tell: Tell, progress: Any) -> None:
-    """Trains and evaluates a unit's runs; a failure is noted in the run directories it befell."""
-    waiting = dict(unit.folders)
-    try:
-        for seed, message, well in _trained_and_evaluated(unit, progress):
-            del waiting[seed]
-            tell(Ended(seed, message, well))
-    except Exception as error:
-        if _no_room(error):
-            tell(Halt(" ".join(str(error).split())))
-            return
-        reason = one_line(error)
-        for seed, path in waiting.items():
-            note(path, "failed", reason, traceback.format_exc())
-            tell(Ended(seed, reason, False))
-
-
-def _trained_and_evaluated(unit: Unit, progress: Any) -> Any:
-    """(seed, message, whether it ended well), run by run."""
     cfg = config.resolve(ConfigDict(unit.cfg))
-    passes.use_device(cfg.device)
-    job = jobs.make_job(cfg, loaded=LOADED)
-    for seed, outcome in loops.train(job, unit.folders, progress).items():
-        if isinstance(outcome, DivergedError):
-            yield seed, f"diverged at {outcome}", False
-            continue
-        path = unit.folders[seed]
-        run = runs.load(path, model=job.model, dataset=job.dataset)
-        results = evaluation.evaluate(run, quiet=True, **unit.evaluation)
-        evaluation.save_results(path, unit.evaluation["split"], results)
-        number = results["numbers"]["log_p"]
-        yield seed, f"log p(x) {number['mean']:.2f} ± {number['standard_error'] or 0:.2f}", True
+    try:
+        passes.use_device(cfg.device)
+        job = jobs.make_job(cfg, loaded=_loaded())
+    except Exception as error:
+        for seed in unit.folders:
+            _fail(unit, seed, error, tell)
+        return
+    run_unit(unit, job, tell, partial(_Told, tell))
+
+
+@functools.cache
+def _loaded() -> jobs.Loaded:
+    """The data that this process has read for earlier units."""
+    return jobs.Loaded()
+
+
+def run_unit(unit: Unit, job: Job, tell: Tell, progress: Any) -> None:
+    """Trains and evaluates a unit's runs; a failure is noted in the directory of its run."""
+    for seed, outcome in loops.train(job, unit.folders, progress):
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            tell(Ended(seed, _evaluated(unit, job, seed), True))
+        except DivergedError as error:
+            tell(Ended(seed, f"diverged at {error.what}", False))
+        except Exception as error:
+            if _no_room(error):
+                tell(Halt(" ".join(str(error).split())))
+                return
+            _fail(unit, seed, error, tell)
+
+
+def _fail(unit: Unit, seed: int, error: Exception, tell: Tell) -> None:
+    details = "".join(traceback.format_exception(error))
+    note(unit.folders[seed], "failed", one_line(error), details)
+    tell(Ended(seed, one_line(error), False))
+
+
+def _evaluated(unit: Unit, job: Job, seed: int) -> str:
+    """Evaluates a trained run; its log p(x), in words."""
+    path = unit.folders[seed]
+    run = runs.load(path, model=job.model, dataset=job.dataset)
+    results = evaluation.evaluate(run, quiet=True, **unit.evaluation)
+    evaluation.save_results(path, unit.evaluation["split"], results)
+    number = results["numbers"]["log_p"]
+    return f"log p(x) {number['mean']:.2f} ± {number['standard_error'] or 0:.2f}"
 
 
 def note(path: Path, kind: str, message: str, details: str = "") -> None:
     """Writes why a run failed into its directory."""
     path.mkdir(parents=True, exist_ok=True)
-    runs.record_failure(path, kind, message)
+    directories.record_failure(path, kind, message)
     if details:
         (path / "traceback.txt").write_text(details)
 
@@ -135,15 +143,15 @@ def _no_room(error: Exception) -> bool:
 
 
 class _Overseer:
-    """What the person at the keyboard sees of a sweep."""
+    """What the person at the keyboard sees of a sweep, and what came of its runs."""
 
     def __init__(self, units: Sequence[Unit], bar: tqdm):
         self._bar, self._began = bar, time.monotonic()
-        self._count, self._total = 0, sum(len(unit.folders) for unit in units)
+        self._total = sum(len(unit.folders) for unit in units)
         self._done, self._said = 0, time.monotonic()
         self._ended: set[tuple[str, int]] = set()
         self.halted: list[str] = []
-        self.failures: list[str] = []
+        self.failures: dict[str, list[str]] = {}  # setting and reason -> seeds
 
     def heard(self, unit: Unit, message: Any) -> None:
         """Shows what a unit's process tells, and notes what failed."""
@@ -155,7 +163,7 @@ class _Overseer:
             case Halt(text):
                 self.halted.append(text)
             case Death(reason, final):
-                self._say(f"{unit.name}: {reason}; {'given up' if final else 'tried once more'}")
+                self.say(f"{unit.name}: {reason}; {'given up' if final else 'tried once more'}")
                 left = [s for s in unit.folders if (unit.name, s) not in self._ended]
                 for seed in left if final else []:
                     note(unit.folders[seed], "died", reason)
@@ -165,37 +173,45 @@ class _Overseer:
         """Moves the bar; says so now and then where there is none."""
         self._done = min(self._done + number, self._bar.total)
         self._bar.update(self._done - self._bar.n)
-        seconds, now = time.monotonic() - self._began, time.monotonic()
+        now = time.monotonic()
         if self._bar.disable and now - self._said > SAY_SECONDS:
             share = self._done / self._bar.total
-            self._say(f"{share:.0%} of {self._bar.total} steps after {seconds:.0f} s")
+            self.say(f"{share:.0%} of {self._bar.total:,} steps after {now - self._began:.0f} s")
 
     def _end(self, unit: Unit, seed: int, text: str, well: bool) -> None:
         if (unit.name, seed) in self._ended:  # told before its process died
             return
         self._ended.add((unit.name, seed))
-        self._count += 1
         if not well:
-            self.failures.append(f"{unit.name}, seed {seed}: {text}")
-        left = (time.monotonic() - self._began) / self._count * (self._total - self._count)
-        self._say(
-            f"[{self._count}/{self._total}] {unit.name}, seed {seed}: {text}; {left:.0f} s left"
+            self.failures.setdefault(f"{unit.name}: {text}", []).append(str(seed))
+        count, seconds = len(self._ended), time.monotonic() - self._began
+        left = seconds / count * (self._total - count)
+        text = text if len(text) < 120 else f"{text[:120]}…"
+        self.say(
+            f"[{count}/{self._total}] {unit.name}, seed {seed}: {text}; {left:.0f} s left in all"
         )
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line beside the bar."""
         self._said = time.monotonic()
         tqdm.write(text, file=sys.stderr)
 
 
-def execute(units: Sequence[Unit], num_workers: int = 1) -> list[str]:
-    """Trains and evaluates all units; a line for each run that failed.
+def execute(units: Sequence[Unit], num_workers: int, made: Mapping[str, Job]) -> None:
+    """Trains and evaluates all units.
+
+    Args:
+        units: what is left to do.
+        num_workers: processes; 1 is none but this one.
+        made: the units' jobs by name, for this process.
 
     Raises:
+        RunsFailedError: when all is done, if runs failed or diverged.
         OSError: if nothing more can be written; what was finished is kept.
         Interrupted: after Ctrl-C or SIGTERM, the states saved.
     """
     if not units:
-        return []
+        return
     bar = tqdm(
         total=sum(unit.steps for unit in units), unit="step", unit_scale=True, dynamic_ncols=True,
         disable=num_workers == 1 or not sys.stderr.isatty(),
@@ -203,22 +219,29 @@ def execute(units: Sequence[Unit], num_workers: int = 1) -> list[str]:
     overseer = _Overseer(units, bar)
     with bar:
         if num_workers == 1:
-            _here(units, overseer)
+            _here(units, made, overseer)
         else:
             _elsewhere(units, num_workers, overseer)
     if overseer.halted:
         raise OSError(f"{overseer.halted[0]}; what was finished is kept, the same command goes on")
-    return overseer.failures
+    if failed := overseer.failures:
+        reasons = [f"{what} (seeds {', '.join(seeds)})" for what, seeds in failed.items()]
+        count = sum(len(seeds) for seeds in failed.values())
+        raise RunsFailedError(f"{counted(count, 'run')} failed or diverged", reasons)
 
 
-def _here(units: Sequence[Unit], overseer: _Overseer) -> None:
-    for unit in units:
-        _run(unit, partial(overseer.heard, unit), Progress)
+def _here(units: Sequence[Unit], made: Mapping[str, Job], overseer: _Overseer) -> None:
+    for number, unit in enumerate(units, 1):
+        seeds = ", ".join(map(str, unit.folders))
+        overseer.say(f"setting {number} of {len(units)}: {unit.name}, seeds {seeds}")
+        heard, progress = partial(overseer.heard, unit), partial(Progress, named=True)
+        run_unit(unit, made[unit.name], heard, progress)
         if overseer.halted:
             return
 
 
 def _elsewhere(units: Sequence[Unit], num_workers: int, overseer: _Overseer) -> None:
+    overseer.say(f"{min(num_workers, len(units))} processes start, and compile first")
     with caught_signals() as received:
         stop = _Either(received, overseer.halted)
         work_through(units, num_workers, work, overseer.heard, stop)

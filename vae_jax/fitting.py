@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from vae_jax import config, jobs, runs
-from vae_jax.errors import DivergedError, UserError
+from vae_jax import config, directories, jobs
+from vae_jax.errors import RunsFailedError, UserError, one_line
 from vae_jax.logs import Progress
 from vae_jax.loops import Outcome, train
 from vae_jax.runs import Run
@@ -45,7 +45,7 @@ def fit(
         raise UserError(f"config.num_seeds={cfg.num_seeds}: `fit` trains one, `fit_seeds` several")
     folder = None if workdir is None else Path(workdir)
     [outcome] = _fit(cfg, {cfg.seed: folder}, model, quiet).values()
-    if isinstance(outcome, DivergedError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
@@ -59,23 +59,24 @@ def fit_seeds(
 ) -> list[Run]:
     """`fit` for `num_seeds` seeds from `seed` on, sharing one compiled program.
 
-    Each is the same run as that seed alone, in a run directory of its own, `workdir/seed_<i>`.
+    Each is the same run as that seed alone, in a run directory of its own, `workdir/seed_<i>`: bit
+    for bit where seeds train one after another, up to rounding where they train along an axis.
     `config.seeds_at_once` of them train along one axis: 0 lets the program choose, all of them on
     an accelerator, one after another on a CPU. A seed that diverges does not keep the others from
     ending.
 
     Raises:
-        DivergedError: when all are done, if the bound of any stopped being finite.
+        RunsFailedError: when all are done, if any diverged or failed otherwise.
         UserError, Interrupted: as `fit` does.
     """
     cfg = config.resolve(cfg)
     nowhere: dict[int, Path | None] = dict.fromkeys(config.seeds(cfg))
-    folders = nowhere if workdir is None else runs.seed_folders(cfg, Path(workdir))
+    folders = nowhere if workdir is None else directories.seed_folders(cfg, Path(workdir))
     outcomes = _fit(cfg, folders, model, quiet)
-    diverged = {s: o for s, o in outcomes.items() if isinstance(o, DivergedError)}
-    if diverged:
-        which = "; ".join(f"seed {seed}: {error}" for seed, error in diverged.items())
-        raise DivergedError(f"{len(diverged)} of {len(outcomes)} diverged: {which}")
+    failed = {s: o for s, o in outcomes.items() if isinstance(o, Exception)}
+    if failed:
+        reasons = [f"seed {seed}: {one_line(error)}" for seed, error in failed.items()]
+        raise RunsFailedError(f"{len(failed)} of {len(outcomes)} runs failed", reasons)
     return [run for run in outcomes.values() if isinstance(run, Run)]
 
 
@@ -84,6 +85,6 @@ def _fit(
 ) -> dict[int, Outcome]:
     for seed, path in folders.items():
         if path:
-            runs.require_same(path, config.of_seed(cfg, seed))
+            directories.require_same(path, config.of_seed(cfg, seed))
     job = jobs.make_job(cfg, model)
-    return train(job, folders, partial(Progress, quiet=quiet))
+    return dict(train(job, folders, partial(Progress, quiet=quiet, named=len(folders) > 1)))

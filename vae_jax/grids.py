@@ -15,7 +15,7 @@ Overrides = dict[str, Any]  # config field, dotted for an argument of a part -> 
 RANGES: Mapping[str, Callable[[Any, float, float], float]] = {
     "uniform": lambda rng, low, high: rng.uniform(low, high),
     "log_uniform": lambda rng, low, high: math.exp(rng.uniform(math.log(low), math.log(high))),
-    "integers": lambda rng, low, high: rng.integers(int(low), int(high), endpoint=True),
+    "integers": lambda rng, low, high: rng.integers(low, high, endpoint=True),
 }
 _RANGE = re.compile(rf"\b({'|'.join(RANGES)})\(([^(),=]+),([^(),=]+)\)")
 
@@ -72,6 +72,8 @@ def _alternatives(text: str) -> list[str]:
         node = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
         raise UserError(f"cannot read {text!r}: write value|value|...") from error
+    if isinstance(node, ast.Tuple) and not text.strip().startswith("("):
+        raise UserError(f"cannot read {text!r}: values are separated by |, not by commas")
     found: list[str] = []
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         found.append(ast.unparse(node.right))
@@ -109,12 +111,14 @@ def _drawn(axes: list[list[Overrides]], rng: np.random.Generator) -> Overrides:
     def draw(match: re.Match) -> str:
         name, *bounds = match.groups()
         try:
-            low, high = map(float, bounds)
-            number = RANGES[name](rng, low, max(low, high))
+            kind = int if name == "integers" else float
+            low, high = map(kind, bounds)
+            number = kind(RANGES[name](rng, low, max(low, high)))
         except ValueError as error:
             raise UserError(f"cannot draw from {match.group()}: {error}") from error
         if low >= high:
             raise UserError(f"cannot draw from {match.group()}: the first number is the lower one")
-        return f"{number:.4g}" if name != "integers" else str(number)
+        rounded = number if kind is int else float(f"{number:.6g}")
+        return repr(min(max(rounded, low), high))
 
     return {f: _RANGE.sub(draw, v) if isinstance(v, str) else v for f, v in chosen.items()}

@@ -1,6 +1,7 @@
 """What a config makes, checked: the parts that runs of all seeds share."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,13 +9,68 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from vae_jax import runs, training
-from vae_jax.datasets import gather, require_valid, x_shape
+from vae_jax import components, config, optimizers, training
+from vae_jax.datasets import gather, require_shapes, require_valid, x_shape
 from vae_jax.divergences import closed_form_kl, describe
 from vae_jax.errors import UserError
-from vae_jax.types import Dataset, Model, Objective, Params
+from vae_jax.model import build_model
+from vae_jax.streaming import fits
+from vae_jax.types import Array, Dataset, Model, Objective, Params
 
 logger = logging.getLogger(__name__)
+INIT_BATCH = 1000
+
+
+def make_dataset(cfg: ConfigDict) -> Dataset:
+    """The data set a config names."""
+    dataset = config.in_field("data", lambda: components.build("datasets", cfg.data)())
+    return require_shapes(dataset)
+
+
+def make_model(cfg: ConfigDict, dataset: Dataset) -> Model:
+    """The model a config names, for the shape of its data."""
+    names = ("encoder", "decoder", "posterior", "prior", "likelihood")
+    return build_model(x_shape(dataset), cfg.latent_dim, **{name: cfg[name] for name in names})
+
+
+def make_objective(cfg: ConfigDict) -> Objective:
+    """The objective a config names."""
+    return components.build("objectives", cfg.objective)
+
+
+def steps_per_epoch(cfg: ConfigDict, dataset: Dataset) -> int:
+    """Full batches in the training split.
+
+    Raises:
+        UserError: if there is none.
+    """
+    size = len(dataset.splits["train"])
+    if cfg.batch_size > size:
+        raise UserError(f"config.batch_size={cfg.batch_size} is larger than the {size} examples")
+    return size // cfg.batch_size
+
+
+def make_rule(cfg: ConfigDict, dataset: Dataset) -> training.Optimization:
+    """The update rule a config names."""
+    num_steps = cfg.num_epochs * steps_per_epoch(cfg, dataset)
+    optimizer = optimizers.build(cfg.optimizer, num_steps)
+    return training.optimization(optimizer, cfg.clip_norm, cfg.ema_decay)
+
+
+def make_start(
+    cfg: ConfigDict, dataset: Dataset, model: Model
+) -> Callable[[training.Keys], training.State]:
+    """A seed's keys -> its state before the first update; compiled once for all seeds."""
+    rule = make_rule(cfg, dataset)
+    raw = gather(dataset.splits["train"], slice(0, INIT_BATCH))
+
+    @jax.jit
+    def start(keys: training.Keys, raw: Any) -> training.State:
+        ids = jnp.arange(len(raw))
+        _, x = training.presented(dataset, training.example_keys(keys.start, ids), raw)
+        return training.initial_state(model, rule, keys.model, x)
+
+    return lambda keys: start(keys, raw)
 
 
 class Job(NamedTuple):
@@ -24,9 +80,11 @@ class Job(NamedTuple):
     dataset: Dataset
     model: Model
     objective: Objective
+    start: Callable[[training.Keys], training.State]
+    update: training.Update
+    state: training.State  # shapes and types alone
     steps_per_epoch: int
     kl_form: str  # how KL(q(z|x) || p(z)) is had
-    num_parameters: int  # that training adjusts
 
     @property
     def num_steps(self) -> int:
@@ -37,6 +95,11 @@ class Job(NamedTuple):
     def eval_every(self) -> int:
         """Updates from one validation, and checkpoint, to the next."""
         return max(1, round(self.cfg.eval_every_epochs * self.steps_per_epoch))
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers that training adjusts."""
+        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self.state.params))
 
 
 class Loaded:
@@ -50,7 +113,7 @@ class Loaded:
     def dataset(self, cfg: ConfigDict) -> Dataset:
         """The data set that a config names."""
         if cfg.data not in self._datasets:
-            self._datasets[cfg.data] = runs.make_dataset(cfg)
+            self._datasets[cfg.data] = make_dataset(cfg)
         return self._datasets[cfg.data]
 
     def require_valid(self, cfg: ConfigDict, model: Model) -> None:
@@ -69,36 +132,38 @@ def make_job(cfg: ConfigDict, model: Model | None = None, loaded: Loaded | None 
     """
     loaded = loaded or Loaded()
     dataset = loaded.dataset(cfg)
-    model = runs.make_model(cfg, dataset) if model is None else model
+    model = make_model(cfg, dataset) if model is None else model
     loaded.require_valid(cfg, model)
-    objective, steps = runs.make_objective(cfg), runs.steps_per_epoch(cfg, dataset)
-    start = runs.make_start(cfg, dataset, model)
-    params = jax.eval_shape(start, training.keys_of(0)).params
-    kl_form = _trace(model, objective, params, x_shape(dataset))
-    count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
-    return Job(cfg, dataset, model, objective, steps, kl_form, count)
+    if cfg.seeds_at_once > 1 and not fits(dataset.splits["train"], cfg.max_device_bytes):
+        message = "a training set that is streamed serves one seed at a time"
+        raise UserError(f"config.seeds_at_once={cfg.seeds_at_once}: {message}")
+    objective, start = make_objective(cfg), make_start(cfg, dataset, model)
+    update = training.make_update(model, objective, make_rule(cfg, dataset), dataset)
+    state = jax.eval_shape(start, training.keys_of(0))
+    kl_form = _trace(dataset, model, update, state)
+    steps = steps_per_epoch(cfg, dataset)
+    return Job(cfg, dataset, model, objective, start, update, state, steps, kl_form)
 
 
-def _trace(model: Model, objective: Objective, params: Params, shape: tuple[int, ...]) -> str:
-    """Traces the objective, so that what cannot work fails here; says how the KL is had."""
+def _trace(dataset: Dataset, model: Model, update: training.Update, state: training.State) -> str:
+    """Traces an update, so that what cannot work fails here; says how the KL is had."""
     said = []
 
-    def trace(params: Params, key: Any) -> Any:
-        x = jnp.zeros((2, *shape))
-        q, p = model.encode(params, x), model.prior(params)
+    def trace(state: training.State, raw: Array) -> Any:
+        q, p = model.encode(state.params, jnp.zeros(x_shape(dataset))), model.prior(state.params)
         form = "no closed form: sampled" if closed_form_kl(q, p) is None else "in closed form"
         said.append(f"KL(q(z|x) || p(z)) of {describe(q)} and {describe(p)}: {form}")
-        return objective(model, params, jax.random.split(key), x, 0)
+        return update(state, training.example_keys(jax.random.key(0), jnp.arange(2)), raw)
 
-    bound = jax.eval_shape(trace, params, jax.random.key(0))
-    if not {"log_likelihood", "kl"} <= bound.terms.keys():
+    _, metrics = jax.eval_shape(trace, state, gather(dataset.splits["train"], slice(0, 2)))
+    if not {"log_likelihood", "kl"} <= metrics.keys():
         raise UserError("an objective's terms must have 'log_likelihood' and 'kl'")
     return said[0]
 
 
 def advise(job: Job, params: Params) -> None:
     """Says how the KL is had, and warns of data that p(x|z) gives no probability."""
-    raw = jnp.asarray(gather(job.dataset.splits["train"], slice(0, runs.INIT_BATCH)))
+    raw = jnp.asarray(gather(job.dataset.splits["train"], slice(0, INIT_BATCH)))
 
     @jax.jit
     def in_support(params: Params, raw: Any) -> Any:

@@ -13,9 +13,10 @@ from tqdm import tqdm
 def truncate(path: Path, step: int) -> None:
     """Drops what was written after `step`, when a run goes on from there."""
     if path.exists():
-        whole = [line for line in path.read_text().splitlines() if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept))
+        kept = [json.dumps(r) for r in read_metrics(path.parent) if r["step"] <= step]
+        new = path.with_suffix(".tmp")
+        new.write_text("".join(f"{line}\n" for line in kept))
+        new.replace(path)
 
 
 class Log:
@@ -52,14 +53,18 @@ class Log:
 class Progress:
     """What is said on stderr while seeds train: a bar on a terminal, plain lines otherwise."""
 
-    def __init__(self, seeds: Sequence[int], step: int, num_steps: int, *, quiet: bool = False):
-        """Goes on after `step` of `num_steps`."""
-        self._num_steps = num_steps
+    def __init__(
+        self, seeds: Sequence[int], step: int, num_steps: int, *,
+        quiet: bool = False, named: bool = False,
+    ):  # fmt: skip
+        """Goes on after `step` of `num_steps`; `named`: says which seeds."""
+        label = f"seed {', '.join(map(str, seeds))}" if named else ""
+        self._num_steps, self._prefix = num_steps, f"{label}: " if named else ""
         self._first: tuple[int, float] | None = None  # step and time once everything is compiled
         self._lines = not quiet and not sys.stderr.isatty()
         self._bar = tqdm(
             total=num_steps, initial=step, unit="step", dynamic_ncols=True,
-            desc=f"seed {', '.join(map(str, seeds))}", disable=quiet or self._lines,
+            desc=label, disable=quiet or self._lines,
         )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -82,10 +87,11 @@ class Progress:
             left = (self._num_steps - step) / rate if rate else 0
             pace = f"  {rate:.0f} steps/s  {left:.0f} s left" if rate else ""
             values = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
-            tqdm.write(f"epoch {epoch:g}  {values}{pace}", file=sys.stderr)
+            tqdm.write(f"{self._prefix}epoch {epoch:g}  {values}{pace}", file=sys.stderr)
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, none if there is no such file."""
+    """The lines of metrics.jsonl, none if there is no such file; a last one cut short is left."""
     path = workdir / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]

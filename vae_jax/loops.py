@@ -14,8 +14,8 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vae_jax import checkpoints, config, jobs, runs, training
-from vae_jax.errors import DivergedError, UserError
+from vae_jax import checkpoints, config, directories, jobs, training
+from vae_jax.errors import DivergedError
 from vae_jax.interrupts import Interrupted, caught_signals
 from vae_jax.jobs import Job
 from vae_jax.logs import Log, Progress
@@ -25,7 +25,7 @@ from vae_jax.streaming import Window, Windows, fits, windows
 from vae_jax.training import Keys, State
 
 logger = logging.getLogger(__name__)
-Outcome = Run | DivergedError
+Outcome = Run | Exception
 
 
 class _Loop(NamedTuple):
@@ -34,10 +34,9 @@ class _Loop(NamedTuple):
     job: Job
     mesh: Mesh
     cut: Windows
-    run_steps: Callable[..., Any]
+    run_steps: training.RunSteps
     bounds: Callable[..., Any]
     progress: Callable[..., Progress]
-    received: list[int]
 
 
 @dataclasses.dataclass
@@ -57,35 +56,29 @@ class _Member:
 
 def train(
     job: Job, folders: Mapping[int, Path | None], progress: Callable[..., Progress] = Progress
-) -> dict[int, Outcome]:
-    """Trains a job's seeds, each in its directory (or nowhere): seed -> its run, or why it ended.
+) -> Iterator[tuple[int, Outcome]]:
+    """Trains a job's seeds, each in its directory (or nowhere).
+
+    Yields:
+        seed and its run, or the error that ended it, as soon as the seeds it trains with are done.
 
     Raises:
-        UserError: if a directory cannot be used.
         Interrupted: after Ctrl-C or SIGTERM, once the states are saved.
     """
-    start = runs.make_start(job.cfg, job.dataset, job.model)
-    jobs.advise(job, start(training.keys_of(min(folders))).params)
-    size, seeds = _seeds_at_once(job, len(folders)), list(folders)
-    outcomes: dict[int, Outcome] = {}
-    with caught_signals() as received:
-        loop = _make_loop(job, progress, received)
-        for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
-            with contextlib.ExitStack() as stack:
-                opened = (_opened(loop, start, seed, folders[seed]) for seed in chunk)
-                members = [stack.enter_context(member) for member in opened]
-                for together in _at_the_same_step(members):
-                    outcomes |= _train(loop, together)
-    return outcomes
+    seeds = list(folders)
+    jobs.advise(job, job.start(training.keys_of(seeds[0])).params)
+    size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress)
+    for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
+        try:
+            yield from _train_chunk(loop, {seed: folders[seed] for seed in chunk}).items()
+        except Exception as error:
+            yield from ((seed, error) for seed in chunk)
 
 
 def _seeds_at_once(job: Job, count: int) -> int:
     """How many seeds train along one axis; says what was chosen, where there is a choice."""
     resident = fits(job.dataset.splits["train"], job.cfg.max_device_bytes)
     asked, platform = job.cfg.seeds_at_once, devices()[0].platform
-    if asked > 1 and not resident:
-        message = "a training set that is streamed serves one seed at a time"
-        raise UserError(f"config.seeds_at_once={asked}: {message}")
     chosen = asked or (1 if platform == "cpu" or not resident else count)
     if count > 1:
         how = "one after another" if chosen == 1 else f"{min(chosen, count)} along one axis (vmap)"
@@ -94,28 +87,33 @@ def _seeds_at_once(job: Job, count: int) -> int:
     return chosen
 
 
-def _make_loop(job: Job, progress: Callable[..., Progress], received: list[int]) -> _Loop:
+def _make_loop(job: Job, progress: Callable[..., Progress]) -> _Loop:
     cfg, mesh, split = job.cfg, mesh_for(job.cfg.batch_size), job.dataset.splits["train"]
     longest = min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
-    rule = runs.make_rule(cfg, job.dataset)
-    update = training.make_update(job.model, job.objective, rule, job.dataset)
-    run_steps = training.make_run_steps(update)
-    return _Loop(job, mesh, cut, run_steps, _make_bounds(job), progress, received)
+    return _Loop(job, mesh, cut, training.RunSteps(job.update), _make_bounds(job), progress)
+
+
+def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
+    """The seeds that train together; those that were stopped at different steps do not."""
+    outcomes: dict[int, Outcome] = {}
+    with caught_signals() as received, contextlib.ExitStack() as stack:
+        opened = (_opened(loop, seed, path) for seed, path in folders.items())
+        members = [stack.enter_context(member) for member in opened]
+        for together in _at_the_same_step(members):
+            outcomes |= _train(loop, together, received)
+    return outcomes
 
 
 @contextlib.contextmanager
-def _opened(
-    loop: _Loop, start: Callable[[Keys], State], seed: int, path: Path | None
-) -> Iterator[_Member]:
+def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
     """A seed's run, its directory held, at its last state."""
     cfg, keys = config.of_seed(loop.job.cfg, seed), training.keys_of(seed)
-    state = jax.device_put(start(keys), replicated(loop.mesh))
+    state = jax.device_put(loop.job.start(keys), replicated(loop.mesh))
     with contextlib.ExitStack() as stack:
         manager = None
         if path:
-            runs.claim(path, cfg)
-            stack.enter_context(runs.locked(path))
+            stack.enter_context(directories.claimed(path, cfg))
             manager = stack.enter_context(checkpoints.opened(path, write=True))
             state = checkpoints.restore_last_or(manager, state)
         step = int(state.step)
@@ -138,7 +136,7 @@ def _windows_left(loop: _Loop, keys: Keys, step: int) -> Iterator[Window]:
         yield from loop.cut(order[max(0, step - epoch * per_epoch) :])
 
 
-def _train(loop: _Loop, members: list[_Member]) -> dict[int, Outcome]:
+def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int, Outcome]:
     """The members from their common step to the end, or to where each diverges."""
     job, going, step = loop.job, list(members), int(members[0].state.step)
     with loop.progress([m.cfg.seed for m in members], step, job.num_steps) as progress:
@@ -150,8 +148,8 @@ def _train(loop: _Loop, members: list[_Member]) -> dict[int, Outcome]:
                 for member in going:
                     _validate(loop, member)
                 progress.line(step, step / job.steps_per_epoch, _mean([m.shown for m in going]))
-            if loop.received and step < job.num_steps:
-                _stop(going, loop.received[0])
+            if received and step < job.num_steps:
+                _stop(going, received[0])
     return {m.cfg.seed: m.diverged or _finished(job, m) for m in members}
 
 
@@ -168,15 +166,17 @@ def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def _run_window(loop: _Loop, members: list[_Member], before: int) -> int:
     """Some steps of each member: their number."""
-    began, pieces = time.monotonic(), [next(m.windows) for m in members]
+    pieces = [next(m.windows) for m in members]
     states, keys = [m.state for m in members], [m.keys.train for m in members]
     rows, ids = [p.rows for p in pieces], [p.ids for p in pieces]
-    found = jax.block_until_ready(loop.run_steps(states, keys, pieces[0].data, rows, ids))
+    arguments = (states, keys, pieces[0].data, rows, ids)
+    program, began = loop.run_steps.prepare(*arguments), time.monotonic()
+    found = jax.block_until_ready(program(*arguments))
     seconds = (time.monotonic() - began) / len(members)
     for member, (state, stacked) in zip(members, found, strict=True):
         metrics = {name: np.asarray(values) for name, values in stacked.items()}
         member.state = state
-        member.diverged = _divergence(member, metrics, before)
+        member.diverged = _note_divergence(member, metrics, before)
         if not member.diverged:
             member.shown = _log_window(loop.job, member, metrics, seconds)
     return len(ids[0])
@@ -221,7 +221,7 @@ def _validate(loop: _Loop, member: _Member) -> None:
         checkpoints.save(member.manager, step, member.state, bound)
 
 
-def _divergence(
+def _note_divergence(
     member: _Member, metrics: dict[str, np.ndarray], before: int
 ) -> DivergedError | None:
     """The error, the last good state saved, if a step's metrics were not finite."""
@@ -229,14 +229,13 @@ def _divergence(
     if finite.all():
         return None
     first = int(np.argmin(finite))
-    terms = ", ".join(f"{n} is {v[first]}" for n, v in metrics.items() if not np.isfinite(v[first]))
-    what, kept = f"step {before + first + 1}: {terms}", "nothing was kept"
+    terms = [f"{n} is {v[first]}" for n, v in metrics.items() if not np.isfinite(v[first])]
+    what, kept = f"step {before + first + 1}: {', '.join(terms)}", "nothing was kept"
     if member.path:
         checkpoints.save(member.manager, int(member.state.step), member.state)
         kept = f"the state before it is kept in {member.manager.directory}"
-        runs.record_failure(member.path, "diverged", what)
-    advice = "a smaller learning rate or config.clip_norm may help, in another --workdir"
-    return DivergedError(f"{what}; {kept}; {advice}")
+        directories.record_failure(member.path, "diverged", what)
+    return DivergedError(what, kept)
 
 
 def _stop(members: list[_Member], signum: int) -> None:

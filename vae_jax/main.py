@@ -39,14 +39,14 @@ def train(args: Flags, rest: Sequence[str]) -> None:
 
 def evaluate(args: Flags, rest: Sequence[str]) -> None:
     """Bounds, log p(x) and both KLs on a split, with standard errors, into results.json."""
-    from vae_jax import evaluation, runs
+    from vae_jax import evaluation, quantities, runs
 
     _use_device(args.device)
     options = _evaluation_options(args) | {"seed": args.seed}
     for path, run in runs.load_all(Path(_workdir(args)), args.checkpoint):
         results = evaluation.evaluate(run, **options)
         evaluation.save_results(path, args.split, results)
-        print(evaluation.table(results))
+        print(quantities.table(results))
         print(f"{results['num_examples']} examples of {args.split}; {path / 'results.json'}")
 
 
@@ -75,12 +75,13 @@ def sweep(args: Flags, rest: Sequence[str]) -> None:
     from vae_jax import config, sweeps
 
     path, asked = Path(_workdir(args)), _evaluation_options(args)
+    if args.num_workers > 1:  # this process only plans: an accelerator's memory is the workers'
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     base, listed = _swept(args)
-    if args.num_workers > 1:
-        _leave_accelerators_to_workers()
-    else:
-        _use_device(base.device)
+    _use_device(base.device)
     settings = sweeps.plan(base, listed, path, asked)
+    if args.random and len(settings) < len(listed):
+        print(f"{len(listed)} draws made {len(settings)} different settings", file=sys.stderr)
     if args.dry_run:
         print(sweeps.describe(settings, asked))
     elif args.print_commands:
@@ -88,7 +89,7 @@ def sweep(args: Flags, rest: Sequence[str]) -> None:
         given = {f: v for f, v in args["config"].override_values.items() if f != "num_seeds"}
         print(*sweeps.train_commands(settings, config.resolve(base), file, given), sep="\n")
     else:
-        _sweep(settings, path, asked, args)
+        _execute(settings, path, asked, args)
 
 
 def _swept(args: Flags) -> tuple[Any, list[dict[str, Any]]]:
@@ -103,30 +104,35 @@ def _swept(args: Flags) -> tuple[Any, list[dict[str, Any]]]:
     grid, zipped = list(args.grid), list(args.zip)
     if zipped == [""]:
         grid, zipped = [], grid
-    found = grids.combine(grid, zipped, listed, num_random=args.random, seed=args.random_seed)
-    return base, found
+    drawn = {"num_random": args.random, "seed": args.random_seed}
+    return base, grids.combine(grid, zipped, listed, **drawn)
 
 
-def _sweep(settings: Any, path: Path, asked: dict[str, Any], args: Flags) -> None:
-    from vae_jax import comparisons, execution, sweeps, tables
+def _execute(settings: Any, path: Path, asked: dict[str, Any], args: Flags) -> None:
+    from vae_jax import comparisons, directories, execution, sweeps, tables
 
-    sweeps.save_plan(settings, path, evaluation=asked, random=args.random)
-    left = sweeps.units(settings, asked, args.num_workers)
-    count, todo = (sum(len(group.folders) for group in groups) for groups in (settings, left))
-    print(f"{len(settings)} settings, {count} runs, {count - todo} of them done before")
-    failures = execution.execute(left, args.num_workers)
-    print(tables.terminal(comparisons.compare(path, asked["split"])))
-    print(f"next: vae-jax report --workdir={path}")
-    if failures:
-        raise RunsFailedError(f"{len(failures)} of {todo} runs failed", failures)
+    directories.make_directory(path)
+    with directories.locked(path):
+        sweeps.save_plan(settings, path, evaluation=asked, random=args.random)
+        print(sweeps.totals(settings, asked))
+        left, failed = sweeps.units(settings, asked, args.num_workers), None
+        try:
+            execution.execute(left, args.num_workers, {s.name: s.job for s in settings})
+        except RunsFailedError as error:  # said last, so that the table does not hide it
+            failed = error
+        print(tables.terminal(comparisons.compare(path, asked["split"])))
+        print(f"next: vae-jax report --workdir={path}")
+    if failed:
+        raise failed
 
 
 def report(args: Flags, rest: Sequence[str]) -> None:
     """One self-contained report.html of a run, or of many: then with tables that compare them."""
-    from vae_jax import comparisons, reports, runs, sweeps, tables
+    from vae_jax import comparisons, directories, reports, sweeps, tables
 
     path = Path(_workdir(args))
-    if (path / "config.json").exists() or not (runs.members(path) or sweeps.read_plan(path)):
+    single = (path / "config.json").exists()
+    if single or not (directories.members(path) or sweeps.read_plan(path)["settings"]):
         print(reports.report(path))
         return
     found = comparisons.compare(path, args.split, args.metric, args.baseline, args.confidence)
@@ -182,13 +188,6 @@ def _use_device(device: str) -> None:
 
     caches.keep_compiled_programs()
     passes.use_device(device)
-
-
-def _leave_accelerators_to_workers() -> None:
-    """Keeps this process, which only checks and plans, off an accelerator's memory."""
-    import jax
-
-    jax.config.update("jax_platforms", "cpu")
 
 
 def _usage() -> str:

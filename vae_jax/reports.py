@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from vae_jax import config, evaluation, plots, sweep_plots, tables
+from vae_jax import config, directories, plots, sweep_plots, sweeps, tables
 from vae_jax.comparisons import Comparison
 from vae_jax.logs import read_metrics
 from vae_jax.sampling import save_figures
@@ -21,8 +21,8 @@ def report(workdir: str | Path) -> Path:
         UserError: if there is no run.
     """
     workdir = Path(workdir)
-    cfg = config.read(workdir / "config.json")
-    results = evaluation.read_results(workdir)
+    cfg = config.stored(workdir / "config.json")
+    results = directories.read_results(workdir)
     save_figures(_made_here(read_metrics(workdir), results), workdir)
     return _write(
         workdir,
@@ -73,18 +73,18 @@ def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
 def _sweep_values(comparison: Comparison, workdir: Path) -> dict[str, Any]:
     rows, known = comparison.rows, [row.cfg for row in comparison.rows if row.cfg]
     metrics = list(dict.fromkeys(n for r in rows for run in r.runs for n in _means(run)))
-    first = next(iter(sorted(workdir.glob("**/environment.json"))), workdir / "none")
+    paths = [p for found in directories.members(workdir).values() for p in found.values()]
     return {
         "legend": tables.legend(comparison),
         "header": tables.header(comparison),
         "cells": tables.cells(comparison),
         "fields": max(1, len(comparison.fields)),
         "split": comparison.split,
-        "failures": [(r.name, run) for r in rows for run in r.runs if run.state != "done"],
+        "failures": [(r.label, run) for r in rows for run in r.runs if run.state != "done"],
         "metrics": metrics,
-        "all_numbers": [(row.name, _over_seeds(row, metrics)) for row in rows],
+        "all_numbers": [(row.label, _over_seeds(row, metrics)) for row in rows],
         "shared": _shared(known),
-        "environment": _environment(first.parent),
+        "environment": _environment(paths[0]) if paths else {},
         "captions": SWEEP_CAPTIONS,
     }
 
@@ -94,14 +94,16 @@ def _means(run: Any) -> dict[str, float]:
 
 
 def _over_seeds(row: Any, metrics: list[str]) -> list[float | None]:
-    found = [[m[name] for run in row.runs if name in (m := _means(run))] for name in metrics]
+    done = [_means(run) for run in row.runs if run.state == "done"]
+    found = [[means[name] for means in done if name in means] for name in metrics]
     return [float(np.mean(values)) if values else None for values in found]
 
 
 def _shared(configs: list[Any]) -> dict[str, Any]:
     """The fields that have one value in all configs, seeds apart."""
     fields = configs[0] if configs else ()
-    same = [f for f in fields if len({str(c[f]) for c in configs}) == 1 and f != "seed"]
+    names = [field for field in fields if field not in sweeps.FIXED]
+    same = [field for field in names if len({str(c[field]) for c in configs}) == 1]
     return {field: configs[0][field] for field in same}
 
 
@@ -109,9 +111,11 @@ SWEEP_CAPTIONS = {
     "intervals": "Left, the settings' means with two standard errors: over seeds, on these test "
     "examples, and over test examples, for these models. Right, the paired differences to the "
     "baseline.",
-    "curves": "Learning curves: mean over seeds, with a band of one standard error.",
+    "curves": "Learning curves: mean over the seeds that are done, with a band of one standard "
+    "error. Each objective has its own bound: those of different objectives do not compare.",
     "heat_map": "The mean for each pair of values.",
-    "random_search": "Each setting that was drawn, with its standard error over seeds.",
+    "random_search": "Each setting that was drawn, with its standard error over seeds. The best of "
+    "many, chosen on this split, owes part of its mean to chance.",
 }
 CAPTIONS = {
     "curves": "Training. Left, the bound; right, its two terms.",

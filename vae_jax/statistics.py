@@ -24,7 +24,8 @@ class Difference(NamedTuple):
     """A paired difference of two settings, and what it may be for other seeds or examples.
 
     The intervals and the p-value are corrected for the number of differences that are looked at
-    (Bonferroni): all intervals together hold with at least the asked confidence.
+    (Bonferroni): all intervals over seeds together hold with at least the asked confidence, and so
+    do all over examples. None of them holds both sources.
     """
 
     estimate: Estimate
@@ -60,7 +61,7 @@ def difference(
     level = 1 - (1 - confidence) / comparisons
     over_seeds, p_value = _student(differences.mean(1), level)
     over_examples, _ = _student(differences.mean(0), level)
-    corrected = None if p_value is None else min(1.0, comparisons * p_value)
+    corrected = None if p_value is None or np.isnan(p_value) else min(1.0, comparisons * p_value)
     return Difference(estimate(differences), over_seeds, over_examples, corrected)
 
 

@@ -4,14 +4,15 @@ import importlib.util
 import json
 import re
 import shlex
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from vae_jax import config, evaluation, runs
-from vae_jax.errors import MistakesError, UserError, unknown
+from vae_jax import config, directories, evaluation
+from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.grids import Overrides
 from vae_jax.jobs import Job, Loaded, make_job
 
@@ -39,41 +40,54 @@ class Unit(NamedTuple):
 
 
 def plan(
-    base: ConfigDict, listed: Sequence[Overrides], workdir: Path, evaluation: Mapping[str, Any]
+    base: ConfigDict, listed: Sequence[Overrides], workdir: Path, asked: Mapping[str, Any]
 ) -> list[Setting]:
     """The settings that overrides of a config make, checked, named and placed in `workdir`.
 
     A config that `workdir` has runs of already keeps its directory, however it was written then.
 
+    Args:
+        base: the config.
+        listed: the overrides.
+        workdir: the sweep's directory.
+        asked: arguments of `evaluate`, which must be possible too.
+
     Raises:
+        UserError: if `workdir` is itself a run.
         MistakesError: naming every setting that cannot work.
     """
     if (workdir / "config.json").exists():
-        raise UserError(f"--workdir={workdir} holds a single run: choose another --workdir")
-    loaded, taken = Loaded(), _existing(workdir)
+        raise UserError(f"--workdir={workdir} holds a single run: {directories.OTHER}")
+    jobs, taken = _jobs(base, listed, asked), _existing(workdir)
     settings: dict[str, Setting] = {}
-    faults: dict[str, list[Overrides]] = {}
-    for overrides in listed:
-        try:
-            job = _checked(base, overrides, evaluation, loaded)
-        except Exception as error:  # whatever a combination makes a library raise
-            message = (
-                str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            )
-            faults.setdefault(message, []).append(overrides)
-            continue
+    for overrides, job in zip(listed, jobs, strict=True):
         key = config.identity(job.cfg)
         name = taken.setdefault(key, _new_name(overrides, set(taken.values())))
-        folders = runs.seed_folders(job.cfg, workdir / name)
+        folders = directories.seed_folders(job.cfg, workdir / name)
         settings.setdefault(key, Setting(name, overrides, job, folders))
-    if faults:
-        count = sum(len(made) for made in faults.values())
-        raise MistakesError(f"{count} of {len(listed)} settings cannot work", _described(faults))
     return list(settings.values())
 
 
+def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any]) -> list[Job]:
+    """A job for each of the overrides, or all that is wrong with any of them."""
+    loaded, found = Loaded(), []
+    faults: dict[str, list[Overrides]] = {}
+    cause = None
+    for overrides in listed:
+        try:
+            found.append(_checked(base, overrides, asked, loaded))
+        except Exception as error:  # whatever a combination makes a library raise
+            cause = error
+            faults.setdefault(one_line(error), []).append(overrides)
+    if faults:
+        count = sum(len(made) for made in faults.values())
+        summary = f"{count} of {counted(len(listed), 'setting')} cannot work"
+        raise MistakesError(summary, _described(faults)) from cause
+    return found
+
+
 def _checked(
-    base: ConfigDict, overrides: Overrides, evaluation: Mapping[str, Any], loaded: Loaded
+    base: ConfigDict, overrides: Overrides, asked: Mapping[str, Any], loaded: Loaded
 ) -> Job:
     cfg = ConfigDict(base.to_dict())
     for field in sorted(overrides, key=lambda f: f.count(".")):  # a part before its arguments
@@ -81,8 +95,7 @@ def _checked(
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
         config.override(cfg, field, overrides[field])
     job = make_job(config.resolve(cfg), loaded=loaded)
-    if evaluation["split"] not in job.dataset.splits:
-        raise unknown("split", evaluation["split"], job.dataset.splits)
+    evaluation.check(job.model, job.dataset, job.state.params, **asked)
     return job
 
 
@@ -103,14 +116,13 @@ def _existing(workdir: Path) -> dict[str, str]:
     """The configs that have runs in a directory: identity -> name."""
     found: dict[str, str] = {}
     for path in sorted(workdir.glob("*/seed_*/config.json")):
-        found.setdefault(config.identity(config.read(path)), path.parent.parent.name)
+        found.setdefault(config.identity(config.stored(path)), path.parent.parent.name)
     return found
 
 
 def _new_name(overrides: Overrides, taken: set[str]) -> str:
     """A directory's name that a person recognizes and a shell need not quote, not taken yet."""
-    text = label(overrides).replace("the config", "base")
-    text = re.sub(r"['\" )]", "", text.replace("(", "-"))
+    text = re.sub(r"['\" )]", "", label(overrides).replace("(", "-")) if overrides else "base"
     stem = re.sub(r"[^A-Za-z0-9=.,_+-]", "_", text)[:LONGEST_NAME]
     numbered = (f"{stem}-{i}" for i in range(2, len(taken) + 3))
     return stem if stem not in taken else next(name for name in numbered if name not in taken)
@@ -118,20 +130,32 @@ def _new_name(overrides: Overrides, taken: set[str]) -> str:
 
 def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
     """Whether a run was trained to its end and evaluated as asked, or has diverged."""
-    if failure := runs.failure(path):
+    if failure := directories.failure(path):
         return failure["kind"] == "diverged"
-    found = evaluation.read_results(path).get(asked["split"], {})
-    return found.get("num_importance_samples") == asked["num_importance_samples"]
+    found = directories.read_results(path).get(asked["split"], {})
+    as_asked = {
+        "finished": True,
+        "checkpoint": "best",
+        "seed": 0,
+        "num_importance_samples": asked["num_importance_samples"],
+        "quadrature_points": asked["quadrature_points"],
+    }
+    wanted = {f"iwae_{k}" for k in asked["iwae_samples"] or ()}
+    return found.items() >= as_asked.items() and found["numbers"].keys() >= wanted
+
+
+def _missing(setting: Setting, asked: Mapping[str, Any]) -> dict[int, Path]:
+    return {s: path for s, path in setting.folders.items() if not is_done(path, asked)}
 
 
 def units(
     settings: Sequence[Setting], asked: Mapping[str, Any], num_workers: int = 1
 ) -> list[Unit]:
     """What is left to do, at least a unit for each worker where there are runs enough."""
+    left = [(setting, missing) for setting in settings if (missing := _missing(setting, asked))]
     found = []
-    for setting in settings:
-        missing = {s: p for s, p in setting.folders.items() if not is_done(p, asked)}
-        parts = min(len(missing), -(-num_workers // len(settings)))
+    for setting, missing in left:
+        parts = min(len(missing), -(-num_workers // len(left)))
         for i in range(parts):
             folders = dict(list(missing.items())[i::parts])
             cfg, steps = setting.job.cfg.to_dict(), setting.job.num_steps * len(folders)
@@ -143,7 +167,7 @@ def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
     """What would run, a line each, with parameter counts."""
     lines = []
     for setting in settings:
-        done = sum(is_done(path, asked) for path in setting.folders.values())
+        done = len(setting.folders) - len(_missing(setting, asked))
         seeds = ", ".join(map(str, setting.folders))
         state = f"; {done} of {len(setting.folders)} done" if done else ""
         job = setting.job
@@ -151,8 +175,22 @@ def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
             f"{setting.name}: {job.num_parameters:,} parameters, {job.num_steps:,} updates, "
             f"seeds {seeds}{state}"
         )
-    count = sum(len(setting.folders) for setting in settings)
-    return "\n".join([*lines, f"{len(settings)} settings, {count} runs"])
+    return "\n".join([*lines, totals(settings, asked)])
+
+
+def totals(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
+    """How many settings and runs there are, and what is left to be done with them."""
+    missing = [_missing(setting, asked) for setting in settings]
+    runs = sum(len(setting.folders) for setting in settings)
+    left = sum(len(paths) for paths in missing)
+    trained = sum(
+        directories.last_checkpoint(path) >= setting.job.num_steps
+        for setting, paths in zip(settings, missing, strict=True)
+        for path in paths.values()
+    )
+    again = f", {trained} only to be evaluated as asked" if trained else ""
+    heads = f"{counted(len(settings), 'setting')}, {counted(runs, 'run')}"
+    return f"{heads}, {runs - left} of them done before{again}"
 
 
 def train_commands(
@@ -185,8 +223,12 @@ def listed(file: str) -> list[Overrides]:
     if spec is None or spec.loader is None:
         raise UserError(f"--config={file}: it is no Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = module.sweep() if hasattr(module, "sweep") else []
+    try:
+        spec.loader.exec_module(module)
+        found = module.sweep() if hasattr(module, "sweep") else []
+    except Exception as error:  # whatever somebody's own code raises
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(f"{where.filename}, line {where.lineno}: {one_line(error)}") from error
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise UserError(f"{path}: sweep() returns a list of dicts, config field -> value")
     return found
@@ -200,8 +242,8 @@ def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:
         seeds = sorted({*old["seeds"], *setting.folders})
         count = setting.job.num_parameters
         known["settings"][setting.name] = {**old, "seeds": seeds, "num_parameters": count}
-    runs.make_directory(workdir)
-    runs.write_json(workdir / "sweep.json", {**known, **more})
+    directories.make_directory(workdir)
+    directories.write_json(workdir / "sweep.json", {**known, **more})
 
 
 def read_plan(workdir: Path) -> dict[str, Any]:

@@ -3,18 +3,20 @@
 import csv
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from tabulate import tabulate
 
-from vae_jax.comparisons import Comparison, Row
+from vae_jax.comparisons import Comparison
+from vae_jax.rows import Row
 from vae_jax.statistics import Estimate
 
 
 def terminal(comparison: Comparison) -> str:
     """For people at a terminal, with a line that says how to read it."""
-    return f"{_table(comparison, 'simple', maxheadercolwidths=14)}\n{legend(comparison)}"
+    return f"{_table(comparison, 'simple')}\n{textwrap.fill(legend(comparison), 100)}"
 
 
 def markdown(comparison: Comparison) -> str:
@@ -45,8 +47,8 @@ def header(comparison: Comparison) -> list[str]:
     level = f"{comparison.confidence * 100:g}%"
     return [
         *(comparison.fields or ["setting"]), f"{comparison.metric} ± seeds", "± examples", "seeds",
-        "difference", f"[{level} over seeds]", f"[{level} over examples]", "p",
-        "time", "parameters", "remarks",
+        "difference", f"[{level}, seeds]", f"[{level}, examples]", "p (seeds)", "time",
+        "parameters", "remarks",
     ]  # fmt: skip
 
 
@@ -57,10 +59,9 @@ def cells(comparison: Comparison) -> list[list[str]]:
 
 def _cells(comparison: Comparison, row: Row) -> list[str]:
     digits = _digits(comparison)
-    named = list(row.fields.values()) or [row.name]
     found, compared = row.estimate, row.difference
     return [
-        *named,
+        *(list(row.fields.values()) or [row.name]),
         "–" if found is None else _plus_minus(found.mean, found.seeds_error, digits),
         _number(found and found.examples_error, digits),
         _count(len(row.good), len(row.runs)),
@@ -105,18 +106,22 @@ def _p_value(value: float | None) -> str:
 
 
 def _time(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
 def legend(comparison: Comparison) -> str:
-    """What the columns are, in a sentence or two."""
+    """What the columns are, in a few sentences."""
     c, m = comparison, comparison.comparisons
+    baseline = next(row.label for row in c.rows if row.name == c.baseline)
     corrected = f", Bonferroni-corrected for {m} differences" if m > 1 else ""
     return (
-        f"{c.metric} in {c.unit} on the {c.split} split: mean ± standard error over seeds, "
-        f"standard error over test examples. Difference to the baseline ({c.baseline}), paired by "
-        f"seed and example; Student's t intervals and p{corrected}. Time: of training, mean over "
-        "seeds."
+        f"{c.metric} in {c.unit} on the {c.split} split ({c.method or 'not evaluated'}): mean ± "
+        "standard error over seeds, and standard error over test examples, which are taken as "
+        f"independent. Difference to the baseline ({baseline}), paired by seed and by example; "
+        "Student's t intervals, one for other seeds and one for other test examples, and p over "
+        f"seeds{corrected}. Time: of training, without compilation, mean over seeds."
     )
 
 
@@ -124,8 +129,8 @@ def csv_rows(comparison: Comparison) -> str:
     """One row a setting, numbers in full."""
     names = [
         *comparison.fields, "name", "metric", "mean", "seeds_error", "examples_error", "num_seeds",
-        "difference", "difference_seeds_error", "difference_examples_error", "seeds_low",
-        "seeds_high", "examples_low", "examples_high", "p_value", "training_seconds",
+        "difference", "difference_seeds_error", "difference_examples_error", "num_pairs",
+        "seeds_low", "seeds_high", "examples_low", "examples_high", "p_value", "training_seconds",
         "num_parameters", "remark",
     ]  # fmt: skip
     return _csv(names, [_csv_row(comparison, row) for row in comparison.rows])
@@ -135,7 +140,7 @@ def _csv_row(comparison: Comparison, row: Row) -> list[Any]:
     compared = row.difference
     return [
         *row.fields.values(), row.name, comparison.metric, *_numbers(row.estimate), len(row.good),
-        *_numbers(compared and compared.estimate),
+        *_numbers(compared and compared.estimate), compared and compared.estimate.num_seeds,
         *((compared and compared.seeds_interval) or (None, None)),
         *((compared and compared.examples_interval) or (None, None)),
         compared and compared.p_value, row.seconds, row.num_parameters, row.remark,

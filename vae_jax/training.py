@@ -150,22 +150,38 @@ def run_steps(
     return state, metrics
 
 
-def make_run_steps(update: Update) -> Callable[..., list[tuple[State, dict[str, Array]]]]:
+class RunSteps:
     """`run_steps` of an update as one program, for as many seeds as it is given states.
 
-    `(states, keys, data, rows, ids) -> [(state, metrics)]`: all but `data` are lists, one entry a
-    seed; the states are donated. Several seeds train along an axis that `vmap` adds, one without.
+    Called with `(states, keys, data, rows, ids)`, all but `data` lists with one entry a seed, it
+    gives `[(state, metrics)]`; the states are donated. Several seeds train along an axis that
+    `vmap` adds, one without.
     """
-    one = partial(run_steps, update)
 
-    def run_seeds(states: Any, keys: Any, data: Any, rows: Any, ids: Any) -> Any:
-        if len(states) == 1:
-            return [one(states[0], keys[0], data, rows[0], ids[0])]
-        along = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
-        found = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
-        return [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(len(states))]
+    def __init__(self, update: Update):
+        """Nothing is compiled yet."""
+        one = partial(run_steps, update)
 
-    return jax.jit(run_seeds, donate_argnums=0, compiler_options=COMPILER_OPTIONS)
+        def run_seeds(states: Any, keys: Any, data: Any, rows: Any, ids: Any) -> Any:
+            if len(states) == 1:
+                return [one(states[0], keys[0], data, rows[0], ids[0])]
+            along = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
+            found = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
+            return [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(len(states))]
+
+        self._jitted = jax.jit(run_seeds, donate_argnums=0, compiler_options=COMPILER_OPTIONS)
+        self._programs: dict[tuple[int, ...], Any] = {}
+
+    def prepare(self, *arguments: Any) -> Callable[..., list[tuple[State, dict[str, Array]]]]:
+        """The program for arguments of these shapes, compiled, so that a clock sees it run only."""
+        shapes = (len(arguments[0]), *arguments[-1][0].shape)
+        if shapes not in self._programs:
+            self._programs[shapes] = self._jitted.lower(*arguments).compile()
+        return self._programs[shapes]
+
+    def __call__(self, *arguments: Any) -> list[tuple[State, dict[str, Array]]]:
+        """Runs the program."""
+        return self.prepare(*arguments)(*arguments)
 
 
 def _stack(trees: Any) -> Any:

@@ -155,11 +155,11 @@ def _serve(work: Work, connection: Connection, share: tuple[int, int]) -> None:
 
 
 def _take_share(i: int, count: int) -> None:
-    """The i-th part of the cores, and of an accelerator's memory."""
+    """The i-th part of the cores; an accelerator's memory is taken as it is needed."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[i::count] or cores)
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / count:.3f}")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def _follow_parent() -> None:

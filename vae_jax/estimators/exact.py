@@ -60,6 +60,7 @@ def _read_off(
         return normal.loc.reshape(d), jnp.broadcast_to(normal.scale, shape).reshape(d) ** 2
 
     zero = jnp.zeros(prior.loc.shape)
+    jax.eval_shape(decoder, zero)  # whether it is normal at all, before anything is computed
     (b, variance), W = decoder(zero), jax.jacfwd(lambda z: decoder(z)[0])(zero)
     z = 3 * jax.random.normal(jax.random.key(0), zero.shape)
     if not all(jnp.allclose(*pair, rtol=1e-3, atol=1e-3) for pair in zip(
