@@ -54,7 +54,7 @@ def make_dataset(
     return Dataset(splits, preprocess, log_prob, labels or {}, usable)
 
 
-def count(size: float, total: int) -> int:
+def count(size: int | float, total: int) -> int:
     """A number of examples given as a count (int) or as a fraction of `total` (float).
 
     Raises:
@@ -66,7 +66,7 @@ def count(size: float, total: int) -> int:
     return number
 
 
-def hold_out(train: Any, validation: float) -> dict[str, Any]:
+def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
     """The splits train and validation: the last examples of the training set, none if 0."""
     kept = len(train) - count(validation, len(train))
     held = {} if kept == len(train) else {"validation": train[kept:]}
@@ -74,7 +74,7 @@ def hold_out(train: Any, validation: float) -> dict[str, Any]:
 
 
 def shuffled_splits(
-    data: np.ndarray, validation: float, test: float, labels: np.ndarray | None = None
+    data: np.ndarray, validation: int | float, test: int | float, labels: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Splits of one array after a shuffle that is always the same, and the test set's labels."""
     order = np.random.default_rng(0).permutation(len(data))

@@ -5,7 +5,7 @@ from vae_jax.types import Dataset
 
 
 def digits(
-    *, binarize: Binarize = "dynamic", validation: float = 0.1, test: float = 0.2
+    *, binarize: Binarize = "dynamic", validation: int | float = 0.1, test: int | float = 0.2
 ) -> Dataset:
     """1,797 handwritten digits, 8 x 8 with 17 greys (Alpaydin & Kaynak 1998), from scikit-learn.
 

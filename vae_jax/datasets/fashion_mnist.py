@@ -3,7 +3,7 @@ from vae_jax.datasets.tfds import tfds
 from vae_jax.types import Dataset
 
 
-def fashion_mnist(*, binarize: Binarize = "none", validation: float = 1_000) -> Dataset:
+def fashion_mnist(*, binarize: Binarize = "none", validation: int | float = 1_000) -> Dataset:
     """60,000 and 10,000 pictures of clothing, 28 x 28 greys (Xiao et al. 2017).
 
     `binarize` is none, static (x > 0.5) or dynamic (Bernoulli(x) at every presentation).

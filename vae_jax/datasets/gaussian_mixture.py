@@ -13,8 +13,8 @@ def gaussian_mixture(
     radius: float = 2.0,
     scale: float = 0.2,
     size: int = 12_000,
-    validation: float = 1_000,
-    test: float = 1_000,
+    validation: int | float = 1_000,
+    test: int | float = 1_000,
     seed: int = 0,
 ) -> Dataset:
     """Equal round normals on a circle in the plane, log p(x) known.

@@ -13,8 +13,8 @@ def linear_gaussian(
     z_dim: int = 2,
     scale: float = 0.5,
     size: int = 12_000,
-    validation: float = 1_000,
-    test: float = 1_000,
+    validation: int | float = 1_000,
+    test: int | float = 1_000,
     seed: int = 0,
 ) -> Dataset:
     """x = Wz + b + s e with z, e ~ N(0, I): log p(x) = log N(x; b, WW' + s^2 I) is known.

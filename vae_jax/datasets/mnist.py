@@ -3,7 +3,7 @@ from vae_jax.datasets.tfds import tfds
 from vae_jax.types import Dataset
 
 
-def mnist(*, binarize: Binarize = "dynamic", validation: float = 1_000) -> Dataset:
+def mnist(*, binarize: Binarize = "dynamic", validation: int | float = 1_000) -> Dataset:
     """60,000 and 10,000 handwritten digits, 28 x 28 greys (LeCun, Cortes & Burges 1998).
 
     `binarize` is none, static (x > 0.5) or dynamic (Bernoulli(x) at every presentation).

@@ -13,8 +13,8 @@ def npz(
     path: str = "",
     binarize: Binarize = "none",
     scale: float | None = None,
-    validation: float = 0.1,
-    test: float = 0.2,
+    validation: int | float = 0.1,
+    test: int | float = 0.2,
 ) -> Dataset:
     """A user's own arrays: `np.savez(path, train=..., test=...)`, or one array to be split.
 

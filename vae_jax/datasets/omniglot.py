@@ -3,7 +3,7 @@ from vae_jax.datasets.tfds import tfds
 from vae_jax.types import Dataset
 
 
-def omniglot(*, binarize: Binarize = "dynamic", validation: float = 1_000) -> Dataset:
+def omniglot(*, binarize: Binarize = "dynamic", validation: int | float = 1_000) -> Dataset:
     """Handwritten characters of 50 alphabets (Lake et al. 2015), ink 1, scaled to 28 x 28.
 
     `binarize` is none, static (x > 0.5) or dynamic (Bernoulli(x) at every presentation).

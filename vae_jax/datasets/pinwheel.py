@@ -12,8 +12,8 @@ def pinwheel(
     tangential_scale: float = 0.1,
     rate: float = 0.25,
     size: int = 12_000,
-    validation: float = 1_000,
-    test: float = 1_000,
+    validation: int | float = 1_000,
+    test: int | float = 1_000,
     seed: int = 0,
 ) -> Dataset:
     """Normal arms around the origin, bent by exp(radius) (Johnson et al. 2016, figure 1).

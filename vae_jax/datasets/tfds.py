@@ -22,7 +22,7 @@ def tfds(
     *,
     name: str = "mnist",
     binarize: Binarize = "none",
-    validation: float = 0.1,
+    validation: int | float = 0.1,
     size: int = 0,
     grey: bool = False,
     invert: bool = False,

@@ -9,8 +9,8 @@ def two_moons(
     *,
     noise: float = 0.1,
     size: int = 12_000,
-    validation: float = 1_000,
-    test: float = 1_000,
+    validation: int | float = 1_000,
+    test: int | float = 1_000,
     seed: int = 0,
 ) -> Dataset:
     """Two interleaved half circles in the plane with normal noise, scikit-learn's `make_moons`.
