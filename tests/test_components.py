@@ -100,3 +100,10 @@ def test_every_optimizer_of_optax_can_be_named():
     schedule = "cosine_decay_schedule(init_value=1e-3, decay_steps=num_steps)"
     for name in ("adamw", "sgd", "rmsprop", "lion", "radam"):
         assert config.optimizers.resolve(f"{name}(learning_rate={schedule})").startswith(name)
+
+
+def test_a_whole_number_for_a_float_is_the_same_component():
+    assert components.resolve("objectives", "elbo(beta=1)") == components.resolve(
+        "objectives", "elbo(beta=1.0)"
+    )
+    assert "validation=90," in components.resolve("datasets", "digits(validation=90)")

@@ -173,3 +173,27 @@ def test_greys_under_a_bernoulli_are_no_log_likelihoods(run):
 def test_quadrature_is_refused_where_its_grid_is_too_coarse(run):
     with pytest.raises(UserError, match="of the prior's mass"):
         evaluate(run, quadrature_points=5, **OPTIONS)
+
+
+def test_every_run_is_evaluated_on_the_same_draws(run):
+    """Whatever the model and the seed of its training: what pairs their differences by example.
+
+    `log_prob` of the data set sees x itself, and a decoder that ignores z shows the same.
+    """
+    weights = jax.numpy.arange(1.0, 7.0)
+    dataset = run.dataset._replace(log_prob=lambda x: x.reshape(len(x), -1) @ weights)
+    other = build_model(
+        (2, 3, 1), 5, encoder="linear", decoder="linear", prior="mixture(components=2)"
+    )
+    params = other.init(jax.random.key(9), dataset.splits["train"] / 255.0)
+    config = default_config()
+    config.seed, config.batch_size = 3, 7
+    found = [
+        evaluate(r, **OPTIONS)["per_example"]["log_p_data"]
+        for r in (
+            run._replace(dataset=dataset),
+            Run(config, dataset, other, params, 99),
+        )
+    ]
+    np.testing.assert_array_equal(*found)
+    assert len(set(found[0])) > 5

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from vae_jax import UserError, config
 from vae_jax.components import replace
@@ -54,6 +55,24 @@ def test_random_search_draws_from_the_ranges():
     assert abs(np.mean([s["prior"] == "mixture" for s in found]) - 0.5) < 4 * 0.5 / 20
 
 
+def test_draws_are_uniform_and_independent():
+    found = combine(GRID, num_random=400)
+    rates = [float(s["optimizer"].split("=")[1].rstrip(")")) for s in found]
+    norms = [float(s["clip_norm"]) for s in found]
+    uniform = (np.log10(rates) + 4) / 2, (np.array(norms) - 1) / 2
+    for values in uniform:
+        assert stats.kstest(values, "uniform").pvalue > 1e-3
+    assert stats.pearsonr(*uniform).pvalue > 1e-3
+    two = combine(["latent_dim=2|3", "prior=standard_normal|mixture"], num_random=400)
+    counts = np.unique([s["latent_dim"] + s["prior"] for s in two], return_counts=True)[1]
+    assert stats.chisquare(counts).pvalue > 1e-3
+    assert len(counts) == 4
+    again = combine(GRID, num_random=400, seed=1)
+    assert not any(setting in found for setting in again)
+    narrow = combine(["clip_norm=uniform(1.23456, 1.23461)"], num_random=50)
+    assert all(1.23456 <= float(s["clip_norm"]) <= 1.23461 for s in narrow)
+
+
 def test_the_first_of_many_draws_are_those_of_few():
     assert combine(GRID, num_random=9)[:4] == combine(GRID, num_random=4)
     assert combine(GRID, num_random=4, seed=1) != combine(GRID, num_random=4)
@@ -71,6 +90,8 @@ def test_the_first_of_many_draws_are_those_of_few():
         ((["clip_norm=log_uniform(0, 1)"],), {"num_random": 2}, "cannot draw"),
         ((["clip_norm=uniform(2, 1)"],), {"num_random": 2}, "cannot draw"),
         ((["clip_norm=uniform(a, b)"],), {"num_random": 2}, "cannot draw"),
+        ((["latent_dim=integers(1.9, 3.9)"],), {"num_random": 2}, "cannot draw"),
+        ((["latent_dim=2,3"],), {}, "separated by |"),
     ],
 )
 def test_mistakes_are_said(arguments, options, expected):

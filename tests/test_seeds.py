@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax import DivergedError, UserError, default_config, fit, fit_seeds, load, training
+from vae_jax import RunsFailedError, UserError, default_config, fit, fit_seeds, load, training
 from vae_jax.logs import read_metrics
 
 PARTS = {"encoder": "mlp(hidden=(16,))", "decoder": "mlp(hidden=(16,))", "latent_dim": 2}
@@ -84,8 +84,9 @@ def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "make_update", make_update)
     for at_once in (3, 1):
         folder = tmp_path / str(at_once)
-        with pytest.raises(DivergedError, match="1 of 3 diverged: seed 1: step 15: bound is inf"):
+        with pytest.raises(RunsFailedError, match="1 of 3 runs failed") as caught:
             fit_seeds(quick_config(num_seeds=3, seeds_at_once=at_once), folder, quiet=True)
+        assert "seed 1: DivergedError: step 15: bound is inf" in caught.value.lines[1]
         assert [load(folder / f"seed_{i}", "last").step for i in range(3)] == [36, 14, 36]
         assert (folder / "seed_1" / "failed.json").exists()
         assert not (folder / "seed_0" / "failed.json").exists()
@@ -124,3 +125,46 @@ def test_two_processes_do_not_train_in_one_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(directories, "LOCK_SECONDS", 0.1)
     with directories.locked(tmp_path), pytest.raises(UserError, match="another process is at work"):
         fit(quick_config(), tmp_path, quiet=True)
+
+
+def test_a_run_directory_is_no_place_for_a_run_of_another_config_or_for_many(tmp_path):
+    fit_seeds(quick_config(num_seeds=2, num_epochs=1), tmp_path, quiet=True)
+    with pytest.raises(UserError, match="holds many runs"):
+        fit(quick_config(), tmp_path, quiet=True)
+    with pytest.raises(UserError, match="latent_dim: 2 -> 3"):
+        fit_seeds(quick_config(seed=2, num_seeds=2, latent_dim=3), tmp_path, quiet=True)
+    with pytest.raises(UserError, match="holds many settings"):
+        fit_seeds(quick_config(num_seeds=2), tmp_path.parent, quiet=True)
+    with pytest.raises(UserError, match=r"holds many runs: name one, such as .*seed_0"):
+        load(tmp_path)
+
+
+def test_the_time_of_training_is_shared_along_an_axis_and_has_no_compilation(tmp_path):
+    import time
+
+    from vae_jax.logs import read_metrics
+
+    began = time.monotonic()
+    fit_seeds(quick_config(num_seeds=3, seeds_at_once=3), tmp_path, quiet=True)
+    wall = time.monotonic() - began
+    records = [r for i in range(3) for r in read_metrics(tmp_path / f"seed_{i}") if "bound" in r]
+    seconds = [r["seconds"] for r in records]
+    assert sum(seconds) < wall
+    assert max(seconds) < 20 * min(
+        seconds
+    )  # the first window's, had it compiled, is a hundred times
+    for r in records:
+        np.testing.assert_allclose(r["examples_per_second"], 12 * 100 / r["seconds"])
+
+
+def test_one_seed_that_cannot_go_on_does_not_stop_the_others(tmp_path):
+    fit_seeds(quick_config(num_seeds=3, num_epochs=1), tmp_path / "short", quiet=True)
+    (tmp_path / "long" / "seed_1").mkdir(parents=True)
+    (tmp_path / "short" / "seed_1" / "checkpoints").rename(
+        tmp_path / "long" / "seed_1" / "checkpoints"
+    )
+    with pytest.raises(RunsFailedError, match="1 of 3 runs failed") as caught:
+        fit_seeds(quick_config(num_seeds=3, latent_dim=3), tmp_path / "long", quiet=True)
+    assert "seed 1" in caught.value.lines[1]
+    assert "another model's" in caught.value.lines[1]
+    assert load(tmp_path / "long" / "seed_2", "last").step == 36

@@ -92,3 +92,18 @@ def test_corrected_intervals_cover_together():
     lowest = stats.binom.ppf(0.001, REPETITIONS, 0.95)
     assert together >= lowest
     assert together < REPETITIONS
+
+
+def test_the_same_difference_each_time_leaves_nothing_unsure():
+    values = np.random.default_rng(0).normal(size=(3, 4))
+    same = difference(values, values)
+    assert same.seeds_interval == same.examples_interval == (0.0, 0.0)
+    assert same.p_value == 1.0
+    shifted = difference(values + 0.1, values)
+    np.testing.assert_allclose(shifted.seeds_interval, (0.1, 0.1))
+    assert shifted.p_value == 0.0
+
+
+def test_numbers_that_are_none_have_no_p_value():
+    found = difference(np.array([[np.nan, 1.0], [2.0, 1.0]]), np.zeros((2, 2)))
+    assert found.p_value is None

@@ -12,6 +12,7 @@ import pytest
 
 from tests.test_cli import DIGITS, ROOT, TINY, call
 
+pytestmark = pytest.mark.xdist_group("sweeps")  # its fixtures take long: one process makes them
 SHORT = [*TINY, "--config.num_epochs=2", "--config.eval_every_epochs=1.0"]
 EVALUATION = ["--num_importance_samples=20", "--iwae_samples=5"]
 GRID = ["--grid=prior=standard_normal|mixture(components=3)", "--grid=latent_dim=2|3"]
@@ -240,6 +241,11 @@ MISTAKES = [
     (["--num_seeds=0"], "not a positive integer"),
     (["--workdir=/proc/nowhere/sweep"], "cannot be written"),
     (["--grid=data=npz(path='nowhere.npz')"], "no such file"),
+    (["--quadrature_points=50", "--config.latent_dim=3"], "for 1 or 2 latent dimensions"),
+    (["--iwae_samples=50"], "50"),
+    (["--grid=optimizer=polyak_sgd"], "missing"),
+    (["--config.seeds_at_once=2", "--config.max_device_bytes=0"], "one seed at a time"),
+    (["--grid=latent_dim=2,3"], "separated by |"),
     (["--grid=data=two_moons", "--grid=likelihood=normal", "--grid=encoder=conv"], "needs images"),
 ]
 
@@ -264,7 +270,7 @@ def test_random_search_and_its_figure(capsys, tmp_path):
     grid = ["--grid=optimizer.learning_rate=log_uniform(1e-4, 1e-2)", "--random=3"]
     status, out, _ = call(capsys, *arguments(tmp_path, *grid, grid=[], seeds=1))
     assert status == 0
-    assert "3 settings, 3 runs" in out
+    assert "3 settings, 3 runs, 0 of them done before" in out
     assert call(capsys, "report", f"--workdir={tmp_path}")[0] == 0
     assert (tmp_path / "figures" / "random_search.png").exists()
     rates = [float(row["optimizer.learning_rate"]) for row in table(tmp_path)]
@@ -294,9 +300,10 @@ def test_an_experiment_file_lists_its_settings_and_what_diverges_is_shown(capsys
     command = ["sweep", f"--config={tmp_path / 'mine.py'}", f"--workdir={workdir}", *EVALUATION]
     status, out, err = call(capsys, *command)
     assert status == 1
-    assert "vae-jax: 2 of 4 runs failed:" in err
-    assert err.count("diverged at step") == 4  # as it happens, and at the end
-    assert "2 diverged, no results" in out
+    assert "vae-jax: 2 runs failed or diverged:" in err
+    assert "(seeds 0, 1)" in err.splitlines()[-1]
+    assert err.count("diverged at step") == 3  # as it happens, and once at the end
+    assert "2 diverged, no log_p" in out
     status, out, _ = call(capsys, *command)
     assert status == 0
     assert "4 of them done before" in out  # it would diverge again
@@ -343,14 +350,15 @@ def test_a_run_that_fails_is_noted_and_tried_again(capsys, tmp_path, monkeypatch
     grid = ["--grid=latent_dim=2|3"]
     status, out, err = call(capsys, *arguments(tmp_path, grid=grid, seeds=1))
     assert status == 1
-    assert "latent_dim=3, seed 0: MemoryError: too large" in err
-    assert "1 failed, no results" in out
+    assert "latent_dim=3: MemoryError: too large (seeds 0)" in err
+    assert "1 failed, no log_p" in out
     assert "MemoryError" in (tmp_path / "latent_dim=3" / "seed_0" / "traceback.txt").read_text()
     monkeypatch.undo()
     status, out, _ = call(capsys, *arguments(tmp_path, grid=grid, seeds=1))
     assert status == 0
-    assert "1 of them done before" in out
+    assert "1 of them done before, 1 only to be evaluated as asked" in out
     assert "failed" not in out
+    assert not (tmp_path / "latent_dim=3" / "seed_0" / "traceback.txt").exists()
 
 
 def test_train_with_many_seeds_is_evaluated_and_reported_together(capsys, tmp_path):
@@ -374,7 +382,96 @@ def test_the_ablations_can_run(capsys, tmp_path, name):
     command = ["sweep", f"--config={file}:quick", f"--workdir={tmp_path}", "--dry_run"]
     status, out, _ = call(capsys, *command)
     assert status == 0
-    assert (
-        out.splitlines()[-1]
-        == {"digits": "9 settings, 18 runs", "mnist": "4 settings, 8 runs"}[name]
-    )
+    counts = {"digits": "9 settings, 18 runs", "mnist": "4 settings, 8 runs"}[name]
+    assert out.splitlines()[-1] == f"{counts}, 0 of them done before"
+
+
+def test_what_was_evaluated_otherwise_is_evaluated_again_and_not_trained_again(capsys, tmp_path):
+    grid = ["--grid=latent_dim=2"]
+    run = tmp_path / "latent_dim=2" / "seed_0"
+    assert call(capsys, *arguments(tmp_path, grid=grid, seeds=1))[0] == 0
+    metrics = (run / "metrics.jsonl").read_text()
+    other = ["--num_importance_samples=30", "--iwae_samples=7", "--quadrature_points=40"]
+    status, out, _ = call(capsys, *arguments(tmp_path, *other, grid=grid, seeds=1))
+    assert status == 0
+    assert "0 of them done before, 1 only to be evaluated as asked" in out
+    numbers = json.loads((run / "results.json").read_text())["test"]["numbers"]
+    assert {"iwae_7", "log_p_quadrature"} <= numbers.keys()
+    assert "K = 30" in numbers["log_p"]["method"]
+    assert (run / "metrics.jsonl").read_text() == metrics
+    for by_hand in (["--checkpoint=last"], ["--seed=3"], ["--num_importance_samples=21"]):
+        evaluated = ["evaluate", f"--workdir={run}", *EVALUATION, *by_hand]
+        assert call(capsys, *evaluated)[0] == 0
+        status, out, _ = call(capsys, *arguments(tmp_path, "--dry_run", grid=grid, seeds=1))
+        assert "0 of them done before" in out, by_hand
+    assert call(capsys, "evaluate", f"--workdir={run}", *EVALUATION)[0] == 0
+    status, out, _ = call(capsys, *arguments(tmp_path, "--dry_run", grid=grid, seeds=1))
+    assert "1 of them done before" in out
+
+
+def test_a_run_that_was_evaluated_before_its_end_goes_on(capsys, tmp_path, monkeypatch):
+    from vae_jax import checkpoints, loops
+
+    def stop(manager, step, *more):
+        checkpoints_save(manager, step, *more)
+        raise KeyboardInterrupt
+
+    grid, run = ["--grid=latent_dim=2"], tmp_path / "latent_dim=2" / "seed_0"
+    checkpoints_save = checkpoints.save
+    monkeypatch.setattr(loops.checkpoints, "save", stop)
+    assert call(capsys, *arguments(tmp_path, grid=grid, seeds=1))[0] == 130
+    monkeypatch.undo()
+    assert call(capsys, "evaluate", f"--workdir={run}", *EVALUATION)[0] == 0
+    status, out, _ = call(capsys, "report", f"--workdir={tmp_path}")
+    assert "1 evaluated before its end" in out
+    status, out, _ = call(capsys, *arguments(tmp_path, grid=grid, seeds=1))
+    assert status == 0
+    assert "0 of them done before" in out
+    assert json.loads((run / "results.json").read_text())["test"]["finished"]
+
+
+def test_settings_of_another_base_config_can_be_told_apart(capsys, tmp_path):
+    grid = ["--grid=latent_dim=2"]
+    assert call(capsys, *arguments(tmp_path, grid=grid, seeds=1))[0] == 0
+    more = ["--config.num_epochs=1"]
+    assert call(capsys, *arguments(tmp_path, *more, grid=grid, seeds=1))[0] == 0
+    assert call(capsys, "report", f"--workdir={tmp_path}")[0] == 0
+    rows = table(tmp_path)
+    assert [row["num_epochs"] for row in rows] == ["2", "1"]
+    assert [row["name"] for row in rows] == ["latent_dim=2", "latent_dim=2-2"]
+
+
+def test_a_mistake_in_an_experiment_costs_one_line(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text(EXPERIMENT.replace("return [{", "1 / 0; return [{"))
+    command = ["sweep", f"--config={tmp_path / 'mine.py'}", f"--workdir={tmp_path / 'sweep'}"]
+    status, _, err = call(capsys, *command)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "mine.py, line 13: ZeroDivisionError: division by zero" in err
+    (tmp_path / "mine.py").write_text(EXPERIMENT.replace("return [{", "return 3; [{"))
+    assert "a list of dicts" in call(capsys, *command)[2]
+
+
+def test_a_sweep_of_a_part_of_ones_own_is_reported_without_it(capsys, tmp_path, monkeypatch):
+    (tmp_path / "lab").mkdir()
+    source = "from vae_jax.priors.standard_normal import standard_normal as own\n"
+    (tmp_path / "lab" / "own.py").write_text(source)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        grid = ["--grid=prior=lab.own|standard_normal"]
+        assert call(capsys, *arguments(tmp_path / "sweep", grid=grid, seeds=1))[0] == 0
+    monkeypatch.delitem(sys.modules, "lab.own")
+    monkeypatch.delitem(sys.modules, "lab")
+    assert call(capsys, "report", f"--workdir={tmp_path / 'sweep'}")[0] == 0
+
+
+def test_an_unknown_split_or_metric_leaves_the_report_alone(capsys, swept):
+    workdir, _ = swept
+    call(capsys, "report", f"--workdir={workdir}")
+    before = (workdir / "report.html").read_bytes()
+    for flag, expected in (("--split=tets", "did you mean 'test'"), ("--metric=logp", "'log_p'")):
+        status, _, err = call(capsys, "report", f"--workdir={workdir}", flag)
+        assert status == 2
+        assert expected in err
+    assert (workdir / "report.html").read_bytes() == before
+    assert call(capsys, "sample", f"--workdir={workdir}")[2].startswith("vae-jax: ")

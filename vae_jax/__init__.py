@@ -9,6 +9,7 @@ from typing import Any
 _HOME = {
     "DivergedError": "errors",
     "Run": "runs",
+    "RunsFailedError": "errors",
     "UserError": "errors",
     "build_model": "model",
     "default_config": "config",

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+ROUNDING = 1e-12  # relative
+
 
 class Estimate(NamedTuple):
     """A mean over seeds and examples with its two standard errors, in the unit of the values."""
@@ -69,7 +71,7 @@ def _student(means: np.ndarray, level: float) -> tuple[tuple[float, float] | Non
     """Student's interval and p-value for the mean; exact where the means are normal."""
     if len(means) < 2:
         return None, None
-    if np.ptp(means) == 0:  # the same number each time: nothing to be unsure of
+    if np.ptp(means) <= ROUNDING * np.abs(means).max():  # the same each time: nothing is unsure
         return (float(means[0]), float(means[0])), float(means[0] == 0)
     found = stats.ttest_1samp(means, 0.0)
     low, high = found.confidence_interval(level)
