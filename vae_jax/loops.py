@@ -70,9 +70,10 @@ def train(
     size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress)
     for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
         try:
-            yield from _train_chunk(loop, {seed: folders[seed] for seed in chunk}).items()
+            outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk})
         except Exception as error:
-            yield from ((seed, error) for seed in chunk)
+            outcomes = dict.fromkeys(chunk, error)
+        yield from outcomes.items()
 
 
 def _seeds_at_once(job: Job, count: int) -> int:

@@ -3,8 +3,14 @@
 Three priors by three objectives: the ELBO with one draw of z, with five, and the IWAE bound of the
 same five draws, so that what the bound does is told from what less noise does.
 
-    vae-jax sweep  --config=experiments/ablations/digits.py --workdir=runs/ablation_digits
+    vae-jax sweep  --config=experiments/ablations/digits.py --num_workers=2 \
+        --workdir=runs/ablation_digits
     vae-jax report --workdir=runs/ablation_digits
+
+Expected: log p(x) -22.97 ± 0.04 (over seeds) with a standard normal and the ELBO, and -22.50 ± 0.02
+with IWAE, K = 5: a difference of 0.47, 95% interval over seeds 0.26 to 0.69, over test examples
+0.36 to 0.59, both corrected for eight differences; no mixture differs from the standard normal by
+more than 0.1 under any objective. 45 runs, 7 minutes on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict
