@@ -475,3 +475,14 @@ def test_an_unknown_split_or_metric_leaves_the_report_alone(capsys, swept):
         assert expected in err
     assert (workdir / "report.html").read_bytes() == before
     assert call(capsys, "sample", f"--workdir={workdir}")[2].startswith("vae-jax: ")
+
+
+def test_fields_are_taken_together(capsys, tmp_path):
+    together = ["--grid=latent_dim=2|3", "--grid=batch_size=50|100", "--zip", "--dry_run"]
+    _, out, _ = call(capsys, *arguments(tmp_path, *together, grid=[], seeds=1))
+    assert "latent_dim=2,batch_size=50: " in out
+    assert "latent_dim=3,batch_size=100: " in out
+    assert out.splitlines()[-1] == "2 settings, 2 runs, 0 of them done before"
+    apart = ["--zip=latent_dim=2|3", "--zip=batch_size=50|100", "--grid=prior=mixture", "--dry_run"]
+    _, out, _ = call(capsys, *arguments(tmp_path, *apart, grid=[], seeds=1))
+    assert "prior=mixture,latent_dim=3,batch_size=100: " in out

@@ -39,7 +39,8 @@ def figures(comparison: Comparison) -> dict[str, Figure]:
 
 def short(row: Row) -> str:
     """What a setting is called in a figure: parts by their value, other fields by name too."""
-    named = [v if f in FAMILY_OF else f"{f}={v}" for f, v in row.fields.items()]
+    parts = (*FAMILY_OF, "optimizer")
+    named = [v if f in parts else f"{f}={v}" for f, v in row.fields.items()]
     return "\n".join(named) or row.name
 
 
@@ -221,9 +222,8 @@ def scatter(
     for axes, (name, x) in zip(panels, values.items(), strict=True):
         axes.errorbar(x, means, errors, fmt="o", color=BLUE, ms=4, capsize=2, elinewidth=1)
         if best is not None:
-            axes.plot(x[best], means[best], "*", ms=15, color=ORANGE, mec="black",
-                      label=f"best of {len(x)}: {x[best]:.4g}")  # fmt: skip
-            axes.legend(frameon=False, fontsize=8)
+            axes.plot(x[best], means[best], "*", ms=15, color=ORANGE, mec="black")
+            axes.set_title(f"best of {len(x)} (star): {x[best]:.4g}", fontsize=9)
         if x.min() > 0 and x.max() / x.min() > WIDE_RANGE:
             axes.set_xscale("log")
         axes.set_xlabel(name)
