@@ -148,18 +148,6 @@ def of_seed(config: ConfigDict, seed: int) -> ConfigDict:
     return ConfigDict({**config.to_dict(), "seed": seed, "num_seeds": 1})
 
 
-def stored(path: Path) -> ConfigDict:
-    """The config of a run directory as it was written, resolved: its parts need not be importable.
-
-    Raises:
-        UserError: if it is no JSON.
-    """
-    try:
-        return ConfigDict({**default_config().to_dict(), **json.loads(path.read_text())})
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-
-
 def identity(config: ConfigDict) -> str:
     """What two runs of one setting have in common, whatever their seed and device."""
     fields = {k: v for k, v in config.items() if k not in (*NOT_IDENTITY, "seed")}
@@ -173,13 +161,26 @@ def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
 
 
 def read(path: Path) -> ConfigDict:
-    """Reads the config of a run directory.
+    """Reads the config of a run directory, validated.
 
     Raises:
         UserError: if there is none, or it is not one.
     """
+    return resolve(ConfigDict(_stored(path)))
+
+
+def stored(path: Path) -> ConfigDict:
+    """The config of a run directory as it was written, resolved: its parts need not be importable.
+
+    Raises:
+        UserError: if there is none, or it is not one.
+    """
+    return ConfigDict({**default_config().to_dict(), **_stored(path)})
+
+
+def _stored(path: Path) -> dict[str, Any]:
     try:
-        return resolve(ConfigDict(json.loads(path.read_text())))
+        return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} holds no run: there is no {path.name}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
