@@ -3,8 +3,13 @@
 The one-layer VAE of `experiments/mnist.py` for 50 epochs, an eighth of its training.
 
     vae-jax sweep  --config=experiments/ablations/mnist.py --num_importance_samples=1000 \
-        --workdir=runs/ablation_mnist
+        --num_workers=2 --workdir=runs/ablation_mnist
     vae-jax report --workdir=runs/ablation_mnist
+
+Expected: log p(x) -91.98 ± 0.16 (over seeds) with a standard normal and the ELBO, and -90.21 ± 0.05
+with IWAE, K = 5: a difference of 1.77, 95% interval over seeds 0.76 to 2.78, over test examples
+1.71 to 1.83, both corrected for three differences. The mixture is behind after so short a training:
+-94.95 ± 0.24 with the ELBO, -90.54 ± 0.04 with IWAE. 12 runs, 25 minutes on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict
