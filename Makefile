@@ -26,6 +26,7 @@ benchmarks: .venv/installed-test
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.evaluation
 	$(BIN)/python -m benchmarks.seeds
+	$(BIN)/python -m benchmarks.sweeps
 	$(BIN)/python -m benchmarks.startup
 
 .venv/installed: pyproject.toml constraints.txt
