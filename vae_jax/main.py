@@ -214,6 +214,8 @@ def main(argv: Sequence[str]) -> int:
         return _fail(debug, _on_one_line(error), 1)
     except KeyboardInterrupt as stop:
         return _fail(debug, str(stop) or "stopped", 128 + getattr(stop, "signum", signal.SIGINT))
+    except BrokenPipeError:  # somebody has read enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         return _fail(debug, _on_one_line(error), 1)
     return 0
