@@ -301,7 +301,7 @@ def test_an_experiment_file_lists_its_settings_and_what_diverges_is_shown(capsys
     status, out, err = call(capsys, *command)
     assert status == 1
     assert "vae-jax: 2 runs failed or diverged:" in err
-    assert "(seeds 0, 1)" in err.splitlines()[-1]
+    assert err.splitlines()[-1].endswith(": diverged at step 2 (seeds 0, 1)")
     assert err.count("diverged at step") == 3  # as it happens, and once at the end
     assert "2 diverged, no log_p" in out
     status, out, _ = call(capsys, *command)

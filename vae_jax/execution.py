@@ -104,7 +104,7 @@ def run_unit(unit: Unit, job: Job, tell: Tell, progress: Any) -> None:
                 raise outcome
             tell(Ended(seed, _evaluated(unit, job, seed), True))
         except DivergedError as error:
-            tell(Ended(seed, f"diverged at {error.what.partition(',')[0]}", False))
+            tell(Ended(seed, f"diverged at {error.what.partition(':')[0]}", False))
         except Exception as error:
             if _no_room(error):
                 tell(Halt(" ".join(str(error).split())))

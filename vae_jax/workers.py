@@ -140,7 +140,10 @@ def _end(workers: list[_Worker]) -> None:
 
 def _serve(work: Work, connection: Connection, share: tuple[int, int]) -> None:
     """What a process does: one task after another, as long as its parent lives."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave in order, as for Ctrl-C
+    # Ctrl-C reaches the parent too, which tells its processes to stop: while a run trains it is
+    # saved first; otherwise there is nothing to save.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     _take_share(*share)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
@@ -148,7 +151,7 @@ def _serve(work: Work, connection: Connection, share: tuple[int, int]) -> None:
         with contextlib.suppress(OSError):  # the parent is gone: the thread above sees to it
             connection.send(message)
 
-    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):  # the last after a save
         while True:
             work(connection.recv(), tell)
             tell(DONE)
