@@ -11,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/vae-jax report --workdir=$(RUN)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=8
+	$(BIN)/python -m pytest -n 2 --durations=8
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow

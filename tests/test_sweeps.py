@@ -2,17 +2,18 @@ import csv
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from tests.test_cli import DIGITS, ROOT, TINY, call
 
-pytestmark = pytest.mark.xdist_group("sweeps")  # its fixtures take long: one process makes them
 SHORT = [*TINY, "--config.num_epochs=2", "--config.eval_every_epochs=1.0"]
 EVALUATION = ["--num_importance_samples=20", "--iwae_samples=5"]
 GRID = ["--grid=prior=standard_normal|mixture(components=3)", "--grid=latent_dim=2|3"]
@@ -29,19 +30,34 @@ def table(workdir):
     return [{k: v for k, v in row.items() if k != "training_seconds"} for row in rows]
 
 
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory, worker_id):
+    """A sweep's directory and what it said, made by the first of pytest's processes to ask."""
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def make(name, *more, **options):
+        workdir, said = base / name / "sweep", base / name / "said.json"
+        with filelock.FileLock(base / f"{name}.lock"):
+            if not said.exists():
+                command = [sys.executable, "-m", "vae_jax", *arguments(workdir, *more, **options)]
+                run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+                assert run.returncode == 0, run.stderr
+                said.write_text(json.dumps([run.stdout, run.stderr]))
+        return workdir, *json.loads(said.read_text())
+
+    return make
+
+
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
+def swept(made_once):
     """Twelve runs, two workers."""
-    workdir = tmp_path_factory.mktemp("sweep") / "sweep"
-    command = [sys.executable, "-m", "vae_jax", *arguments(workdir, "--num_workers=2")]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stderr
-    return workdir, found
+    return made_once("swept", "--num_workers=2")
 
 
 def test_twelve_runs_with_two_workers(swept):
-    workdir, found = swept
-    assert "4 settings, 12 runs, 0 of them done before" in found.stdout
+    workdir, out, err = swept
+    assert "4 settings, 12 runs, 0 of them done before" in out
     names = {path.name for path in workdir.iterdir() if path.is_dir()}
     assert names == {
         "prior=standard_normal,latent_dim=2", "prior=standard_normal,latent_dim=3",
@@ -53,12 +69,12 @@ def test_twelve_runs_with_two_workers(swept):
             assert (config["seed"], config["num_seeds"]) == (seed, 1)
             results = json.loads((workdir / name / f"seed_{seed}" / "results.json").read_text())
             assert results["test"]["checkpoint_step"] in (12, 24)
-    assert "[12/12]" in found.stderr
-    assert "Warning" not in found.stderr
+    assert "[12/12]" in err
+    assert "Warning" not in err
 
 
 def test_a_run_of_a_sweep_is_the_run_that_train_makes(capsys, swept, tmp_path):
-    workdir, _ = swept
+    workdir = swept[0]
     flags = [*SHORT, "--config.prior=mixture(components=3)", "--config.latent_dim=3"]
     config = [f"--config={DIGITS}:quick", "--config.seed=1", f"--workdir={tmp_path}"]
     assert call(capsys, "train", *config, *flags)[0] == 0
@@ -74,10 +90,7 @@ def test_a_run_of_a_sweep_is_the_run_that_train_makes(capsys, swept, tmp_path):
 
 
 def test_what_is_done_is_not_done_again_and_a_larger_grid_adds_runs(capsys, swept, tmp_path):
-    import shutil
-
-    workdir = tmp_path / "sweep"
-    shutil.copytree(swept[0], workdir)
+    workdir = shutil.copytree(swept[0], tmp_path / "sweep")
     stamps = {p: p.stat().st_mtime_ns for p in workdir.glob("*/*/*") if p.is_file()}
     status, out, _ = call(capsys, *arguments(workdir))
     assert status == 0
@@ -95,8 +108,8 @@ def test_what_is_done_is_not_done_again_and_a_larger_grid_adds_runs(capsys, swep
     assert [row["num_seeds"] for row in table(workdir)] == ["4", "3", "3", "3", "4"]
 
 
-def test_the_report_of_a_sweep(capsys, swept):
-    workdir, _ = swept
+def test_the_report_of_a_sweep(capsys, swept, tmp_path):
+    workdir = shutil.copytree(swept[0], tmp_path / "copy")
     status, out, _ = call(capsys, "report", f"--workdir={workdir}", "--baseline=latent_dim=3, prior=standard_normal")  # fmt: skip
     assert status == 0
     for name in ("report.html", "table.csv", "table.md", "table.tex", "runs.csv"):
@@ -137,12 +150,9 @@ ONE = ["--grid=latent_dim=2|3"]
 
 
 @pytest.fixture(scope="module")
-def longer(tmp_path_factory):
+def longer(made_once):
     """Four runs of two settings that nobody disturbed."""
-    workdir = tmp_path_factory.mktemp("longer")
-    process = start(workdir, "--num_workers=2", *LONGER, grid=ONE, seeds=2)
-    assert process.wait(200) == 0, process.stderr.read()
-    return workdir
+    return made_once("longer", "--num_workers=2", *LONGER, grid=ONE, seeds=2)[0]
 
 
 def reported(capsys, workdir):
@@ -313,7 +323,6 @@ def test_an_experiment_file_lists_its_settings_and_what_diverges_is_shown(capsys
 
 
 def test_a_full_disk_stops_it_and_keeps_what_was_finished(capsys, tmp_path, monkeypatch):
-    import shutil
     from collections import namedtuple
 
     usage, seen = namedtuple("usage", "free"), []
@@ -465,8 +474,8 @@ def test_a_sweep_of_a_part_of_ones_own_is_reported_without_it(capsys, tmp_path, 
     assert call(capsys, "report", f"--workdir={tmp_path / 'sweep'}")[0] == 0
 
 
-def test_an_unknown_split_or_metric_leaves_the_report_alone(capsys, swept):
-    workdir, _ = swept
+def test_an_unknown_split_or_metric_leaves_the_report_alone(capsys, swept, tmp_path):
+    workdir = shutil.copytree(swept[0], tmp_path / "copy")
     call(capsys, "report", f"--workdir={workdir}")
     before = (workdir / "report.html").read_bytes()
     for flag, expected in (("--split=tets", "did you mean 'test'"), ("--metric=logp", "'log_p'")):
