@@ -16,7 +16,6 @@ from vae_jax.statistics import difference
 class Comparison(NamedTuple):
     """What a report of many runs is made from."""
 
-    title: str
     metric: str
     unit: str
     method: str
@@ -61,11 +60,9 @@ def compare(
     why = {row.name: _incomparable(row, chosen, metric) for row in rows}
     count = sum(not reason for reason in why.values())
     compared = [_compared(row, chosen, why[row.name], confidence, count) for row in rows]
-    title, first = workdir.resolve().name, (numbers or [{}])[0]
+    first = (numbers or [{}])[0]
     unit, method = first.get("unit", "nats per example"), first.get("method", "")
-    return Comparison(
-        title, metric, unit, method, split, compared, chosen.name, confidence, count, plan
-    )
+    return Comparison(metric, unit, method, split, compared, chosen.name, confidence, count, plan)
 
 
 def _find(rows: Sequence[Row], text: str) -> Row:

@@ -102,12 +102,12 @@ def check(
     model: Model,
     dataset: Dataset,
     params: Params,
-    split: str = "test",
     *,
-    num_importance_samples: int = 5000,
-    iwae_samples: tuple[int, ...] | None = None,
-    quadrature_points: int = 0,
-    batch_size: int = 100,
+    split: str,
+    num_importance_samples: int,
+    iwae_samples: tuple[int, ...] | None,
+    quadrature_points: int,
+    batch_size: int,
     seed: int = 0,
 ) -> None:
     """Traces what `evaluate` would compute, for parameters of which the shapes are enough.

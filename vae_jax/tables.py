@@ -34,12 +34,12 @@ def latex(comparison: Comparison) -> str:
     return f"{table}\n% {legend(comparison).replace('±', '+-')}\n"
 
 
-def _table(comparison: Comparison, style: str, **options: Any) -> str:
+def _table(comparison: Comparison, style: str) -> str:
     """Names to the left, numbers to the right."""
     rows, names = cells(comparison), header(comparison)
     count = len(rows[0]) - len(comparison.fields or [""]) - 1
     align = ["left"] * (len(rows[0]) - count - 1) + ["right"] * count + ["left"]
-    return tabulate(rows, names, style, disable_numparse=True, colalign=align, **options)
+    return tabulate(rows, names, style, disable_numparse=True, colalign=align)
 
 
 def header(comparison: Comparison) -> list[str]:

@@ -58,7 +58,7 @@ def work_through(
     work: Work,
     heard: Callable[[Any, Any], None],
     stopped: object = False,
-) -> bool:
+) -> None:
     """Lets processes do `work(task, tell)` for each task, each with its share of the cores.
 
     A process that dies is replaced, and its task tried once more.
@@ -69,9 +69,6 @@ def work_through(
         work: a function of a module; what it tells is sent to `heard`.
         heard: called here as `heard(task, message)`, with a `Death` when a process died.
         stopped: looked at now and then; once it is true the processes are told to stop.
-
-    Returns:
-        whether all was done, not stopped before.
     """
     left = deque((task, 1) for task in tasks)
     shares = [(i, num_workers) for i in range(num_workers)]
@@ -81,12 +78,11 @@ def work_through(
             worker.give(*left.popleft())
         while busy := [w for w in workers if w.task is not None]:
             if stopped:
-                return False
+                return
             for worker in _ready(busy):
                 if stopped:  # a signal reaches the processes too, and ends some at once
-                    return False
+                    return
                 _listen(worker, workers, left, work, heard)
-        return True
     finally:
         _end(workers)
 
