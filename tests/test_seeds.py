@@ -8,6 +8,7 @@ from vae_jax import (
     RunsFailedError,
     UserError,
     default_config,
+    directories,
     fit,
     fit_seeds,
     load,
@@ -131,7 +132,6 @@ def test_what_does_not_go_together_is_said(tmp_path):
 
 
 def test_two_processes_do_not_train_in_one_directory(tmp_path, monkeypatch):
-    from vae_jax import directories
 
     monkeypatch.setattr(directories, "LOCK_SECONDS", 0.1)
     with directories.locked(tmp_path), pytest.raises(UserError, match="another process is at work"):
@@ -187,3 +187,14 @@ def test_one_seed_that_cannot_go_on_does_not_stop_the_others(tmp_path):
     assert "seed 1" in caught.value.lines[1]
     assert "another model's" in caught.value.lines[1]
     assert load(tmp_path / "long" / "seed_2", "last").step == 36
+
+
+def test_what_another_process_began_meanwhile_is_not_taken_over(tmp_path):
+    """The check is made again once the directory is held, before anything is written."""
+    with directories.claimed(tmp_path, quick_config()):
+        pass
+    before = (tmp_path / "config.json").read_text()
+    other = directories.claimed(tmp_path, quick_config(num_epochs=9))
+    with pytest.raises(UserError, match="num_epochs: 3 -> 9"), other:
+        pass
+    assert (tmp_path / "config.json").read_text() == before
