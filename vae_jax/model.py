@@ -36,7 +36,8 @@ def build_model(
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
 
     def encode(params: Params, x: Array) -> Distribution:
-        return q.distribution(params, encoder_network.apply(params["encoder"], x))
+        features = encoder_network.apply(params["encoder"], p.inputs(x))
+        return q.distribution(params, features)
 
     def decode(params: Params, z: Array) -> Distribution:
         return p.distribution(params, decoder_network.apply(params["decoder"], z))

@@ -43,6 +43,11 @@ def no_params(key: Array, batch: Array) -> Params:
     return {}
 
 
+def as_it_is(x: Array) -> Array:
+    """The `inputs` of a likelihood whose data suits a network without scaling."""
+    return x
+
+
 class Prior(NamedTuple):
     """p(z)."""
 
@@ -68,6 +73,7 @@ class Likelihood(NamedTuple):
     init: Callable[[Array, Array], Params]  # (key, batch of x) -> params["likelihood"]
     distribution: Callable[[Params, Array], Distribution]  # features [..., *x_shape, num_features]
     accepts: constraints.Constraint = constraints.real  # the data it can be evaluated on
+    inputs: Callable[[Array], Array] = as_it_is  # x -> x in units that suit the encoder network
 
 
 class Model(NamedTuple):
