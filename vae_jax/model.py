@@ -84,10 +84,13 @@ def log_weights(
     num_samples: int = 1,
     *,
     first: Array | int = 0,
+    only_path: bool = False,
+    path_scale: Array | None = None,
 ) -> LogWeights:
     """The log weights of `num_samples` draws z ~ q(z | x): ELBO, IWAE and log p(x) reduce them.
 
-    Draw k uses `fold_in(key, k)`, so that the first draws of many are the draws of few.
+    Draw k uses `fold_in(key, k)`, so that the first draws of many are the draws of few. The last
+    two arguments change no value, only gradients.
 
     Args:
         model: the model.
@@ -96,6 +99,8 @@ def log_weights(
         x: `[..., *x_shape]`.
         num_samples: draws per example.
         first: the number of the first draw, where they are made in several calls.
+        only_path: hold the parameters of log q(z | x) constant, but not its z.
+        path_scale: `[num_samples, ...]`, what the gradient through each draw is multiplied by.
 
     Returns:
         Three terms, each `[num_samples, ...]`.
@@ -103,8 +108,14 @@ def log_weights(
     key = typed(key)
     if key.ndim:
         one = partial(log_weights, model, params, num_samples=num_samples, first=first)
-        return jax.vmap(one, out_axes=1)(key, x)
-    return weigh(model, params, model.encode(params, x), key, x, num_samples, first=first)
+        along = partial(one, only_path=only_path)
+        each = jax.vmap(lambda k, x, s: along(k, x, path_scale=s), (0, 0, 1), out_axes=1)
+        return each(key, x, path_scale)
+    q = model.encode(params, x)
+    density = model.encode(jax.lax.stop_gradient(params), x) if only_path else None
+    return weigh(
+        model, params, q, key, x, num_samples, first=first, density=density, path_scale=path_scale
+    )
 
 
 def typed(key: Array) -> Array:
@@ -122,18 +133,35 @@ def weigh(
     num_samples: int = 1,
     *,
     first: Array | int = 0,
+    density: Distribution | None = None,
+    path_scale: Array | None = None,
 ) -> LogWeights:
-    """`log_weights` for one key where q(z | x) is known already, so that x is encoded once."""
+    """`log_weights` for one key where q(z | x) is known already, so that x is encoded once.
+
+    `density` is a q whose density is taken in place of that of the q which z is drawn from.
+    """
     prior = model.prior(params)
 
-    def draw(k: Array | int) -> LogWeights:
+    def draw(k: Array | int, scale: Array | None) -> LogWeights:
         z, intermediates = q.sample_with_intermediates(jax.random.fold_in(key, k))
+        z = z if scale is None else _scale_gradient(z, scale[..., None])
+        known = intermediates and density is None
         return LogWeights(
             model.decode(params, z).log_prob(x),
             prior.log_prob(z),
-            q.log_prob(z, intermediates) if intermediates else q.log_prob(z),
+            q.log_prob(z, intermediates) if known else (density or q).log_prob(z),
         )
 
     if num_samples == 1:  # under vmap XLA would transpose for a draw axis of length 1: 5% of a step
-        return jax.tree.map(lambda term: term[None], draw(first))
-    return jax.vmap(draw)(first + jnp.arange(num_samples))
+        scale = None if path_scale is None else path_scale[0]
+        return jax.tree.map(lambda term: term[None], draw(first, scale))
+    return jax.vmap(draw)(first + jnp.arange(num_samples), path_scale)
+
+
+@jax.custom_vjp
+def _scale_gradient(z: Array, scale: Array) -> Array:
+    """z, through which gradients go multiplied by `scale`."""
+    return z
+
+
+_scale_gradient.defvjp(lambda z, scale: (z, scale), lambda scale, g: (scale * g, None))

@@ -1,8 +1,7 @@
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from vae_jax.errors import UserError
-from vae_jax.model import log_weights
+from vae_jax.objectives._draws import Gradient, draws
 from vae_jax.types import Array, Bound, Model, Params
 
 
@@ -14,11 +13,22 @@ def iwae(
     step: Array | None = None,
     *,
     num_samples: int = 5,
+    gradient: Gradient = "standard",
 ) -> Bound:
-    """log 1/K sum_k p(x, z_k) / q(z_k | x), z_k ~ q (Burda et al. 2016, eq. 8), nats per example.
+    """log 1/K sum_k w_k, w_k = p(x, z_k) / q(z_k | x), z_k ~ q (Burda et al. 2016, eq. 8), nats.
 
     A lower bound on log p(x) that tightens with K = `num_samples`; K = 1 is the ELBO with its KL
-    sampled.
+    sampled. With w~_k = w_k / sum_j w_j held constant, what the encoder learns from is one of
+
+    - `standard`: sum_k w~_k d log w_k, the bound's own gradient;
+    - `stl`: sum_k w~_k (d log w_k / dz_k) dz_k, the path alone, without the score d log q / dphi
+      (Roeder et al. 2017). Its noise vanishes where q is the posterior. Unbiased for K = 1; for
+      K > 1 it is not the bound's gradient, even in expectation (Tucker et al. 2019);
+    - `dreg`: sum_k w~_k^2 (d log w_k / dz_k) dz_k (Tucker et al. 2019, eq. 8): unbiased for every
+      K, and its signal-to-noise ratio does not fall with K as that of `standard` does.
+
+    The decoder learns from sum_k w~_k d log w_k with all three, and so does a prior, also by way of
+    the encoder's parameters where it depends on them.
 
     Args:
         model: the model.
@@ -27,14 +37,13 @@ def iwae(
         x: `[..., *x_shape]`.
         step: not used.
         num_samples: K.
+        gradient: the estimator; value and surrogate are the same numbers with each.
 
     Raises:
         UserError: if K is not positive.
     """
     del step
-    if num_samples < 1:
-        raise UserError(f"num_samples={num_samples}: at least 1 is needed")
-    weights = log_weights(model, params, key, x, num_samples)
+    weights = draws(model, params, key, x, num_samples, gradient)
     bound = logsumexp(weights.log_weight, axis=0) - jnp.log(num_samples)
     kl = (weights.log_posterior - weights.log_prior).mean(0)
     terms = {"log_likelihood": weights.log_likelihood.mean(0), "kl": kl}
