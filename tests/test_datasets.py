@@ -10,7 +10,16 @@ from vae_jax import UserError, build_model, components
 from vae_jax.datasets import hold_out, make_dataset, require_shapes, require_valid, x_shape
 from vae_jax.datasets import tfds as tfds_module
 
-ALWAYS_THERE = ["digits", "linear_gaussian", "gaussian_mixture", "two_moons", "pinwheel"]
+ALWAYS_THERE = [
+    "digits",
+    "linear_gaussian",
+    "gaussian_mixture",
+    "two_moons",
+    "pinwheel",
+    "gene_counts",
+    "patches",
+    "tabular",
+]
 
 
 def make(text):

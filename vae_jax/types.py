@@ -74,6 +74,8 @@ class Likelihood(NamedTuple):
     distribution: Callable[[Params, Array], Distribution]  # features [..., *x_shape, num_features]
     accepts: constraints.Constraint = constraints.real  # the data it can be evaluated on
     inputs: Callable[[Array], Array] = as_it_is  # x -> x in units that suit the encoder network
+    # (params, features, x of a training batch) -> params["likelihood"], after every update
+    refit: Callable[[Params, Array, Array], Params] | None = None
 
 
 class Model(NamedTuple):

@@ -1,4 +1,4 @@
-"""Data sets, one a file; here what they share: binarization, held-out examples, checks."""
+"""Data sets, one a file; here what they share: x from stored values, held-out examples, checks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -6,27 +6,39 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpyro.distributions import constraints
 
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset, Model
 
 CHECKED_TOGETHER = 1000
 Binarize = Literal["none", "static", "dynamic"]
+Values = Literal["greys", "levels", "dequantized"]
+USABLE = (
+    "finite values are read, from 0 to the scale if they are to be binarized, "
+    "and integers if they are levels"
+)
 BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
     "none": lambda key, x: x,
     "static": lambda key, x: jnp.where(x > 0.5, 1.0, 0.0),
-    "dynamic": lambda key, x: jnp.where(_uniform16(key, x.size) < x, 1.0, 0.0),
+    "dynamic": lambda key, x: jnp.where(_halves(key, x.size) / 2**16 < x, 1.0, 0.0),
 }
 
 
-def _uniform16(key: Array, size: int) -> Array:
-    """Uniform multiples of 2^-16 in [0, 1), two from each random word, in half the time of one.
+def _halves(key: Array, size: int) -> Array:
+    """Uniform integers below 2^16 as floats, two from each random word, in half the time of one.
 
-    P(u < x) is x rounded up to a multiple of 2^-16, and exactly x at 0 and 1.
+    For u = half / 2^16, P(u < x) is x rounded up to a multiple of 2^-16, exactly x at 0 and 1.
     """
     words = jax.random.bits(key, ((size + 1) // 2,), jnp.uint32)
     halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size]
-    return halves.astype(jnp.float32) / 2**16
+    return halves.astype(jnp.float32)
+
+
+def _dequantize(key: Array, raw: Array, levels: int) -> Array:
+    """(raw + u) / levels, u uniform on the 2^15 odd multiples of 2^-16: exact up to 256 levels."""
+    u = (2 * jnp.floor(_halves(key, raw.size) / 2) + 1) / 2**16
+    return (raw + u) / levels
 
 
 def make_dataset(
@@ -34,24 +46,41 @@ def make_dataset(
     *,
     scale: float = 1.0,
     binarize: Binarize = "none",
+    values: Values = "greys",
     log_prob: Callable[[Array], Array] | None = None,
     labels: Mapping[str, np.ndarray] | None = None,
 ) -> Dataset:
-    """A data set whose x is raw / scale, binarized on the device as asked.
+    """A data set whose x is made of raw values on the device, at every presentation.
 
-    `static` is x > 0.5; `dynamic` draws Bernoulli(x) at every presentation.
+    With `values` greys x is raw / scale, binarized as asked: `static` is x > 0.5, `dynamic` draws
+    Bernoulli(x). With levels x is raw, an integer 0, ..., scale: L = scale + 1 levels. Dequantized,
+    x is (raw + u) / L with u ~ U(0, 1), inside (0, 1); then log p(x), a density, is comparable to
+    masses on levels: log P(raw) >= E_u log p((raw + u) / L) - D log L, where P is the mass of p on
+    the D-dimensional bin of raw (Theis et al. 2016).
+
+    Raises:
+        UserError: for levels that are binarized, or more than 256 of them to be dequantized.
     """
-    binarized = BINARIZE[binarize]
+    if binarize != "none" and values != "greys":
+        raise UserError(f"values={values!r} goes with binarize='none', not {binarize!r}")
+    if values == "dequantized" and scale > 255:
+        raise UserError(f"values='dequantized' takes at most 256 levels, not {scale + 1:.0f}")
+    made: Callable[[Array, Array], Array] = {
+        "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
+        "levels": lambda key, raw: raw,
+        "dequantized": lambda key, raw: _dequantize(key, raw, int(scale) + 1),
+    }[values]
 
     def preprocess(key: Array, raw: Array) -> Array:
-        flat = raw.reshape(-1).astype(jnp.float32) / scale  # XLA is faster over one long axis
-        return binarized(key, flat).reshape(raw.shape)
+        flat = raw.reshape(-1).astype(jnp.float32)  # XLA is faster over one long axis
+        return made(key, flat).reshape(raw.shape)
 
-    def is_probability(raw: Any) -> Any:
-        return (raw / scale >= 0) & (raw / scale <= 1)
+    def usable(raw: Any) -> Any:
+        in_range = (raw >= 0) & (raw <= scale)
+        return in_range & (values == "greys" or raw % 1 == 0)
 
-    usable = np.isfinite if binarize == "none" else is_probability
-    return Dataset(splits, preprocess, log_prob, labels or {}, usable)
+    is_free = binarize == "none" and values == "greys"
+    return Dataset(splits, preprocess, log_prob, labels or {}, np.isfinite if is_free else usable)
 
 
 def count(size: int | float, total: int) -> int:
@@ -118,11 +147,22 @@ def require_valid(dataset: Dataset, model: Model) -> None:
         for start in range(0, len(split), CHECKED_TOGETHER):
             rows = np.minimum(np.arange(start, start + CHECKED_TOGETHER), len(split) - 1)
             raw = gather(split, rows)
-            usable = "finite values, and in [0, 1] after the scale if they are to be binarized"
-            _require(name, rows, raw, dataset.usable(raw), usable)
+            _require(name, rows, raw, dataset.usable(raw), USABLE)
             x = np.asarray(preprocess(keys, raw))
-            wanted = f"the likelihood takes {str(model.accepts).strip('<>')}"
-            _require(name, rows, x, model.accepts(x), wanted)
+            _require(name, rows, x, model.accepts(x), f"the likelihood takes {told(model.accepts)}")
+
+
+def told(accepts: constraints.Constraint) -> str:
+    """A constraint in words: `integers from 0 to 255`."""
+    kind = "integers" if accepts.is_discrete else "numbers"
+    low, high = (getattr(accepts, f"{side}_bound", None) for side in ("lower", "upper"))
+    if low is None and high is None:
+        return "finite numbers" if accepts is constraints.real else repr(accepts).strip("<>")
+    if isinstance(accepts, type(constraints.open_interval(0, 1))):
+        return f"{kind} between {low:g} and {high:g}, neither included"
+    return kind + "".join(
+        f" {word} {bound:g}" for word, bound in (("from", low), ("to", high)) if bound is not None
+    )
 
 
 def _require(name: str, rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_jax.datasets import Binarize, hold_out, make_dataset, shuffled_splits
+from vae_jax.datasets import Binarize, Values, hold_out, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -12,6 +12,7 @@ def npz(
     *,
     path: str = "",
     binarize: Binarize = "none",
+    values: Values = "greys",
     scale: float | None = None,
     validation: int | float = 0.1,
     test: int | float = 0.2,
@@ -21,7 +22,8 @@ def npz(
     Images `[n, height, width(, channels)]` or vectors `[n, d]`. With keys `train` and `test` (and
     `validation`, if there is one) they are the splits; a single array is shuffled, always in the
     same way, and split by `validation` and `test`, counts or fractions. x is the array / `scale`;
-    None is 255 for uint8 and 1 for everything else.
+    None is 255 for uint8 and 1 for everything else. `values` levels takes arrays of integers
+    0, ..., scale as they are, and dequantized makes (level + u) / (scale + 1) of them.
 
     Raises:
         UserError: if the file is missing, is no .npz, or holds neither form.
@@ -38,7 +40,7 @@ def npz(
     divisor = _scale(splits["train"]) if scale is None else scale
     if not divisor > 0:
         raise UserError(f"scale={scale}: values are divided by it, so it must be positive")
-    return make_dataset(splits, scale=divisor, binarize=binarize)
+    return make_dataset(splits, scale=divisor, binarize=binarize, values=values)
 
 
 def _load(path: str) -> dict[str, np.ndarray]:

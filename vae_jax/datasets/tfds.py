@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vae_jax.caches import cache_dir
-from vae_jax.datasets import Binarize, hold_out, make_dataset
+from vae_jax.datasets import Binarize, Values, hold_out, make_dataset
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -22,6 +22,7 @@ def tfds(
     *,
     name: str = "mnist",
     binarize: Binarize = "none",
+    values: Values = "greys",
     validation: int | float = 0.1,
     size: int = 0,
     grey: bool = False,
@@ -29,6 +30,8 @@ def tfds(
     cache: bool = True,
 ) -> Dataset:
     """The images of any TensorFlow data set, x = grey / 255, `[height, width, channels]`.
+
+    `values` may also be levels, the integers 0 to 255, or dequantized, (level + u) / 256.
 
     Read through `tfds.data_source`, without TensorFlow. A data set's own validation split is
     used; otherwise the last `validation` (count or fraction) training examples are held out, in
@@ -48,7 +51,8 @@ def tfds(
     images = {split: image for split, (image, _) in found.items()}
     labels = {split: label for split, (_, label) in found.items() if label is not None}
     held = {} if "validation" in images else hold_out(images["train"], validation)
-    return make_dataset(images | held, scale=255.0, binarize=binarize, labels=_test_only(labels))
+    splits, test_labels = images | held, _test_only(labels)
+    return make_dataset(splits, scale=255.0, binarize=binarize, values=values, labels=test_labels)
 
 
 def _test_only(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,59 @@
+"""What likelihoods of counts share: rates that start at the data's, dispersions, encoder inputs."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.distributions import Distribution, constraints
+
+from vae_jax.distributions.flat import Flat
+from vae_jax.types import Array, Likelihood, Params, Shape, Spec
+
+Dispersion = Literal["learned", "learned_per_element", "predicted"]
+FLOOR = 1e-4  # of rates and dispersions
+
+
+def count_likelihood(
+    spec: Spec, num_features: int, density: Callable[..., Distribution], own: Callable[[], Params]
+) -> Likelihood:
+    """A likelihood of counts 0, 1, 2, ... of rate 0.0001 + exp(log_rate_d) softplus(a_d) / log 2.
+
+    a is the decoder's first feature; log_rate, one per element, is learned and starts at the
+    logarithm of a batch's mean count. `density(params, features, rate)` makes the distribution of
+    the elements, `own()` its other parameters. The encoder sees log(1 + x).
+    """
+
+    def init(key: Array, batch: Array) -> Params:
+        del key
+        mean = jnp.mean(batch.reshape(-1, *spec.x_shape), 0)
+        return {"log_rate": jnp.log(mean + 0.1), **own()}
+
+    def distribution(params: Params, features: Array) -> Distribution:
+        base_rate = jnp.exp(params["likelihood"]["log_rate"])
+        rate = FLOOR + base_rate * jax.nn.softplus(features[..., 0]) / np.log(2)
+        return Flat(density(params["likelihood"], features, rate), len(spec.x_shape))
+
+    accepts = constraints.nonnegative_integer
+    return Likelihood(num_features, init, distribution, accepts, _inputs)
+
+
+def _inputs(x: Array) -> Array:
+    return jnp.log1p(jnp.maximum(x, 0))
+
+
+def dispersion_of(spec: Spec, kind: Dispersion) -> tuple[int, Callable[[], Params], Any]:
+    """How a dispersion is had: features asked for, its start, and (own, features) -> r.
+
+    `"learned"` is one r = 0.0001 + exp(log_dispersion) for all elements, `"learned_per_element"`
+    one for each; `"predicted"` is 0.0001 + softplus of the decoder's last feature.
+    """
+    if kind == "predicted":
+        return 1, dict, lambda own, features: FLOOR + jax.nn.softplus(features[..., -1])
+    shape: Shape = spec.x_shape if kind == "learned_per_element" else ()
+
+    def start() -> Params:
+        return {"log_dispersion": jnp.zeros(shape)}
+
+    return 0, start, lambda own, features: FLOOR + jnp.exp(own["log_dispersion"])

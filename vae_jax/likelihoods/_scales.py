@@ -1,0 +1,115 @@
+"""The scale of a location-scale density, for all of them: a number, learned, or predicted."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.distributions import Distribution
+
+from vae_jax.distributions.flat import Flat
+from vae_jax.errors import UserError
+from vae_jax.types import Array, Likelihood, Params, Shape, Spec, no_params
+
+Scale = float | Literal["learned", "learned_per_element", "predicted"]
+Refit = Callable[[Params, Array, Array], Params]
+KEPT = 0.9  # of the running average of squared errors, at every update
+
+
+class Scales(NamedTuple):
+    """How a scale is had: what the decoder says of it, its parameters, its value, its refit."""
+
+    num_features: int
+    init: Callable[[Array, Array], Params]
+    scale: Callable[[Params, Array], Array | float]  # (params, features) -> broadcast over x
+    refit: Refit | None = None
+
+
+def location_scale(
+    spec: Spec,
+    density: Callable[[Array, Array | float], Distribution],
+    scale: float | str,
+    min_scale: float,
+    unit_spread: float = 1.0,
+) -> Likelihood:
+    """p(x | z) = prod_d density(x_d; loc_d(z), scale), the first feature being the location.
+
+    The scale is a number s; or `"learned"`, min_scale + exp(log_scale), one for all elements; or
+    `"learned_per_element"`; or `"predicted"`, min_scale + exp(log_scale) softplus(a_d(z)) / log 2
+    with a second feature a_d and one learned log_scale; or `"optimal"`, max(min_scale, the root
+    of a running average of the training batches' mean squared error). exp(log_scale) starts at
+    the standard deviation of a batch over `unit_spread`, that of the density with scale 1.
+
+    Raises:
+        UserError: if the scale or its floor is not positive.
+    """
+    if isinstance(scale, str):
+        scales = _found(spec.x_shape, scale, min_scale, unit_spread)
+    else:
+        scales = _fixed(scale)
+
+    def distribution(params: Params, features: Array) -> Distribution:
+        base = density(features[..., 0], scales.scale(params, features))
+        return Flat(base, len(spec.x_shape))
+
+    return Likelihood(scales.num_features, scales.init, distribution, refit=scales.refit)
+
+
+def _fixed(scale: float) -> Scales:
+    if not 0 < scale < np.inf:
+        raise UserError(f"scale={scale}: a scale is positive")
+    return Scales(1, no_params, lambda params, features: scale)
+
+
+def _found(shape: Shape, scale: str, min_scale: float, unit_spread: float) -> Scales:
+    if min_scale < 0 or (min_scale == 0 and scale == "predicted"):
+        raise UserError(f"min_scale={min_scale}: a positive floor is needed under a {scale} scale")
+    match scale:
+        case "predicted":
+            return Scales(2, _start((), unit_spread), _predicted(min_scale))
+        case "optimal":
+            return Scales(1, _first_error, _optimal(min_scale), _refit)
+        case _:
+            own = shape if scale == "learned_per_element" else ()
+            return Scales(1, _start(own, unit_spread), lambda p, _: min_scale + _exp(p))
+
+
+def _start(shape: Shape, unit_spread: float) -> Callable[[Array, Array], Params]:
+    def init(key: Array, batch: Array) -> Params:
+        """Starts from the spread of the data."""
+        del key
+        return {"log_scale": jnp.full(shape, jnp.log((jnp.std(batch) + 1e-3) / unit_spread))}
+
+    return init
+
+
+def _exp(params: Params) -> Array:
+    return jnp.exp(params["likelihood"]["log_scale"])
+
+
+def _predicted(min_scale: float) -> Callable[[Params, Array], Array]:
+    def scale(params: Params, features: Array) -> Array:
+        return min_scale + _exp(params) * jax.nn.softplus(features[..., 1]) / np.log(2)
+
+    return scale
+
+
+def _first_error(key: Array, batch: Array) -> Params:
+    del key
+    return {"squared_error": jnp.var(batch)}
+
+
+def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
+    def scale(params: Params, features: Array) -> Array:
+        del features
+        error = jax.lax.stop_gradient(params["likelihood"]["squared_error"])
+        return jnp.maximum(jnp.sqrt(error), min_scale)
+
+    return scale
+
+
+def _refit(params: Params, features: Array, x: Array) -> Params:
+    """The running average of the mean squared error, a batch on."""
+    error = jnp.mean((x - features[..., 0]) ** 2)
+    return {"squared_error": KEPT * params["likelihood"]["squared_error"] + (1 - KEPT) * error}
