@@ -1,7 +1,8 @@
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Categorical, Distribution, MixtureSameFamily, Normal
+from numpyro.distributions import Distribution
 
+from vae_jax.distributions.normal_mixture import NormalMixture
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Params, Prior, Spec
 
@@ -26,7 +27,6 @@ def mixture(spec: Spec, *, components: int = 10) -> Prior:
 
     def distribution(params: Params) -> Distribution:
         own = params["prior"]
-        normals = Normal(own["loc"], jnp.exp(own["log_scale"])).to_event(1)
-        return MixtureSameFamily(Categorical(logits=own["logits"]), normals)
+        return NormalMixture(own["logits"], own["loc"], jnp.exp(own["log_scale"]))
 
     return Prior(init, distribution)

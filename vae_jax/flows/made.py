@@ -1,0 +1,61 @@
+import itertools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax.types import Array, Params
+
+
+def init_made(
+    key: Array, dimensions: int, outputs: int, hidden: Sequence[int], num_context: int = 0
+) -> Params:
+    """Parameters of `made`: a gain of 0, with which all its outputs are 0.
+
+    Args:
+        key: of the kernels, normal with variance 1 / fan-in.
+        dimensions: D, inputs.
+        outputs: per input.
+        hidden: widths of the hidden layers.
+        num_context: numbers that every output may depend on.
+    """
+    widths = (dimensions, *hidden, dimensions * outputs)
+    keys = jax.random.split(key, len(widths))
+    shapes = [*itertools.pairwise(widths), (num_context, widths[1])]
+    kernels = [_normal(k, shape) for k, shape in zip(keys, shapes, strict=True)]
+    biases = [jnp.zeros(width) for width in widths[1:]]
+    layers = [{"kernel": w, "bias": b} for w, b in zip(kernels[:-1], biases, strict=True)]
+    gain = jnp.zeros((dimensions, outputs))
+    return {"layers": layers, "gain": gain, "context": kernels[-1]}
+
+
+def _normal(key: Array, shape: tuple[int, int]) -> Array:
+    return jax.random.normal(key, shape) / np.sqrt(max(1, shape[0]))
+
+
+def made(params: Params, z: Array, context: Array | None = None) -> Array:
+    """`[..., D]` -> `[..., D, outputs]`, those of j functions of z_1 ... z_{j-1} and the context.
+
+    The masked network of Germain et al. 2015 (arXiv:1502.03509), with SiLU. The first outputs
+    depend on the context `[..., num_context]` alone.
+    """
+    hidden = z
+    for i, (layer, mask) in enumerate(zip(params["layers"], _masks(params), strict=True)):
+        hidden = jax.nn.silu(hidden) if i else hidden
+        hidden = hidden @ (layer["kernel"] * mask) + layer["bias"]
+        if i == 0 and context is not None:
+            hidden = hidden + context @ params["context"]
+    return params["gain"] * hidden.reshape(*hidden.shape[:-1], *params["gain"].shape)
+
+
+def _masks(params: Params) -> list[np.ndarray]:
+    """A unit of degree m sees the inputs 1 ... m; outputs of input j see degrees below j."""
+    dimensions, outputs = params["gain"].shape
+    degrees = [np.arange(1, dimensions + 1)]
+    for layer in params["layers"][:-1]:
+        width = layer["bias"].shape[-1]
+        degrees.append(np.arange(width) % max(1, dimensions - 1) + min(1, dimensions - 1))
+    last = np.repeat(degrees[0], outputs)
+    pairs = [*itertools.pairwise(degrees)]
+    return [*(m[:, None] <= n for m, n in pairs), degrees[-1][:, None] < last]

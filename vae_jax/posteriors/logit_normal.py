@@ -1,0 +1,24 @@
+from numpyro.distributions import constraints
+from numpyro.distributions.transforms import AffineTransform, SigmoidTransform, Transform
+
+from vae_jax.errors import UserError
+from vae_jax.posteriors._flow import flow
+from vae_jax.types import Array, Params, Posterior, Spec
+
+
+def logit_normal(spec: Spec, *, low: float = -1.0, high: float = 1.0) -> Posterior:
+    """z_j = low + (high - low) sigmoid(e_j), e_j ~ N(loc_j(x), scale_j(x)^2): it stays in a box.
+
+    For a prior on a box, as `uniform(low, high)` (the density is Atchison & Shen's, 1980).
+
+    Raises:
+        UserError: if the box is empty.
+    """
+    if low >= high:
+        raise UserError(f"low={low}, high={high}: the box is empty")
+
+    def transforms(params: Params, features: Array) -> list[Transform]:
+        del params, features
+        return [SigmoidTransform(), AffineTransform(low, high - low, constraints.unit_interval)]
+
+    return flow(spec, 0, transforms)

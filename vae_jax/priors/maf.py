@@ -1,0 +1,35 @@
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import Distribution, Normal, TransformedDistribution
+from numpyro.distributions.transforms import PermuteTransform
+
+from vae_jax.errors import UserError
+from vae_jax.flows.affine_autoregressive import AffineAutoregressive
+from vae_jax.types import Array, Params, Prior, Spec
+
+
+def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Prior:
+    """p(z) = N(f^-1(z); 0, I) |det df^-1/dz|, f a masked autoregressive flow.
+
+    Papamakarios et al. 2017; as a VAE's prior: Chen et al. 2017 (arXiv:1611.02731). The order of
+    the dimensions is reversed from layer to layer. It starts as N(0, I); a density is one pass, a
+    draw one pass a dimension.
+
+    Raises:
+        UserError: if `layers` or a width is not positive.
+    """
+    if min(layers, *hidden) < 1:
+        raise UserError(f"layers={layers}, hidden={hidden}: positive numbers are needed")
+    reverse = PermuteTransform(jnp.arange(spec.latent_dim)[::-1])
+
+    def init(key: Array, batch: Array) -> Params:
+        del batch
+        keys = jax.random.split(key, layers)
+        return {"layers": [AffineAutoregressive.init(k, spec.latent_dim, hidden) for k in keys]}
+
+    def distribution(params: Params) -> Distribution:
+        layers = [AffineAutoregressive(own).inv for own in params["prior"]["layers"]]
+        chain = [transform for layer in layers for transform in (layer, reverse)]
+        return TransformedDistribution(Normal(jnp.zeros(spec.latent_dim), 1).to_event(1), chain)
+
+    return Prior(init, distribution)

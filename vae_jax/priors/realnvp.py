@@ -1,0 +1,35 @@
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import Distribution, Normal, TransformedDistribution
+from numpyro.distributions.transforms import PermuteTransform
+
+from vae_jax.errors import UserError
+from vae_jax.flows.affine_coupling import AffineCoupling
+from vae_jax.types import Array, Params, Prior, Spec
+
+
+def realnvp(spec: Spec, *, layers: int = 6, hidden: tuple[int, ...] = (128, 128)) -> Prior:
+    """p(z) = N(f^-1(z); 0, I) |det df^-1/dz|, f of affine coupling layers (Dinh et al. 2017).
+
+    As a VAE's prior: Xu et al. 2019 (arXiv:1905.13452). The halves change roles from layer to
+    layer. It starts as N(0, I); a density and a draw are one pass each.
+
+    Raises:
+        UserError: if `layers` or a width is not positive.
+    """
+    if min(layers, *hidden) < 1:
+        raise UserError(f"layers={layers}, hidden={hidden}: positive numbers are needed")
+    network = AffineCoupling.make_network(spec.latent_dim, hidden)
+    reverse = PermuteTransform(jnp.arange(spec.latent_dim)[::-1])
+
+    def init(key: Array, batch: Array) -> Params:
+        del batch
+        keys = jax.random.split(key, layers)
+        return {"layers": [AffineCoupling.init(network, k, spec.latent_dim) for k in keys]}
+
+    def distribution(params: Params) -> Distribution:
+        layers = [AffineCoupling(network, own) for own in params["prior"]["layers"]]
+        chain = [transform for layer in layers for transform in (layer, reverse)]
+        return TransformedDistribution(Normal(jnp.zeros(spec.latent_dim), 1).to_event(1), chain)
+
+    return Prior(init, distribution)

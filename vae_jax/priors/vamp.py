@@ -1,0 +1,53 @@
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import (
+    Categorical,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+)
+
+from vae_jax.distributions.normal_mixture import NormalMixture
+from vae_jax.errors import UserError
+from vae_jax.types import Array, Params, Prior, Spec
+
+
+def vamp(
+    spec: Spec, *, components: int = 500, learned: bool = True, weighted: bool = False
+) -> Prior:
+    """p(z) = sum_c w_c q(z | u_c), pseudo-inputs u (Tomczak & Welling 2018, eq. 9).
+
+    The u_c start as training examples, with noise of a hundredth of their spread, and are learned
+    without limits to their range. `learned=False` leaves them: a mixture of the posteriors of
+    examples, as the Exemplar VAE has it (Norouzi et al. 2020), with a subset for all of them. The
+    weights are 1/C, or learned too if `weighted`.
+
+    Raises:
+        UserError: if `components` is not positive.
+    """
+    if components < 1:
+        raise UserError(f"components={components}: at least 1 is needed")
+
+    def init(key: Array, batch: Array) -> Params:
+        which, noise = jax.random.split(key)
+        rows = jax.random.choice(which, len(batch), (components,), components > len(batch))
+        epsilon = jax.random.normal(noise, (components, *spec.x_shape))
+        inputs = batch[rows] + 0.01 * jnp.std(batch) * epsilon
+        weights = {"logits": jnp.zeros(components)} if weighted else {}
+        return {"inputs": inputs if learned else batch[rows], **weights}
+
+    def distribution(params: Params) -> Distribution:
+        own = params["prior"]
+        inputs = own["inputs"] if learned else jax.lax.stop_gradient(own["inputs"])
+        return _mixed(own.get("logits", jnp.zeros(components)), spec.encode(params, inputs))
+
+    return Prior(init, distribution)
+
+
+def _mixed(logits: Array, components: Distribution) -> Distribution:
+    """The mixture of a batch of distributions, the fast one where there is one."""
+    base = components.base_dist if isinstance(components, Independent) else components
+    if isinstance(base, Normal) and base.event_dim == 0:
+        return NormalMixture(logits, base.loc, base.scale)
+    return MixtureSameFamily(Categorical(logits=logits), components)
