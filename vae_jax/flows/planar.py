@@ -13,8 +13,9 @@ HALVINGS = 40
 class Planar(Transform):
     """y = x + u' tanh(w . x + b) (Rezende & Mohamed 2015, arXiv:1505.05770).
 
-    u' is u moved along w so that w . u' > -1 (their appendix A.1). The inverse needs t = w . x, the one root of t + w . u' tanh(t + b) = w . y: by bisection, and
-    one Newton step, which gives it its derivatives.
+    u' is u moved along w so that w . u' > -1 (their appendix A.1). The inverse needs t = w . x,
+    the one root of t + w . u' tanh(t + b) = w . y: by bisection, and one Newton step, which gives
+    it its derivatives.
 
     Args:
         u: `[..., D]`.
