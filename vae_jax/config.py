@@ -34,6 +34,7 @@ def default_config() -> ConfigDict:
             "prior": "standard_normal",
             "likelihood": "bernoulli",
             "objective": "elbo",
+            "precision": "float32",  # of the networks' products; bfloat16 keeps float32 parameters
             "optimizer": "adam(learning_rate=1e-3)",  # optax's own; num_steps is the run's length
             "clip_norm": 0.0,  # global norm the gradient is clipped to; 0: not clipped
             "ema_decay": 0.0,  # averaging of the parameters that are evaluated; 0: none

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from numpyro.distributions import Distribution, Independent, kl_divergence
+from numpyro.distributions import Distribution, Independent, constraints, kl_divergence
+from numpyro.distributions.constraints import Constraint
 
 from vae_jax.errors import UserError
 from vae_jax.types import Array
@@ -42,6 +43,22 @@ def require_closed_form_kl(q: Distribution, p: Distribution) -> Array:
         message = f"KL({describe(q)} || {describe(p)}) has no closed form: use kl='sampled'"
         raise UserError(f"{message}; these pairs have one: {', '.join(closed_form_pairs())}")
     return kl
+
+
+def require_nested_supports(q: Distribution, p: Distribution) -> None:
+    """Raises UserError where q reaches values at which p is 0, so that KL(q || p) is infinite."""
+    (low, high), (p_low, p_high) = _reach(q.support), _reach(p.support)
+    if low < p_low or high > p_high:
+        message = f"q(z) reaches from {low:g} to {high:g}, p(z) only from {p_low:g} to {p_high:g}"
+        raise UserError(f"KL({describe(q)} || {describe(p)}) is infinite: {message}")
+
+
+def _reach(support: Constraint) -> tuple[float, float]:
+    """The least and the greatest element that a vector of the support can have."""
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    low, high = getattr(support, "lower_bound", -jnp.inf), getattr(support, "upper_bound", jnp.inf)
+    return float(jnp.min(low)), float(jnp.max(high))
 
 
 def closed_form_pairs() -> list[str]:

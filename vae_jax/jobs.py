@@ -1,7 +1,9 @@
 """What a config makes, checked: the parts that runs of all seeds share."""
 
+import inspect
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import components, config, optimizers, training
 from vae_jax.datasets import gather, require_shapes, require_valid, x_shape
-from vae_jax.divergences import closed_form_kl, describe
+from vae_jax.divergences import closed_form_kl, describe, require_nested_supports
 from vae_jax.errors import UserError
 from vae_jax.model import build_model
 from vae_jax.streaming import fits
@@ -29,13 +31,16 @@ def make_dataset(cfg: ConfigDict) -> Dataset:
 
 def make_model(cfg: ConfigDict, dataset: Dataset) -> Model:
     """The model a config names, for the shape of its data."""
-    names = ("encoder", "decoder", "posterior", "prior", "likelihood")
+    names = ("encoder", "decoder", "posterior", "prior", "likelihood", "precision")
     return build_model(x_shape(dataset), cfg.latent_dim, **{name: cfg[name] for name in names})
 
 
-def make_objective(cfg: ConfigDict) -> Objective:
-    """The objective a config names."""
-    return components.build("objectives", cfg.objective)
+def make_objective(cfg: ConfigDict, dataset: Dataset) -> Objective:
+    """The objective a config names; told the training set's size where it asks for one."""
+    objective = components.build("objectives", cfg.objective)
+    if "num_examples" in inspect.signature(objective).parameters:
+        return partial(objective, num_examples=len(dataset.splits["train"]))
+    return objective
 
 
 def steps_per_epoch(cfg: ConfigDict, dataset: Dataset) -> int:
@@ -137,7 +142,7 @@ def make_job(cfg: ConfigDict, model: Model | None = None, loaded: Loaded | None 
     if cfg.seeds_at_once > 1 and not fits(dataset.splits["train"], cfg.max_device_bytes):
         message = "a training set that is streamed serves one seed at a time"
         raise UserError(f"config.seeds_at_once={cfg.seeds_at_once}: {message}")
-    objective, start = make_objective(cfg), make_start(cfg, dataset, model)
+    objective, start = make_objective(cfg, dataset), make_start(cfg, dataset, model)
     update = training.make_update(model, objective, make_rule(cfg, dataset), dataset)
     state = jax.eval_shape(start, training.keys_of(0))
     kl_form = _trace(dataset, model, update, state)
@@ -150,7 +155,10 @@ def _trace(dataset: Dataset, model: Model, update: training.Update, state: train
     said = []
 
     def trace(state: training.State, raw: Array) -> Any:
-        q, p = model.encode(state.params, jnp.zeros(x_shape(dataset))), model.prior(state.params)
+        with jax.ensure_compile_time_eval():  # so that the ends of a support are numbers
+            x = jnp.zeros(x_shape(dataset))
+            q, p = model.encode(state.params, x), model.prior(state.params)
+            require_nested_supports(q, p)
         form = "no closed form: sampled" if closed_form_kl(q, p) is None else "in closed form"
         said.append(f"KL(q(z|x) || p(z)) of {describe(q)} and {describe(p)}: {form}")
         return update(state, training.example_keys(jax.random.key(0), jnp.arange(2)), raw)

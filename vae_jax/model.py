@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from vae_jax import components
-from vae_jax.errors import UserError
-from vae_jax.types import Array, Model, Params, Shape, Spec
+from vae_jax.errors import UserError, unknown
+from vae_jax.types import Array, Model, Network, Params, Shape, Spec
 
 Part = str | Callable[..., Any]
+PRECISIONS = ("float32", "bfloat16")  # of the networks
 
 
 def build_model(
@@ -24,13 +25,16 @@ def build_model(
     posterior: Part = "diag_normal",
     prior: Part = "standard_normal",
     likelihood: Part = "bernoulli",
+    precision: str = "float32",
 ) -> Model:
     """A model from parts, each a string (`"mixture(components=50)"`) or a component's function.
 
     `params` is a dict with a branch for each part: encoder, decoder, posterior, prior, likelihood.
+    With `precision="bfloat16"` the two networks compute in it; parameters, densities and sums stay
+    float32.
 
     Raises:
-        UserError: for an unknown part or argument, or parts that do not fit the shapes.
+        UserError: for an unknown part, argument or precision, or parts that do not fit the shapes.
     """
     if latent_dim < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
@@ -46,9 +50,9 @@ def build_model(
     q = components.build("posteriors", posterior)(spec)
     p = components.build("likelihoods", likelihood)(spec)
     p_z = components.build("priors", prior)(spec)
-    encoder_network = components.build("networks", encoder)(spec.x_shape, (q.num_features,))
-    out_shape = (*spec.x_shape, p.num_features)
-    decoder_network = components.build("networks", decoder)((latent_dim,), out_shape)
+    network_of = partial(_network, precision)
+    encoder_network = network_of(encoder, spec.x_shape, (q.num_features,))
+    decoder_network = network_of(decoder, (latent_dim,), (*spec.x_shape, p.num_features))
 
     def init(key: Array, batch: Array) -> Params:
         keys = jax.random.split(key, 5)
@@ -60,7 +64,27 @@ def build_model(
             "prior": p_z.init(keys[4], batch),
         }
 
-    return Model(init, encode, decode, p_z.distribution, p.accepts)
+    def refit(params: Params, keys: Array, x: Array) -> Params:
+        """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
+        z = jax.vmap(lambda key, x: encode(params, x).sample(key))(keys, x)
+        features = decoder_network.apply(params["decoder"], z)
+        return {**params, "likelihood": p.refit(params, features, x)}
+
+    return Model(init, encode, decode, p_z.distribution, p.accepts, refit if p.refit else None)
+
+
+def _network(precision: str, part: Part, in_shape: Shape, out_shape: Shape) -> Network:
+    """The network a part names, computing in another precision than its parameters' if asked to."""
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    network = components.build("networks", part)(in_shape, out_shape)
+    dtype = jnp.dtype(precision)
+
+    def apply(params: Params, inputs: Array) -> Array:
+        params, inputs = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, inputs))
+        return network.apply(params, inputs).astype(jnp.float32)
+
+    return network if precision == "float32" else Network(network.init, apply)
 
 
 class LogWeights(NamedTuple):
@@ -145,7 +169,7 @@ def weigh(
     def draw(k: Array | int, scale: Array | None) -> LogWeights:
         z, intermediates = q.sample_with_intermediates(jax.random.fold_in(key, k))
         z = z if scale is None else _scale_gradient(z, scale[..., None])
-        known = intermediates and density is None
+        known = intermediates and density is None and scale is None
         return LogWeights(
             model.decode(params, z).log_prob(x),
             prior.log_prob(z),

@@ -107,7 +107,8 @@ def make_update(model: Model, objective: Objective, rule: Optimization, dataset:
 
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         metrics = {**terms, "surrogate": -value, "gradient_norm": _norm(gradient)}
-        return _apply(rule, state, gradient), metrics
+        solved = model.refit or (lambda params, keys, x: params)
+        return _apply(rule, state, gradient, lambda new: solved(new, z_keys, x)), metrics
 
     return update
 
@@ -120,9 +121,11 @@ def _norm(tree: Params) -> Array:
     return jnp.sqrt(sum((jnp.ones(len(square)) @ square).sum() for square in squares))
 
 
-def _apply(rule: Optimization, state: State, gradient: Params) -> State:
+def _apply(
+    rule: Optimization, state: State, gradient: Params, solved: Callable[[Params], Params]
+) -> State:
     updates, opt_state = rule.gradient.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params = solved(optax.apply_updates(state.params, updates))
     average = rule.average.update(params, state.average)[1] if rule.average else ()
     return State(state.step + 1, params, opt_state, average)
 

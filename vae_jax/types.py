@@ -86,6 +86,7 @@ class Model(NamedTuple):
     decode: Callable[[Params, Array], Distribution]  # z [..., latent_dim] -> p(x | z)
     prior: Callable[[Params], Distribution]  # p(z)
     accepts: constraints.Constraint = constraints.real
+    refit: Callable[[Params, Array, Array], Params] | None = None  # (params, keys, x) -> params
 
 
 class Bound(NamedTuple):
@@ -99,7 +100,9 @@ class Bound(NamedTuple):
     terms: dict[str, Array]  # [...] each, nats per example
 
 
-Objective = Callable[..., Bound]  # (model, params, key, x, step=None) -> Bound
+# (model, params, key, x, step=None) -> Bound; one that has a parameter `num_examples` as well is
+# told the size of the training set.
+Objective = Callable[..., Bound]
 
 
 class Dataset(NamedTuple):

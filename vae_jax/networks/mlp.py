@@ -1,21 +1,25 @@
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.errors import UserError, unknown
+from vae_jax.errors import UserError
+from vae_jax.networks._activations import activation_named
 from vae_jax.types import Array, Network, Params, Shape
 
 
 class _MLP(nn.Module):
     widths: tuple[int, ...]
-    activation: str
+    activation: Callable[[Array], Array]
+    gated: bool
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         for width in self.widths[:-1]:
-            x = getattr(nn, self.activation)(nn.Dense(width)(x))
+            gate = nn.sigmoid(nn.Dense(width)(x)) if self.gated else 1
+            x = self.activation(nn.Dense(width)(x)) * gate
         return nn.Dense(self.widths[-1])(x)
 
 
@@ -25,19 +29,21 @@ def mlp(
     *,
     hidden: tuple[int, ...] = (200, 200),
     activation: str = "tanh",
+    gated: bool = False,
 ) -> Network:
     """Fully connected layers of the widths `hidden`, inputs and outputs flattened.
 
-    `activation` names a function of `flax.linen`: tanh, relu, gelu, silu, ...
+    h' = f(Wh + b), or f(Wh + b) sigmoid(Vh + c) if `gated` (Dauphin et al. 2017); with
+    `activation="identity"` that is the layer of Tomczak & Welling 2018. f is a function of
+    `jax.nn`: tanh, relu, gelu, silu, ...
 
     Raises:
         UserError: if there is no such activation, or a width is not positive.
     """
-    if not callable(getattr(nn.activation, activation, None)):
-        raise unknown("activation", activation, ["tanh", "relu", "elu", "gelu", "silu", "softplus"])
     if min(hidden, default=1) < 1:
         raise UserError(f"hidden={hidden}: widths are positive")
-    module = _MLP((*hidden, int(np.prod(out_shape))), activation)
+    widths = (*hidden, int(np.prod(out_shape)))
+    module = _MLP(widths, activation_named(activation), gated)
 
     def init(key: Array) -> Params:
         return module.init(key, jnp.zeros(int(np.prod(in_shape))))["params"]
