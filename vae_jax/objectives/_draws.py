@@ -1,33 +1,69 @@
-"""Log weights whose reductions have the gradient estimator that an objective asks for."""
+"""Draws of z with their log weights, and how gradients reach what an objective makes of them."""
 
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+from numpyro.distributions import Distribution
 
 from vae_jax.errors import UserError
-from vae_jax.model import LogWeights, log_weights
+from vae_jax.model import LogWeights, log_weights, typed
 from vae_jax.types import Array, Model, Params
 
 Gradient = Literal["standard", "stl", "dreg"]
 
 
 def draws(
-    model: Model, params: Params, key: Array, x: Array, num_samples: int, gradient: Gradient
+    model: Model,
+    params: Params,
+    key: Array,
+    x: Array,
+    num_samples: int,
+    gradient: Gradient | Literal["score"] = "standard",
 ) -> LogWeights:
-    """`log_weights` for an objective sum_k w~_k d log w_k, w~ the weights normalized over draws.
+    """`log_weights` for an objective whose gradient is sum_k w~_k d log w_k, sum_k w~_k = 1.
 
-    `stl` has no gradient by log q's parameters, only through z; `dreg` nor, and the gradient
-    through z_k times w~_k. Its w~ come from the same draws evaluated before, which the compiler
-    recognizes and evaluates once.
+    `stl` has no gradient by the parameters of log q, only through z; `dreg` nor has it, and its
+    gradient through z_k is multiplied by w~_k; `score` has none through z. The w~ of `dreg` are
+    those of the same draws evaluated before, which the compiler merges with this evaluation.
+
+    Raises:
+        UserError: if `num_samples` is not positive.
     """
     require_positive(num_samples=num_samples)
-    scale = None
-    if gradient == "dreg" and num_samples > 1:
-        held = jax.lax.stop_gradient(params)
-        same = log_weights(model, held, key, x, num_samples, only_path=True)
-        scale = jax.nn.softmax(same.log_weight, axis=0)
-    only_path = gradient != "standard"
+    held, scale = jax.lax.stop_gradient(params), None
+    only_path = gradient in ("stl", "dreg")
+    if gradient == "score" or (gradient == "dreg" and num_samples > 1):
+        same = log_weights(model, held, key, x, num_samples, only_path=only_path).log_weight
+        scale = jax.nn.softmax(same, axis=0) if only_path else jnp.zeros_like(same)
     return log_weights(model, params, key, x, num_samples, only_path=only_path, path_scale=scale)
+
+
+def terms_of(weights: LogWeights) -> dict[str, Array]:
+    """The mean over draws of log p(x|z) and of log q(z|x) - log p(z), nats, `[...]`."""
+    kl = (weights.log_posterior - weights.log_prior).mean(0)
+    return {"log_likelihood": weights.log_likelihood.mean(0), "kl": kl}
+
+
+def log_mean_exp(log_w: Array, axis: int = 0) -> Array:
+    """log 1/K sum_k w_k along an axis of length K."""
+    return logsumexp(log_w, axis=axis) - jnp.log(log_w.shape[axis])
+
+
+def taught_by(value: Array, teacher: Array) -> Array:
+    """The number of `value` with the gradient of `teacher`."""
+    return jax.lax.stop_gradient(value - teacher) + teacher
+
+
+def first_draws(model: Model, params: Params, key: Array, x: Array) -> tuple[Distribution, Array]:
+    """q(z | x), and the first draw z `[..., latent_dim]` that `log_weights` makes of it."""
+    key = typed(key)
+
+    def draw(key: Array, x: Array) -> Array:
+        return model.encode(params, x).sample(jax.random.fold_in(key, 0))
+
+    return model.encode(params, x), jax.vmap(draw)(key, x) if key.ndim else draw(key, x)
 
 
 def require_positive(**counts: int) -> None:
@@ -35,3 +71,10 @@ def require_positive(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise UserError(f"{name}={count}: at least 1 is needed")
+
+
+def require_not_negative(**values: float) -> None:
+    """Raises UserError for a value below 0, or one that is no number."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise UserError(f"{name}={value}: it must not be negative")

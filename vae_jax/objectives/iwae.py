@@ -1,7 +1,4 @@
-import jax.numpy as jnp
-from jax.scipy.special import logsumexp
-
-from vae_jax.objectives._draws import Gradient, draws
+from vae_jax.objectives._draws import Gradient, draws, log_mean_exp, terms_of
 from vae_jax.types import Array, Bound, Model, Params
 
 
@@ -24,7 +21,7 @@ def iwae(
     - `stl`: sum_k w~_k (d log w_k / dz_k) dz_k, the path alone, without the score d log q / dphi
       (Roeder et al. 2017). Its noise vanishes where q is the posterior. Unbiased for K = 1; for
       K > 1 it is not the bound's gradient, even in expectation (Tucker et al. 2019);
-    - `dreg`: sum_k w~_k^2 (d log w_k / dz_k) dz_k (Tucker et al. 2019, eq. 8): unbiased for every
+    - `dreg`: sum_k w~_k^2 (d log w_k / dz_k) dz_k (Tucker et al. 2019): unbiased for every
       K, and its signal-to-noise ratio does not fall with K as that of `standard` does.
 
     The decoder learns from sum_k w~_k d log w_k with all three, and so does a prior, also by way of
@@ -44,7 +41,5 @@ def iwae(
     """
     del step
     weights = draws(model, params, key, x, num_samples, gradient)
-    bound = logsumexp(weights.log_weight, axis=0) - jnp.log(num_samples)
-    kl = (weights.log_posterior - weights.log_prior).mean(0)
-    terms = {"log_likelihood": weights.log_likelihood.mean(0), "kl": kl}
-    return Bound(bound, bound.mean(), terms)
+    bound = log_mean_exp(weights.log_weight)
+    return Bound(bound, bound.mean(), terms_of(weights))

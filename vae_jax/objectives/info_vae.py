@@ -1,0 +1,84 @@
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from vae_jax.errors import UserError
+from vae_jax.model import typed
+from vae_jax.objectives._draws import first_draws, require_not_negative
+from vae_jax.objectives.elbo import elbo
+from vae_jax.types import Array, Bound, Model, Params
+
+Kernel = Literal["gaussian", "inverse_multiquadratic"]
+
+
+def info_vae(
+    model: Model,
+    params: Params,
+    key: Array,
+    x: Array,
+    step: Array | None = None,
+    *,
+    alpha: float = 0.5,
+    weight: float = 100.0,
+    kernel: Kernel = "gaussian",
+    bandwidth: float = 1.0,
+) -> Bound:
+    """E_q[log p(x|z)] - (1 - alpha) KL(q(z|x) || p(z)) - weight MMD^2(q(z), p(z)), in nats.
+
+    InfoVAE (Zhao et al. 2019, eq. 6); alpha = 1 is the MMD-VAE. The maximum mean discrepancy is
+    between a draw of z for each example and as many draws of the prior, by its unbiased estimate,
+    which can be negative. Reported is the ELBO, as by `elbo`, a lower bound whatever the weights.
+
+    Args:
+        model: the model.
+        params: its parameters.
+        key: one key, or one per example.
+        x: `[..., *x_shape]`.
+        step: not used.
+        alpha: how much of the KL is left out, at most 1.
+        weight: of the MMD^2, the paper's alpha + lambda - 1.
+        kernel: k(d^2) of a squared distance: exp(-d^2 / 2s^2) or 2s^2 / (2s^2 + d^2).
+        bandwidth: s in units of latent_dim^1/2; two draws of N(0, I) are about 2^1/2 such units
+            apart.
+
+    Raises:
+        UserError: for alpha over 1, a negative weight, or a bandwidth that is not positive.
+    """
+    del step
+    require_not_negative(weight=weight)
+    if alpha > 1 or bandwidth <= 0:
+        raise UserError(f"alpha={alpha}, bandwidth={bandwidth}: at most 1, and over 0, are needed")
+    bound = elbo(model, params, key, x)
+    _, z = first_draws(model, params, key, x)
+    prior = _prior_draws(model, params, key, z.shape[:-1]).reshape(-1, z.shape[-1])
+    discrepancy = squared_mmd(z.reshape(prior.shape), prior, kernel, bandwidth)
+    likelihood, kl = bound.terms["log_likelihood"], bound.terms["kl"]
+    surrogate = (likelihood - (1 - alpha) * kl).mean() - weight * discrepancy
+    return bound._replace(surrogate=surrogate)
+
+
+def _prior_draws(model: Model, params: Params, key: Array, shape: tuple[int, ...]) -> Array:
+    """z ~ p(z) for every example, with the key that `log_weights` would use for a second draw."""
+    key, prior = typed(key), model.prior(params)
+    if key.ndim:
+        return jax.vmap(lambda k: prior.sample(jax.random.fold_in(k, 1)))(key)
+    return prior.sample(jax.random.fold_in(key, 1), shape)
+
+
+def squared_mmd(a: Array, b: Array, kernel: Kernel = "gaussian", bandwidth: float = 1.0) -> Array:
+    """E k(a, a') + E k(b, b') - 2 E k(a, b), unbiased, `[]`, from a and b `[n, latent_dim]`.
+
+    The pairs (a, a') and (b, b') are of different draws (Gretton et al. 2012, lemma 6, the
+    U-statistic); a single draw has none, and their terms are 0.
+    """
+    scale = 2 * bandwidth**2 * a.shape[-1]
+
+    def mean(a: Array, b: Array, pairs: int, without: int = 0) -> Array:
+        squared = jnp.square(a[:, None] - b[None]).sum(-1)
+        k = jnp.exp(-squared / scale) if kernel == "gaussian" else scale / (scale + squared)
+        return (k.sum() - without) / max(1, pairs)
+
+    n = len(a)
+    within = mean(a, a, n * (n - 1), n) + mean(b, b, n * (n - 1), n)
+    return within - 2 * mean(a, b, n * n)

@@ -1,0 +1,42 @@
+from vae_jax.objectives._draws import draws, log_mean_exp, require_positive, terms_of
+from vae_jax.types import Array, Bound, Model, Params
+
+
+def miwae(
+    model: Model,
+    params: Params,
+    key: Array,
+    x: Array,
+    step: Array | None = None,
+    *,
+    num_samples: int = 5,
+    num_means: int = 5,
+) -> Bound:
+    """1/M sum_m log 1/K sum_k w_mk (Rainforth et al. 2018), nats per example.
+
+    The mean of M independent IWAE_K, so M K draws: the bound that IWAE_K is, with the encoder's
+    gradient M^1/2 times clearer.
+
+    Args:
+        model: the model.
+        params: its parameters.
+        key: one key, or one per example.
+        x: `[..., *x_shape]`.
+        step: not used.
+        num_samples: K, draws under each logarithm.
+        num_means: M.
+
+    Raises:
+        UserError: if K or M is not positive.
+    """
+    del step
+    require_positive(num_samples=num_samples, num_means=num_means)
+    weights = draws(model, params, key, x, num_means * num_samples)
+    bound = mean_of_logs(weights.log_weight, num_means)
+    return Bound(bound, bound.mean(), terms_of(weights))
+
+
+def mean_of_logs(log_w: Array, num_means: int) -> Array:
+    """1/M sum_m log 1/K sum_k w_mk of M K log weights along the first axis."""
+    groups = log_w.reshape(num_means, -1, *log_w.shape[1:])
+    return log_mean_exp(groups, axis=1).mean(0)

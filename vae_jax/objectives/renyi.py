@@ -1,0 +1,58 @@
+import math
+
+import jax
+import jax.numpy as jnp
+
+from vae_jax.errors import UserError
+from vae_jax.objectives._draws import draws, log_mean_exp, terms_of
+from vae_jax.types import Array, Bound, Model, Params
+
+
+def renyi(
+    model: Model,
+    params: Params,
+    key: Array,
+    x: Array,
+    step: Array | None = None,
+    *,
+    num_samples: int = 5,
+    alpha: float = 0.5,
+) -> Bound:
+    """1/(1 - alpha) log 1/K sum_k w_k^(1 - alpha), the VR bound (Li & Turner 2016), nats.
+
+    alpha = 0 is IWAE_K, alpha = 1 (the limit) the ELBO with its KL sampled; it falls as alpha
+    grows. With alpha < 0 it is maximized all the same, but it is no lower bound on log p(x), and
+    IWAE_K is reported in its place.
+
+    Args:
+        model: the model.
+        params: its parameters.
+        key: one key, or one per example.
+        x: `[..., *x_shape]`.
+        step: not used.
+        num_samples: K.
+        alpha: any number.
+
+    Raises:
+        UserError: if K is not positive, or alpha is not finite.
+    """
+    del step
+    if not math.isfinite(alpha):
+        raise UserError(f"alpha={alpha}: a finite number is needed")
+    weights = draws(model, params, key, x, num_samples)
+    log_w = weights.log_weight
+    bound = power_mean(log_w, 1 - alpha)
+    value = bound if alpha >= 0 else log_mean_exp(log_w)
+    return Bound(value, bound.mean(), terms_of(weights))
+
+
+def power_mean(log_w: Array, power: float) -> Array:
+    """1/r log 1/K sum_k w_k^r for power r, the mean of log w for r = 0; exact to rounding near 0.
+
+    expm1 and log1p keep what 1/r would otherwise enlarge: the rounding of numbers near 1.
+    """
+    if power == 0:
+        return log_w.mean(0)
+    scaled = power * log_w
+    top = jax.lax.stop_gradient(scaled.max(0))
+    return (top + jnp.log1p(jnp.expm1(scaled - top).mean(0))) / power
