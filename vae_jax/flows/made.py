@@ -22,16 +22,16 @@ def init_made(
     """
     widths = (dimensions, *hidden, dimensions * outputs)
     keys = jax.random.split(key, len(widths))
-    shapes = [*itertools.pairwise(widths), (num_context, widths[1])]
-    kernels = [_normal(k, shape) for k, shape in zip(keys, shapes, strict=True)]
-    biases = [jnp.zeros(width) for width in widths[1:]]
-    layers = [{"kernel": w, "bias": b} for w, b in zip(kernels[:-1], biases, strict=True)]
-    gain = jnp.zeros((dimensions, outputs))
-    return {"layers": layers, "gain": gain, "context": kernels[-1]}
+    context = {"context": _normal(keys[-1], (num_context, widths[1]))} if num_context else {}
+    layers = [
+        {"kernel": _normal(k, shape), "bias": jnp.zeros(shape[1])}
+        for k, shape in zip(keys, itertools.pairwise(widths), strict=False)
+    ]
+    return {"layers": layers, "gain": jnp.zeros((dimensions, outputs)), **context}
 
 
 def _normal(key: Array, shape: tuple[int, int]) -> Array:
-    return jax.random.normal(key, shape) / np.sqrt(max(1, shape[0]))
+    return jax.random.normal(key, shape) / np.sqrt(shape[0])
 
 
 def made(params: Params, z: Array, context: Array | None = None) -> Array:
