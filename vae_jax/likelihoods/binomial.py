@@ -1,5 +1,6 @@
-from numpyro.distributions import BinomialLogits, Distribution, constraints
+from numpyro.distributions import Distribution, constraints
 
+from vae_jax.distributions.binomial_levels import BinomialLevels
 from vae_jax.distributions.flat import Flat
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Likelihood, Params, Spec, no_params
@@ -18,7 +19,7 @@ def binomial(spec: Spec, *, total_count: int = 255) -> Likelihood:
 
     def distribution(params: Params, features: Array) -> Distribution:
         del params
-        return Flat(BinomialLogits(features[..., 0], total_count), len(spec.x_shape))
+        return Flat(BinomialLevels(features[..., 0], total_count), len(spec.x_shape))
 
     accepts = constraints.integer_interval(0, total_count)
     return Likelihood(1, no_params, distribution, accepts, lambda x: x / total_count)
