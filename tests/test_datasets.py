@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
-from vae_jax import UserError, build_model, components
+from vae_jax import UserError, build_model, components, datasets
 from vae_jax.datasets import hold_out, make_dataset, require_shapes, require_valid, x_shape
 from vae_jax.datasets import tfds as tfds_module
 
@@ -238,6 +239,139 @@ def test_preparing_needs_tensorflow(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs TensorFlow"):
         tfds_module.prepare("mnist")
+
+
+def dequantized(raw, scale, n):
+    dataset = make_dataset({"train": raw[None]}, scale=scale, values="dequantized")
+    keys = jax.random.split(jax.random.key(0), n)
+    return np.asarray(jax.vmap(dataset.preprocess, (0, None))(keys, raw), np.float64)
+
+
+@pytest.mark.parametrize("scale", [1, 16, 255])
+def test_dequantized_values_are_uniform_in_their_level(scale):
+    """Inside (0, 1), raw again when floored, independent, and uniform in between."""
+    raw, n = np.array([0, scale // 2, scale - 1, scale], np.uint8), 50_000
+    x = dequantized(raw, float(scale), n)
+    assert 0 < x.min() < x.max() < 1
+    u = x * (scale + 1) - raw
+    assert (np.floor(x * (scale + 1)) == raw).all()
+    assert all(scipy.stats.kstest(column, "uniform").pvalue > 1e-7 for column in u.T)
+    assert np.abs(np.corrcoef(u.T)[~np.eye(4, dtype=bool)]).max() < 5 / np.sqrt(n)
+
+
+def test_the_ends_of_dequantization_stay_inside(monkeypatch):
+    """Also for the least and the largest random number, in float32."""
+    for half, expected in ((0, 2**-16), (2**16 - 1, 1 - 2**-16)):
+        monkeypatch.setattr(datasets, "_halves", lambda key, size, h=half: jnp.full(size, h, float))
+        raw = np.array([0, 255], np.uint8)
+        x = make_dataset({}, scale=255.0, values="dequantized").preprocess(None, raw)
+        np.testing.assert_array_equal(np.float64(x), (raw + expected) / 256)
+        assert 0 < x[0] < x[1] < 1
+
+
+def test_dequantized_densities_are_below_the_masses_of_levels():
+    """E_u log p((raw + u) / L) - D log L <= log P(raw), equal where p is flat (Theis et al. 2016)."""
+    raw, n = np.array([3, 9, 0, 15], np.uint8), 20_000
+    x = dequantized(raw, 15.0, n)
+    for a, b in ((1.0, 1.0), (2.0, 5.0), (1.2, 1.1)):
+        density = scipy.stats.beta(a, b)
+        terms = density.logpdf(x).sum(1) - 4 * np.log(16)
+        mass = np.log(density.cdf((raw + 1) / 16) - density.cdf(raw / 16)).sum()
+        assert terms.mean() - 5 * terms.std() / np.sqrt(n) <= mass + 1e-9
+        assert a > 1 or abs(terms.mean() - mass) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["digits", "kmnist", "tfds(name='kmnist')"])
+def test_images_come_as_levels_too(name, mocked_tfds):
+    call = components.parse(name)
+    for values, top in (("greys", 1), ("levels", 16 if name == "digits" else 255)):
+        arguments = call.arguments | {"binarize": "none", "values": values, "validation": 5}
+        dataset = make(str(components.Call(call.name, arguments)))
+        raw = dataset.splits["train"][0]
+        x = dataset.preprocess(jax.random.key(0), raw)
+        assert x.dtype == np.float32
+        np.testing.assert_allclose(x, raw / ((16 if name == "digits" else 255) / top), rtol=1e-6)
+
+
+def test_npz_arrays_come_as_levels_too(tmp_path):
+    integers = np.arange(40 * 6).reshape(40, 6) % 5
+    dataset = make(save(tmp_path, mine=integers)[:-1] + ", scale=4.0, values='dequantized')")
+    raw = dataset.splits["train"][0]
+    x = dataset.preprocess(jax.random.key(0), raw)
+    np.testing.assert_array_equal(jnp.floor(5 * x), raw)
+    halves = make(save(tmp_path, mine=integers / 2)[:-1] + ", scale=4.0, values='levels')")
+    with pytest.raises(UserError, match=r"is [01].5: .*integers if they are levels"):
+        require_valid(halves, build_model((6,), 2, likelihood="normal"))
+
+
+def test_values_that_cannot_be_are_said():
+    with pytest.raises(UserError, match="values='levels' goes with binarize='none'"):
+        make("digits(values='levels')")
+    with pytest.raises(UserError, match="at most 256 levels, not 65536"):
+        make_dataset({}, scale=65535.0, values="dequantized")
+
+
+@pytest.mark.parametrize(
+    ("data", "likelihood"),
+    [
+        ("digits(binarize='none', values='dequantized')", "beta"),
+        ("digits(binarize='none')", "continuous_bernoulli"),
+        ("digits(binarize='none', values='levels')", "categorical(levels=17)"),
+        ("digits(binarize='none', values='levels')", "binomial(total_count=16)"),
+        ("patches(values='levels')", "discretized_logistic_mixture"),
+        ("gene_counts", "zero_inflated_negative_binomial"),
+        ("tabular", "student_t"),
+    ],
+)
+def test_data_suits_the_likelihoods_that_are_made_for_it(data, likelihood):
+    dataset = make(data)
+    require_valid(dataset, build_model(x_shape(dataset), 2, likelihood=likelihood))
+
+
+def test_gene_counts_have_the_moments_of_their_model():
+    """A latent of no effect leaves zero-inflated counts of mean e^b kept, and their variance."""
+    x = np.concatenate([*make("gene_counts(size=12000, loss=0.3)").splits.values()]).astype(float)
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(50, 2)) / 2, rng.normal(1, 1, size=50)
+    spread = (W**2).sum(1)  # log-normal means: E m = exp(b + s/2), E m^2 = exp(2b + 2s)
+    first, second = np.exp(b + spread / 2), np.exp(2 * b + 2 * spread)
+    error = x.std(0) / np.sqrt(len(x))
+    assert (np.abs(x.mean(0) - 0.7 * first) < 5 * error).all()
+    square_error = (x**2).std(0) / np.sqrt(len(x))
+    assert (np.abs((x**2).mean(0) - 0.7 * (first + 1.5 * second)) < 6 * square_error).all()
+    assert (x == np.round(x)).all()
+
+
+def test_patches_of_a_split_are_cut_from_its_band():
+    """Each patch is found in its band of a photograph, and bands of different splits are disjoint."""
+    from sklearn.datasets import load_sample_images
+
+    splits = make("patches(train=20, validation=5, test=5, side=6)").splits
+    bands = {"train": (0, 448), "validation": (448, 512), "test": (512, 640)}
+    for name, (low, high) in bands.items():
+        pictures = [p[:, low:high] for p in load_sample_images().images]
+        views = [np.lib.stride_tricks.sliding_window_view(p, (6, 6, 3)) for p in pictures]
+        for patch in splits[name]:
+            assert any((view == patch).all((-3, -2, -1)).any() for view in views)
+    with pytest.raises(UserError, match="a band has only"):
+        make("patches(side=64, validation=1000)")
+    with pytest.raises(UserError, match="a band has 427 rows, 64 columns"):
+        make("patches(side=65)")
+
+
+@pytest.mark.parametrize("name", ["wine", "breast_cancer", "diabetes", "iris"])
+def test_tables_are_standardized_by_their_training_split(name):
+    import sklearn.datasets
+
+    table = getattr(sklearn.datasets, f"load_{name}")()
+    dataset = make(f"tabular(name={name!r})")
+    train = dataset.splits["train"]
+    np.testing.assert_allclose(train.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(train.std(0), 1, rtol=1e-5)
+    everything = np.concatenate([*dataset.splits.values()])
+    assert everything.shape == table.data.shape
+    ranks = [np.sort(scipy.stats.rankdata(a, axis=0), axis=0) for a in (everything, table.data)]
+    np.testing.assert_array_equal(*ranks)
 
 
 MNIST = Path(os.environ.get("TFDS_DATA_DIR", "nowhere")) / "mnist"

@@ -24,6 +24,7 @@ def tfds(
     binarize: Binarize = "none",
     values: Values = "greys",
     validation: int | float = 0.1,
+    train: int = 0,
     size: int = 0,
     grey: bool = False,
     invert: bool = False,
@@ -35,12 +36,13 @@ def tfds(
 
     Read through `tfds.data_source`, without TensorFlow. A data set's own validation split is
     used; otherwise the last `validation` (count or fraction) training examples are held out, in
-    TFDS's order, which is shuffled. `size` resizes to a square, `grey` makes one channel, `invert`
+    TFDS's order, which is shuffled. Of those that are left the first `train` are trained on, all of
+    them if 0. `size` resizes to a square, `grey` makes one channel, `invert`
     swaps ink and paper. Decoded images are cached; `cache=False` decodes each when it is used,
     for what is too large to be kept twice.
 
     Raises:
-        UserError: if the data set is not prepared, or has no images.
+        UserError: if the data set is not prepared, has no images, or fewer than `train`.
     """
     directory = prepared_directory(name)
     decode = _Decode(size, grey, invert)
@@ -52,6 +54,9 @@ def tfds(
     labels = {split: label for split, (_, label) in found.items() if label is not None}
     held = {} if "validation" in images else hold_out(images["train"], validation)
     splits, test_labels = images | held, _test_only(labels)
+    if not 0 <= train <= len(splits["train"]):
+        raise UserError(f"train={train}: there are {len(splits['train'])} training examples")
+    splits["train"] = splits["train"][: train or None]
     return make_dataset(splits, scale=255.0, binarize=binarize, values=values, labels=test_labels)
 
 
