@@ -17,5 +17,6 @@ def mnist(
     `validation` examples (count or fraction) of the training set are held out; of the others the
     first `train` are trained on, all of them if 0.
     """
-    held = {"validation": validation, "train": train}
-    return tfds(name="mnist", binarize=binarize, values=values, **held)
+    return tfds(
+        name="mnist", binarize=binarize, values=values, validation=validation, train=train
+    )
