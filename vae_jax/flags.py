@@ -1,6 +1,7 @@
 """The flags of each command: what they are, how they are read, and their help."""
 
 import inspect
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -154,3 +155,12 @@ def _config_help() -> str:
 def summary(function: Any) -> str:
     """The first paragraph of a docstring, on one line."""
     return " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
+
+
+REFERENCE = re.compile(r"[A-Z][a-z][\w'-]*(?:, [A-Z][\w'-]+)*(?: & [A-Z][\w'-]+| et al\.)? \d{4}")
+
+
+def reference(function: Any) -> str:
+    """The first paper that a docstring names, as `Kingma & Welling 2014`, or nothing."""
+    found = REFERENCE.search(" ".join((inspect.getdoc(function) or "").split()))
+    return found.group() if found else ""

@@ -147,8 +147,10 @@ def list_components(args: Flags, rest: Sequence[str]) -> None:
             raise unknown("family", family, components.FAMILIES)
         print(f"{family}:")
         for name in components.names(family):
-            about = flags.summary(components.find(family, name))
-            print(f"  {components.resolve(family, name)}\n      {about}")
+            function = components.find(family, name)
+            about, paper = flags.summary(function), flags.reference(function)
+            more = f"\n      [{paper}]" if paper and paper not in about else ""
+            print(f"  {components.resolve(family, name)}\n      {about}{more}")
 
 
 def data(args: Flags, rest: Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from vae_jax.types import Array, Params, Posterior, Spec
 def logit_normal(spec: Spec, *, low: float = -1.0, high: float = 1.0) -> Posterior:
     """z_j = low + (high - low) sigmoid(e_j), e_j ~ N(loc_j(x), scale_j(x)^2): it stays in a box.
 
-    For a prior on a box, as `uniform(low, high)` (the density is Atchison & Shen's, 1980).
+    For a prior on a box, as `uniform(low, high)`. The density is the logit-normal one (Atchison &
+    Shen 1980).
 
     Raises:
         UserError: if the box is empty.
