@@ -278,6 +278,19 @@ def test_values_and_gradients_are_finite_at_extremes(text):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradients)))
 
 
+@pytest.mark.parametrize("text", [*NAMES, "student_t(df=1.5)"])
+def test_draws_at_extremes_are_in_the_support(text):
+    likelihood, params = make(text)
+    choice = np.random.default_rng(0).choice
+    f = jnp.asarray(choice(EXTREMES, (50, 1, likelihood.num_features)), jnp.float32)
+    p = likelihood.distribution(params, f)
+    draws = jax.jit(lambda k: p.sample(k, (100,)))(jax.random.key(0))
+    assert p.support(draws).all()
+    assert likelihood.accepts(draws).all()
+    assert jnp.isfinite(p.log_prob(draws)).all()
+    assert jnp.isfinite(p.mean).all()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
