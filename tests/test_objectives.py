@@ -390,14 +390,15 @@ def test_miwae_and_piwae_teach_what_they_say(small, bits, estimators):
     for found, expected in zip(miwae, estimators["standard", 4], strict=True):
         assert apart(found, expected) < 5
         assert found.var(0).sum() < 0.6 * expected.var(0).sum()
-    key, x = jax.random.key(2), bits
-    build = lambda text: components.build("objectives", text)  # noqa: E731
-    grad = lambda text: jax.jit(jax.grad(lambda p: build(text)(small[0], p, key, x).surrogate))(
-        small[1]
-    )  # noqa: E731
-    found, encoder, decoder = map(
-        grad, (f"piwae({arguments})", f"miwae({arguments})", "iwae(num_samples=8)")
-    )
+
+    def gradient(text):
+        objective = partial(components.build("objectives", text), small[0])
+        return jax.jit(jax.grad(lambda p: objective(p, jax.random.key(2), bits).surrogate))(
+            small[1]
+        )
+
+    texts = (f"piwae({arguments})", f"miwae({arguments})", "iwae(num_samples=8)")
+    found, encoder, decoder = map(gradient, texts)
     np.testing.assert_allclose(branch(found, "encoder"), branch(encoder, "encoder"), atol=1e-5)
     np.testing.assert_allclose(branch(found, "decoder"), branch(decoder, "decoder"), atol=1e-5)
 
