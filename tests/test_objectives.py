@@ -129,9 +129,12 @@ def branch(gradient, name):
     return np.concatenate([leaf.reshape(-1) for leaf in leaves])
 
 
-def test_tvo_gradient_is_the_covariance_estimate(small, bits):
+@pytest.mark.parametrize("posterior", ["diag_normal", "full_normal"])
+def test_tvo_gradient_is_the_covariance_estimate(posterior, bits):
     """Per-draw Jacobians at fixed z, put together in NumPy by the formula of Masrani et al."""
-    (model, params), key, x = small, jax.random.key(4), bits[2]
+    parts = {"encoder": "mlp(hidden=(4,))", "decoder": "mlp(hidden=(4,))", "posterior": posterior}
+    model, key, x = build_model((1, 5, 1), 2, **parts), jax.random.key(4), bits[2]
+    params = model.init(jax.random.key(1), bits)
     z = [model.encode(params, x).sample(jax.random.fold_in(key, k)) for k in range(3)]
 
     def terms(params):
