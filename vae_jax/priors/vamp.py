@@ -33,6 +33,7 @@ def vamp(
         which, noise = jax.random.split(key)
         rows = jax.random.choice(which, len(batch), (components,), components > len(batch))
         epsilon = jax.random.normal(noise, (components, *spec.x_shape))
+        batch = jnp.asarray(batch)
         inputs = batch[rows] + 0.01 * jnp.std(batch) * epsilon
         weights = {"logits": jnp.zeros(components)} if weighted else {}
         return {"inputs": inputs if learned else batch[rows], **weights}

@@ -1,0 +1,154 @@
+"""Every pair of prior, posterior, likelihood and objective trains, or says in a line why not."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vae_jax import build_model, components
+from vae_jax.divergences import require_nested_supports
+from vae_jax.errors import UserError
+from vae_jax.training import initial_state, make_update, optimization
+from vae_jax.types import Dataset
+
+PRIORS, POSTERIORS, LIKELIHOODS, OBJECTIVES = (
+    components.names(family) for family in ("priors", "posteriors", "likelihoods", "objectives")
+)
+NETWORKS = {"encoder": "mlp(hidden=(16,))", "decoder": "mlp(hidden=(16,))"}
+SMALLER = {"vamp": "vamp(components=9)", "categorical": "categorical(levels=5)"}
+KEYS = jax.random.split(jax.random.key(0), 64)
+STEPS = 40
+FACTORIZED = ("diag_normal", "laplace", "logistic", "student_t")
+FLOWS = ("householder", "iaf", "logit_normal", "planar")  # E[z|x] is not known
+
+
+def rows():
+    """Every prior with every likelihood; posteriors and objectives meet all others on the way."""
+    for i, prior in enumerate(PRIORS):
+        for j, likelihood in enumerate(LIKELIHOODS):
+            posterior = POSTERIORS[(i + j) % len(POSTERIORS)]
+            objective = OBJECTIVES[(j + 3 * i + (i + j) // len(POSTERIORS)) % len(OBJECTIVES)]
+            yield prior, posterior, likelihood, objective
+
+
+def remaining(found):
+    """What those rows leave of posteriors x objectives, priors x posteriors and the last pair."""
+    pairs = {p[:2] for p in found}, {p[1::2] for p in found}, {p[2:] for p in found}
+    for prior in PRIORS:
+        for posterior in POSTERIORS:
+            if (prior, posterior) not in pairs[0]:
+                yield prior, posterior, "bernoulli", "elbo"
+    for objective in OBJECTIVES:
+        for posterior in POSTERIORS:
+            if (posterior, objective) not in pairs[1]:
+                yield "standard_normal", posterior, "bernoulli", objective
+        for likelihood in LIKELIHOODS:
+            if (likelihood, objective) not in pairs[2]:
+                yield "standard_normal", "diag_normal", likelihood, objective
+
+
+EVERY = [*rows(), *remaining([*rows()])]
+
+
+def each_once():
+    """A few rows in which every part occurs, and is not refused."""
+    seen = set()
+    for row in EVERY:
+        if not refused(*row) and not seen.issuperset(row):
+            seen.update(row)
+            yield row
+
+
+def refused(prior, posterior, likelihood, objective):
+    """What the mathematics does not allow."""
+    del likelihood
+    return (
+        (prior == "uniform" and posterior != "logit_normal")
+        or (objective == "beta_tc" and posterior not in FACTORIZED)
+        or (objective == "dip" and posterior in FLOWS)
+    )
+
+
+@functools.cache
+def example_data(likelihood):
+    """64 examples, drawn from a model of that likelihood with weights that make z matter."""
+    model = build_model((6,), 2, **NETWORKS, likelihood=likelihood)
+
+    @jax.jit
+    def draw(key):
+        params = model.init(key, jnp.full((8, 6), 0.5) + jnp.arange(8)[:, None] / 20)
+        params["decoder"] = jax.tree.map(lambda leaf: 3 * leaf, params["decoder"])
+        return model.decode(params, jax.random.normal(key, (64, 2))).sample(key)
+
+    return draw(jax.random.key(8))
+
+
+def trained(prior, posterior, likelihood, objective):
+    """The mean bound on the data before and after some steps of Adam."""
+    parts = [SMALLER.get(part, part) for part in (prior, posterior, likelihood)]
+    names = dict(zip(("prior", "posterior", "likelihood"), parts, strict=True))
+    model, x = build_model((6,), 2, **NETWORKS, **names), example_data(parts[2])
+    bound = components.build("objectives", objective)
+    rule, data = optimization(optax.adam(1e-2)), Dataset({}, lambda key, raw: raw)
+    update = make_update(model, bound, rule, data)
+
+    @jax.jit
+    def run(x):
+        state = initial_state(model, rule, jax.random.key(1), x)
+        with jax.ensure_compile_time_eval():
+            require_nested_supports(model.encode(state.params, x), model.prior(state.params))
+        value = lambda state: bound(model, state.params, KEYS, x).value.mean()  # noqa: E731
+        keys = jax.random.split(jax.random.key(2), (STEPS, len(x), 2))
+        after, metrics = jax.lax.scan(lambda state, keys: update(state, keys, x), state, keys)
+        return value(state), value(after), metrics
+
+    return run(x)
+
+
+def check(row):
+    if refused(*row):
+        with pytest.raises(UserError) as caught:
+            trained(*row)
+        assert "\n" not in str(caught.value)
+        return
+    before, after, metrics = trained(*row)
+    assert all(np.isfinite(value).all() for value in metrics.values())
+    assert metrics["surrogate"][-5:].mean() > metrics["surrogate"][:5].mean()
+    assert after > before - 0.1 * abs(before)  # a regularized one may give some of its bound up
+
+
+@pytest.mark.parametrize("row", [*each_once()], ids="-".join)
+def test_each_part_trains(row):
+    check(row)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("uniform", "diag_normal", "bernoulli", "elbo"),
+        ("normal", "full_normal", "bernoulli", "beta_tc"),
+        ("normal", "iaf", "bernoulli", "dip"),
+    ],
+    ids="-".join,
+)
+def test_what_makes_no_sense_is_refused(row):
+    check(row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", EVERY, ids="-".join)
+def test_every_pair_trains(row):
+    check(row)
+
+
+def test_the_rows_hold_every_pair():
+    def pairs(i, j):
+        return {(row[i], row[j]) for row in EVERY}
+
+    assert len(pairs(0, 1)) == len(PRIORS) * len(POSTERIORS)
+    assert len(pairs(0, 2)) == len(PRIORS) * len(LIKELIHOODS)
+    assert len(pairs(1, 3)) == len(POSTERIORS) * len(OBJECTIVES)
+    assert len(pairs(2, 3)) == len(LIKELIHOODS) * len(OBJECTIVES)
