@@ -9,6 +9,7 @@ import numpy as np
 
 from vae_jax import components, directories, sweeps
 from vae_jax.errors import UserError, unknown
+from vae_jax.quantities import OF_LEVELS
 from vae_jax.rows import Row, read_rows
 from vae_jax.statistics import difference
 
@@ -121,15 +122,23 @@ def _incomparable(row: Row, baseline: Row, metric: str) -> str:
         return "baseline"
     if row.estimate is None or baseline.estimate is None or not row.cfg or not baseline.cfg:
         return f"no {metric}" if baseline.estimate else f"the baseline has no {metric}"
-    if row.cfg.data != baseline.cfg.data:
+    if _data(row.cfg.data, metric) != _data(baseline.cfg.data, metric):
         return "other data than the baseline's"
     both = [run.results for r in (row, baseline) for run in r.good]
     if any(results.get("warning") for results in both):
         return "no log-likelihood: data outside the support"
     for name, reason in DIFFERENT.items():
-        if len({results.get(name) for results in both}) > 1:
+        matters = name != "probability" or metric not in OF_LEVELS
+        if matters and len({results.get(name) for results in both}) > 1:
             return reason
     return "" if _pairs(row, baseline) else "no seed in common with the baseline"
+
+
+def _data(text: str, metric: str) -> str:
+    """The data that a metric is of; that of levels is the same in whatever units x has them."""
+    call = components.parse(text)
+    values = {"values": None} if metric in OF_LEVELS else {}
+    return str(call._replace(arguments=call.arguments | values))
 
 
 DIFFERENT = {

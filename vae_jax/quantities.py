@@ -16,12 +16,17 @@ METHODS = {  # name: (unit, how it is estimated), in the order of the tables
     "log_p_exact": (NATS, "the model's own density, exactly: it is linear-Gaussian"),
     "log_p_quadrature": (NATS, "quadrature over z"),
     "log_p_data": (NATS, "the density the data was simulated from"),
+    "log_p_levels": (NATS, "log_p of stored levels; of a density, a lower bound: + D ln bin width"),
     "log_p_minus_elbo": (NATS, "the bound's gap, example by example"),
     "effective_sample_size": ("draws", "(sum w)^2 / sum w^2 of {K} importance weights"),
-    "bits_per_dim": ("bits", "-log_p / (ln 2 x dimensions of x)"),
+    "bits_per_dim": ("bits", "-log_p, or -log_p_levels, / (ln 2 x dimensions of x)"),
 }
-HIGHER_IS_BETTER = ("elbo", "iwae", "log_p", "log_p_exact", "log_p_quadrature", "log_likelihood")
+HIGHER_IS_BETTER = (
+    *("elbo", "iwae", "log_p", "log_p_exact", "log_p_quadrature", "log_p_levels"),
+    "log_likelihood",
+)
 LOWER_IS_BETTER = ("bits_per_dim",)
+OF_LEVELS = ("log_p_levels", "bits_per_dim")  # the same unit for masses and for densities
 
 
 def numbers(values: dict[str, np.ndarray], num_samples: int) -> dict[str, dict[str, Any]]:

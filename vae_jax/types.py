@@ -117,3 +117,4 @@ class Dataset(NamedTuple):
     log_prob: Callable[[Array], Array] | None = None
     labels: Mapping[str, Any] = {}  # per split, for colours in plots
     usable: Callable[[Any], Any] = np.isfinite  # stored values -> which of them make sense
+    bin_width: float | None = None  # of a level in units of x where it was dequantized, 1 if not

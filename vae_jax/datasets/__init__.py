@@ -79,8 +79,9 @@ def make_dataset(
         in_range = (raw >= 0) & (raw <= scale)
         return in_range & (values == "greys" or raw % 1 == 0)
 
-    is_free = binarize == "none" and values == "greys"
-    return Dataset(splits, preprocess, log_prob, labels or {}, np.isfinite if is_free else usable)
+    checked = np.isfinite if binarize == "none" and values == "greys" else usable
+    bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
+    return Dataset(splits, preprocess, log_prob, labels or {}, checked, bin_width)
 
 
 def count(size: int | float, total: int) -> int:

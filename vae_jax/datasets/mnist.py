@@ -17,6 +17,4 @@ def mnist(
     `validation` examples (count or fraction) of the training set are held out; of the others the
     first `train` are trained on, all of them if 0.
     """
-    return tfds(
-        name="mnist", binarize=binarize, values=values, validation=validation, train=train
-    )
+    return tfds(name="mnist", binarize=binarize, values=values, validation=validation, train=train)
