@@ -6,6 +6,7 @@ from jax.scipy.special import logsumexp
 from jax.scipy.stats import norm
 from numpyro.distributions import Distribution, constraints
 
+from vae_jax.flows import bounded
 from vae_jax.flows.made import init_made, made
 from vae_jax.types import Array, Params, Shape
 
@@ -18,7 +19,8 @@ class AutoregressiveMixture(Distribution):
 
     Args:
         network: parameters, see `init`.
-        start: `[D, components, 3]`, logits, means and log scales, to which the network's are added.
+        start: `[D, components, 3]`, logits, means and log scales, to which the network's are added,
+            those of log scales bounded.
     """
 
     support = constraints.real_vector
@@ -42,9 +44,10 @@ class AutoregressiveMixture(Distribution):
 
     def _conditionals(self, z: Array) -> tuple[Array, Array, Array]:
         """log w, m and s of each dimension given those before it, `[..., D, components]`."""
-        found = made(self.network, z)
-        found = self.start + found.reshape(*z.shape, *self.start.shape[1:])
-        return jax.nn.log_softmax(found[..., 0]), found[..., 1], jnp.exp(found[..., 2])
+        found = made(self.network, z).reshape(*z.shape, *self.start.shape[1:])
+        found = found.at[..., 2].set(bounded(found[..., 2]))
+        logits, loc, log_scale = jnp.moveaxis(self.start + found, -1, 0)
+        return jax.nn.log_softmax(logits), loc, jnp.exp(log_scale)
 
     def log_prob(self, value: Array, intermediates: Any = None) -> Array:
         """Nats, `[...]`."""
