@@ -21,10 +21,6 @@ NETWORKS = {"encoder": "mlp(hidden=(16,))", "decoder": "mlp(hidden=(16,))"}
 SMALLER = {"vamp": "vamp(components=9)", "categorical": "categorical(levels=5)"}
 KEYS = jax.random.split(jax.random.key(0), 64)
 STEPS = 40
-# What is compiled once and run once need not run fast.
-quickly_compiled = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 FACTORIZED = ("diag_normal", "laplace", "logistic", "student_t")
 FLOWS = ("householder", "iaf", "logit_normal", "planar")  # E[z|x] is not known
 
@@ -81,7 +77,7 @@ def example_data(likelihood):
     """64 examples, drawn from a model of that likelihood with weights that make z matter."""
     model = build_model((6,), 2, **NETWORKS, likelihood=likelihood)
 
-    @quickly_compiled
+    @jax.jit
     def draw(key):
         params = model.init(key, jnp.full((8, 6), 0.5) + jnp.arange(8)[:, None] / 20)
         params["decoder"] = jax.tree.map(lambda leaf: 3 * leaf, params["decoder"])
@@ -99,7 +95,7 @@ def trained(prior, posterior, likelihood, objective):
     rule, data = optimization(optax.adam(1e-2)), Dataset({}, lambda key, raw: raw)
     update = make_update(model, bound, rule, data)
 
-    @quickly_compiled
+    @jax.jit
     def run(x):
         state = initial_state(model, rule, jax.random.key(1), x)
         with jax.ensure_compile_time_eval():

@@ -11,10 +11,6 @@ from vae_jax import build_model, checkpoints, components
 from vae_jax.training import State
 
 SHAPE, LATENT = (4, 6, 1), 3
-# What is compiled once and run once need not run fast.
-quickly_compiled = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 BITS = (np.random.default_rng(0).uniform(size=(5, *SHAPE)) < 0.5).astype(np.float32)
 FAMILIES = {
     "prior": "priors",
@@ -42,7 +38,7 @@ def made(role, name, latent_dim=LATENT):
     """The model, parameters, five examples drawn from it and their z, by one compiled program."""
     model = build_model(SHAPE, latent_dim, **{**SMALL, **PARTNERS.get(name, {}), role: name})
 
-    @quickly_compiled
+    @jax.jit
     def draw(key):
         params = model.init(key, BITS)
         for part in ("prior", "posterior", "encoder"):
@@ -72,7 +68,7 @@ def found(model, params, x, z):
 def test_shapes_supports_and_leading_axes(case):
     model, params, x, z = made(*case)
 
-    @quickly_compiled
+    @jax.jit
     def everything(params, x, z):
         p, q, prior = model.decode(params, z), model.encode(params, x), model.prior(params)
         assert p.mean.shape == x.shape == (5, *SHAPE)
@@ -108,7 +104,7 @@ def test_gradients_equal_finite_differences(case):
         def total(params, z):
             return sum(term.sum() for term in found(model, params, x, z).values())
 
-        @quickly_compiled
+        @jax.jit
         def slopes(wide):
             way = moved(jax.tree.map(jnp.zeros_like, wide), jax.random.key(5))
             along = lambda step: total(*jax.tree.map(lambda a, b: a + step * b, wide, way))  # noqa: E731
@@ -146,7 +142,7 @@ def test_densities_integrate_to_one_and_are_those_of_the_draws(case):
     model, params, x, _ = made(*case, latent_dim=2)
     grid, area = plane()
 
-    @quickly_compiled
+    @jax.jit
     def density_and_draws(params, grid):
         part = model.prior(params) if case[0] == "prior" else model.encode(params, x[0])
         return part.log_prob(grid), part.sample(jax.random.key(7), (40_000,))

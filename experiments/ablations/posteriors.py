@@ -18,5 +18,5 @@ def get_config(arg: str = "") -> ConfigDict:
 
 def sweep() -> list[dict[str, str]]:
     """The posteriors; the first is the baseline."""
-    posteriors = ("diag_normal", "full_normal", "low_rank_normal(rank=5)", "iaf", "student_t")
+    posteriors = ("diag_normal", "full_normal", "iaf")
     return [{"posterior": posterior} for posterior in posteriors]
