@@ -1,6 +1,6 @@
 """What a trained model makes: samples, reconstructions, interpolations, the latent plane."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from vae_jax.runs import Run
 from vae_jax.training import example_keys, keys_of, presented
 
 SIDE = 20  # of the grid over the latent plane
+Unit = Callable[[Any], np.ndarray]
 
 
 def sample(run: Run, seed: int = 0, num_samples: int = 64) -> dict[str, Figure]:
@@ -38,19 +39,24 @@ def save_figures(figures: dict[str, Figure], workdir: Path) -> list[Path]:
 
 
 def _figures(run: Run, keys: Any, num_samples: int) -> Iterator[tuple[str, Figure]]:
-    shape = x_shape(run.dataset)
-    image = plots.is_image(shape)
     split = run.dataset.splits["test"]
     raw = jnp.asarray(gather(split, slice(0, max(1000, num_samples))))
     _, x = presented(run.dataset, example_keys(keys[0], jnp.arange(len(raw))), raw)
-    means, draws = _ancestral(run, keys[1], num_samples if image else len(x))
-    yield "samples", _samples(x, means, draws, image, num_samples)
-    yield "reconstructions", _reconstructions(run, keys[2], x, image)
-    yield "interpolations", _interpolations(run, keys[2], x, image)
+    unit = _to_unit(x) if plots.is_image(x_shape(run.dataset)) else None
+    means, draws = _ancestral(run, keys[1], num_samples if unit else len(x))
+    yield "samples", _samples(x, means, draws, unit, num_samples)
+    yield "reconstructions", _reconstructions(run, keys[2], x, unit)
+    yield "interpolations", _interpolations(run, keys[2], x, unit)
     if run.config.latent_dim == 2:
         yield "aggregated_posterior", _aggregated(run, keys[3], keys[4])
-        if image:
-            yield "manifold", _manifold(run, keys[4])
+        if unit:
+            yield "manifold", _manifold(run, keys[4], unit)
+
+
+def _to_unit(x: Any) -> Unit:
+    """Images in the units of x -> [0, 1]: greys as they are, levels by the largest in sight."""
+    low, high = min(0.0, float(x.min())), max(1.0, float(x.max()))
+    return lambda images: (np.asarray(images) - low) / (high - low)
 
 
 def _flat(x: Any) -> np.ndarray:
@@ -64,14 +70,14 @@ def _ancestral(run: Run, key: Any, count: int) -> tuple[Any, Any]:
     return p.mean, p.sample(x_key)
 
 
-def _samples(x: Any, means: Any, draws: Any, image: bool, count: int) -> Figure:
+def _samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> Figure:
     panels = {
         "data": x[: len(means)],
         r"means of $p(x \mid z)$, $z \sim p(z)$": means,
         r"draws $x \sim p(x \mid z)$": draws,
     }
-    if image:
-        return plots.image_panels({k: np.asarray(v) for k, v in panels.items()}, _columns(count))
+    if unit:
+        return plots.image_panels({k: unit(v) for k, v in panels.items()}, _columns(count))
     return plots.point_panels({k: _flat(v) for k, v in panels.items()})
 
 
@@ -79,18 +85,18 @@ def _columns(count: int) -> int:
     return int(np.ceil(np.sqrt(count)))
 
 
-def _reconstructions(run: Run, key: Any, x: Any, image: bool) -> Figure:
-    x = x[:12] if image else x
+def _reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
+    x = x[:12] if unit else x
     z_key, x_key = jax.random.split(key)
     p = run.model.decode(run.params, run.model.encode(run.params, x).sample(z_key))
-    if not image:
+    if not unit:
         return plots.agreement(_flat(x), _flat(p.mean))
     rows = {"$x$": x, "mean": p.mean, "draw": p.sample(x_key)}
-    return plots.image_rows({name: np.asarray(images) for name, images in rows.items()})
+    return plots.image_rows({name: unit(images) for name, images in rows.items()})
 
 
 def _interpolations(
-    run: Run, key: Any, x: Any, image: bool, pairs: int = 6, steps: int = 12
+    run: Run, key: Any, x: Any, unit: Unit | None, pairs: int = 6, steps: int = 12
 ) -> Figure:
     """Means of p(x | z) along straight lines between draws z ~ q(z | x) of test examples."""
     pairs = min(pairs, len(x) // 2)
@@ -98,9 +104,9 @@ def _interpolations(
     t = jnp.linspace(0, 1, steps)[None, :, None]
     line = z[:, :1] * (1 - t) + z[:, 1:] * t
     means = np.asarray(run.model.decode(run.params, line).mean)
-    if not image:
+    if not unit:
         return plots.paths(means.reshape(pairs, steps, -1))
-    return plots.image_rows({f"{i + 1}": row for i, row in enumerate(means)})
+    return plots.image_rows({f"{i + 1}": unit(row) for i, row in enumerate(means)})
 
 
 def _plane(run: Run, key: Any, side: int) -> Any:
@@ -111,11 +117,11 @@ def _plane(run: Run, key: Any, side: int) -> Any:
     return jnp.stack(jnp.meshgrid(z_1, z_2), axis=-1)
 
 
-def _manifold(run: Run, key: Any) -> Figure:
+def _manifold(run: Run, key: Any, unit: Unit) -> Figure:
     grid = _plane(run, key, SIDE)
     low, high = (tuple(map(float, grid[i, i])) for i in (0, -1))
     means = np.asarray(run.model.decode(run.params, grid).mean)
-    return plots.manifold(means, (low[0], high[0], low[1], high[1]))
+    return plots.manifold(unit(means), (low[0], high[0], low[1], high[1]))
 
 
 def _aggregated(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
