@@ -6,8 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
+from jax.scipy.special import logsumexp
 
-from vae_jax import build_model, checkpoints, components
+from vae_jax import build_model, checkpoints, components, iwae
+from vae_jax.flows.made import init_made
+from vae_jax.flows.made import made as made_network
 from vae_jax.training import State
 
 SHAPE, LATENT = (4, 6, 1), 3
@@ -193,9 +197,77 @@ def test_objectives_report_one_bound_an_example(name, small, bits):
     np.testing.assert_allclose(per_example.value[3], alone.value, rtol=1e-5)
 
 
-def test_a_mixture_has_its_weights():
-    import scipy.stats
+@pytest.mark.parametrize(
+    ("prior", "expected"),
+    [
+        ("standard_normal", scipy.stats.norm()),
+        ("normal(loc=0.5, scale=2.0)", scipy.stats.norm(0.5, 2)),
+        ("laplace(scale=0.7)", scipy.stats.laplace(0, 0.7)),
+        ("logistic(loc=-1.0)", scipy.stats.logistic(-1)),
+        ("student_t(df=3.0, scale=2.0)", scipy.stats.t(3, 0, 2)),
+        ("uniform(low=-3.0, high=4.0)", scipy.stats.uniform(-3, 7)),
+    ],
+)
+@pytest.mark.parametrize("learned", [True, False])
+def test_priors_of_numbers_are_scipys(prior, expected, learned):
+    if "(" in prior and "uniform" not in prior:
+        prior = components.replace(prior, "learned", str(learned))
+    model = build_model((3,), 2, prior=prior)
+    params = model.init(jax.random.key(0), jnp.zeros((2, 3)))
+    z = np.linspace(-2.5, 2.5, 14).reshape(7, 2)
+    found = model.prior(params).log_prob(jnp.asarray(z, jnp.float32))
+    np.testing.assert_allclose(found, expected.logpdf(z).sum(1), rtol=1e-5)
+    is_learned = learned and "learned" in prior
+    assert len(jax.tree.leaves(params["prior"])) == (2 if is_learned else 0)
 
+
+def test_every_dimension_of_an_iaf_layer_sees_the_encoder():
+    params = moved(init_made(jax.random.key(0), 4, 2, (9, 9), 3), jax.random.key(1))
+    seen = jax.jacfwd(lambda context: made_network(params, jnp.ones(4), context))(jnp.ones(3))
+    assert (np.abs(seen).sum(-1) > 0).all()
+
+
+def test_a_narrow_masked_layer_loses_no_input():
+    params = moved(init_made(jax.random.key(0), 20, 1, (5,)), jax.random.key(1))
+    last = jax.grad(lambda z: made_network(params, z)[-1, 0])(jnp.ones(20))
+    assert (last[:-1] != 0).all()
+    assert last[-1] == 0
+
+
+def test_a_vamp_is_the_mean_of_posteriors_of_examples():
+    batch = jax.random.normal(jax.random.key(0), (30, 4))
+    for learned in (True, False):
+        model = build_model((4,), 2, prior=f"vamp(components=30, learned={learned})")
+        params = model.init(jax.random.key(1), batch)
+        z = jax.random.normal(jax.random.key(2), (6, 1, 2))
+        expected = logsumexp(model.encode(params, batch).log_prob(z), 1) - np.log(30)
+        found = model.prior(params).log_prob(z[:, 0])
+        np.testing.assert_allclose(found, expected, atol=0.03 if learned else 1e-4)
+        gradient = jax.grad(lambda p, m=model, z=z: m.prior(p).log_prob(z).sum())(params)
+        assert bool((gradient["prior"]["inputs"] != 0).all()) == learned
+        assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient["encoder"]))
+
+
+@pytest.mark.parametrize(("loc", "scale"), [(-20.0, 0.05), (17.0, 0.05), (30.0, 0.05)])
+@pytest.mark.parametrize("gradient", ["standard", "stl", "dreg"])
+def test_a_posterior_at_the_end_of_its_box_reports_a_bound(loc, scale, gradient):
+    """log p(x) is at most 3 log N(0; 0, 0.5^2), whatever the model."""
+    model = build_model((3,), 1, prior="uniform", posterior="logit_normal", encoder="linear",
+                        likelihood="normal(scale=0.5)")  # fmt: skip
+    params = model.init(jax.random.key(0), jnp.zeros((2, 3)))
+    params["encoder"] = jax.tree.map(jnp.zeros_like, params["encoder"])
+    layer = params["encoder"]["Dense_0"]
+    layer["bias"] = jnp.array([loc, jnp.log(scale)])
+    f = lambda p: iwae(
+        model, p, jax.random.key(1), jnp.zeros((4, 3)), num_samples=8, gradient=gradient
+    )  # noqa: E731, E501
+    value = f(params).value
+    assert (value < 3 * scipy.stats.norm(0, 0.5).logpdf(0)).all()
+    slopes = jax.grad(lambda p: f(p).surrogate)(params)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
+
+
+def test_a_mixture_has_its_weights():
     model = build_model((3,), 1, prior="mixture(components=2)")
     own = {"loc": jnp.array([[-1.0], [2.0]]), "log_scale": jnp.log(jnp.array([[0.5], [1.5]])),
            "logits": jnp.log(jnp.array([0.2, 0.8]))}  # fmt: skip

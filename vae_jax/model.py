@@ -13,6 +13,7 @@ from vae_jax.errors import UserError, unknown
 from vae_jax.types import Array, Model, Network, Params, Shape, Spec
 
 Part = str | Callable[..., Any]
+OF_REFIT = 2**32 - 1  # a number that no draw of an objective has
 PRECISIONS = ("float32", "bfloat16")  # of the networks
 
 
@@ -66,7 +67,8 @@ def build_model(
 
     def refit(params: Params, keys: Array, x: Array) -> Params:
         """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
-        z = jax.vmap(lambda key, x: encode(params, x).sample(key))(keys, x)
+        unused = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
+        z = jax.vmap(lambda key, x: encode(params, x).sample(key))(unused, x)
         features = decoder_network.apply(params["decoder"], z)
         return {**params, "likelihood": p.refit(params, features, x)}
 
@@ -169,12 +171,11 @@ def weigh(
     def draw(k: Array | int, scale: Array | None) -> LogWeights:
         z, intermediates = q.sample_with_intermediates(jax.random.fold_in(key, k))
         z = z if scale is None else _scale_gradient(z, scale[..., None])
-        known = intermediates and density is None and scale is None
-        return LogWeights(
-            model.decode(params, z).log_prob(x),
-            prior.log_prob(z),
-            q.log_prob(z, intermediates) if known else (density or q).log_prob(z),
-        )
+        log_q = q.log_prob(z, intermediates) if intermediates else (density or q).log_prob(z)
+        if intermediates and (density is not None or scale is not None):
+            by_z = (density or q).log_prob(z)  # for its gradient: what is known of a draw is exact
+            log_q = by_z + jax.lax.stop_gradient(log_q - by_z)
+        return LogWeights(model.decode(params, z).log_prob(x), prior.log_prob(z), log_q)
 
     if num_samples == 1:  # under vmap XLA would transpose for a draw axis of length 1: 5% of a step
         scale = None if path_scale is None else path_scale[0]

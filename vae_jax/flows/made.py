@@ -52,10 +52,17 @@ def made(params: Params, z: Array, context: Array | None = None) -> Array:
 def _masks(params: Params) -> list[np.ndarray]:
     """A unit of degree m sees the inputs 1 ... m; outputs of input j see degrees below j."""
     dimensions, outputs = params["gain"].shape
-    degrees = [np.arange(1, dimensions + 1)]
-    for layer in params["layers"][:-1]:
-        width = layer["bias"].shape[-1]
-        degrees.append(np.arange(width) % max(1, dimensions - 1) + min(1, dimensions - 1))
+    least = 0 if "context" in params or dimensions == 1 else 1  # of degree 0: the context alone
+    widths = [layer["bias"].shape[-1] for layer in params["layers"][:-1]]
+    hidden = [least + _spread(width, dimensions - least) for width in widths]
+    degrees = [np.arange(1, dimensions + 1), *hidden]
     last = np.repeat(degrees[0], outputs)
     pairs = [*itertools.pairwise(degrees)]
     return [*(m[:, None] <= n for m, n in pairs), degrees[-1][:, None] < last]
+
+
+def _spread(width: int, count: int) -> np.ndarray:
+    """`width` of the numbers below `count`, the greatest among them; every one if there is room."""
+    if width >= count:
+        return np.arange(width) % count
+    return np.linspace(count - 1, 0, width).round().astype(int)

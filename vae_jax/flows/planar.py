@@ -8,6 +8,7 @@ from numpyro.distributions.transforms import Transform
 from vae_jax.types import Array
 
 HALVINGS = 40
+LEAST_GAIN = 1e-4  # with less, float32 does not tell the layer from one that folds
 
 
 class Planar(Transform):
@@ -30,28 +31,29 @@ class Planar(Transform):
         """One layer."""
         self.u, self.w, self.b = u, w, b
 
-    def _u_and_slope(self) -> tuple[Array, Array]:
-        """u' and w . u'."""
+    def _u_and_gain(self) -> tuple[Array, Array]:
+        """u' and 1 + w . u' > 0."""
         dot, square = (self.w * self.u).sum(-1), (self.w**2).sum(-1)
-        slope = jax.nn.softplus(dot) - 1
-        along = ((slope - dot) / jnp.maximum(square, 1e-12))[..., None] * self.w
-        return self.u + along, dot + (along * self.w).sum(-1)
+        gain = jnp.maximum(jax.nn.softplus(dot), LEAST_GAIN)
+        along = ((gain - 1 - dot) / jnp.maximum(square, 1e-12))[..., None] * self.w
+        return self.u + along, gain
 
     def __call__(self, x: Array) -> Array:
         """`[..., D]` -> `[..., D]`."""
-        u, _ = self._u_and_slope()
+        u, _ = self._u_and_gain()
         return x + u * jnp.tanh((self.w * x).sum(-1) + self.b)[..., None]
 
     def _inverse(self, y: Array) -> Array:
-        u, slope = self._u_and_slope()
-        t = _root(slope, self.b, (self.w * y).sum(-1))
+        u, gain = self._u_and_gain()
+        t = _root(gain - 1, self.b, (self.w * y).sum(-1))
         return y - u * jnp.tanh(t + self.b)[..., None]
 
     def log_abs_det_jacobian(self, x: Array, y: Array, intermediates: Any = None) -> Array:
         """log(1 + w . u' (1 - tanh^2)), `[...]`."""
         del y, intermediates
-        _, slope = self._u_and_slope()
-        return jnp.log1p(slope * (1 - jnp.tanh((self.w * x).sum(-1) + self.b) ** 2))
+        _, gain = self._u_and_gain()
+        square = jnp.tanh((self.w * x).sum(-1) + self.b) ** 2
+        return jnp.log(square + gain * (1 - square))
 
     def forward_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The batch axes of u are the result's."""

@@ -63,7 +63,7 @@ def _fixed(scale: float) -> Scales:
 
 
 def _found(shape: Shape, scale: str, min_scale: float, unit_spread: float) -> Scales:
-    if min_scale < 0 or (min_scale == 0 and scale == "predicted"):
+    if min_scale < 0 or (min_scale == 0 and scale in ("predicted", "optimal")):
         raise UserError(f"min_scale={min_scale}: a positive floor is needed under a {scale} scale")
     match scale:
         case "predicted":

@@ -1,7 +1,7 @@
-from numpyro.distributions import constraints
-from numpyro.distributions.transforms import AffineTransform, SigmoidTransform, Transform
+from numpyro.distributions.transforms import Transform
 
 from vae_jax.errors import UserError
+from vae_jax.flows.box import Box
 from vae_jax.posteriors._flow import flow
 from vae_jax.types import Array, Params, Posterior, Spec
 
@@ -20,6 +20,6 @@ def logit_normal(spec: Spec, *, low: float = -1.0, high: float = 1.0) -> Posteri
 
     def transforms(params: Params, features: Array) -> list[Transform]:
         del params, features
-        return [SigmoidTransform(), AffineTransform(low, high - low, constraints.unit_interval)]
+        return [Box(low, high)]
 
     return flow(spec, 0, transforms)
