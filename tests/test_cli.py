@@ -193,3 +193,38 @@ def test_greys_under_a_bernoulli_are_called_what_they_are(capsys, tmp_path, capl
         == 0
     )
     assert "no log-likelihoods" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("prior", "vamp(components=0)", "at least 1"),
+        ("prior", "vamp(components=2000, learned=False)", "they start as 1000 examples"),
+        ("prior", "realnvp(layers=0, hidden=())", "positive numbers"),
+        ("prior", "uniform", "q(z) reaches from -inf to inf, p(z) only from -1 to 1"),
+        ("prior", "normal(scale=1e-50)", "a scale is positive"),
+        ("posterior", "iaf(context=0)", "positive numbers"),
+        ("likelihood", "categorical(levels=1)", "levels"),
+        ("likelihood", "beta", "the likelihood takes"),
+        ("objective", "tvo(partitions=0)", "partitions=0"),
+        ("objective", "elbo(capacity=1.0, free_bits=0.1)", "exclude each other"),
+        ("encoder", "mlp(activation='tahn')", "did you mean 'tanh'"),
+        ("precision", "float16", "did you mean 'bfloat16'"),
+        ("data", "digits(values='levels')", "goes with binarize='none'"),
+        ("data", "gene_counts(seed=-1)", "a seed is not negative"),
+    ],
+)
+def test_a_part_that_cannot_be_is_one_line(capsys, tmp_path, field, value, expected):
+    flags = [f"--config={DIGITS}", f"--workdir={tmp_path}", f"--config.{field}={value}"]
+    status, _, error = call(capsys, "train", *flags)
+    assert status == 2
+    assert expected in error
+    assert error.strip().count("\n") == 0
+
+
+def test_list_names_the_paper(capsys):
+    status, out, _ = call(capsys, "list", "priors", "objectives")
+    assert status == 0
+    assert "realnvp(layers=6, hidden=(128, 128))" in out
+    assert "Dinh et al. 2017" in out
+    assert "[Burda et al. 2016]" in out or "Burda et al. 2016" in out

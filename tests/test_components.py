@@ -34,6 +34,8 @@ def test_arguments_are_read_as_literals_and_defaults_filled_in():
         ("mixture(component=3)", "did you mean 'components'"),
         ("mixture(components='a')", "components='a' is not of type int"),
         ("mixture(components=1.5)", "not of type int"),
+        ("mixture(components=True)", "not of type int"),
+        ("normal(scale=1e400)", "cannot read"),
         ("mixture(3)", "cannot read"),
         ("mixture(components=3, components=4)", "cannot read"),
         ("mixture(**{'components': 3})", "cannot read"),

@@ -82,6 +82,8 @@ def test_shapes_supports_and_leading_axes(case):
         assert prior.batch_shape == ()
         assert q.sample(jax.random.key(0), (7,)).shape == (7, 5, LATENT)
         one_by_one = jax.vmap(functools.partial(found, model), (None, 0, 0))(params, x, z)
+        from_vmap = jax.vmap(model.decode, (None, 0))(params, z)
+        assert from_vmap.log_prob(x).shape == (5,)
         twice = found(model, params, jnp.stack([x, x]), jnp.stack([z, z]))
         return p.support(x), found(model, params, x, z), one_by_one, twice
 
@@ -258,12 +260,13 @@ def test_a_posterior_at_the_end_of_its_box_reports_a_bound(loc, scale, gradient)
     params["encoder"] = jax.tree.map(jnp.zeros_like, params["encoder"])
     layer = params["encoder"]["Dense_0"]
     layer["bias"] = jnp.array([loc, jnp.log(scale)])
-    f = lambda p: iwae(
-        model, p, jax.random.key(1), jnp.zeros((4, 3)), num_samples=8, gradient=gradient
-    )  # noqa: E731, E501
-    value = f(params).value
-    assert (value < 3 * scipy.stats.norm(0, 0.5).logpdf(0)).all()
-    slopes = jax.grad(lambda p: f(p).surrogate)(params)
+
+    def bound(params):
+        key, x = jax.random.key(1), jnp.zeros((4, 3))
+        return iwae(model, params, key, x, num_samples=8, gradient=gradient)
+
+    assert (bound(params).value < 3 * scipy.stats.norm(0, 0.5).logpdf(0)).all()
+    slopes = jax.grad(lambda params: bound(params).surrogate)(params)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 

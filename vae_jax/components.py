@@ -9,6 +9,7 @@ import ast
 import functools
 import importlib
 import inspect
+import math
 import pkgutil
 import typing
 from collections.abc import Callable
@@ -66,6 +67,8 @@ def _parse_node(node: ast.expr) -> Any:
 
 
 def _tuples(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("numbers are finite")
     return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
@@ -134,12 +137,20 @@ def check(call: Call, function: Callable[..., Any], allowed: dict[str, inspect.P
     for name, value in call.arguments.items():
         if name not in allowed:
             raise unknown(f"argument of {call.name}", name, allowed or ["no argument"])
-        try:
-            typeguard.check_type(value, hints.get(name, Any))
-        except typeguard.TypeCheckError as error:
+        if not _fits(value, hints.get(name, Any)):
             wanted = inspect.formatannotation(hints[name])
-            message = f"{call.name}: {name}={_show(value)} is not of type {wanted}"
-            raise UserError(message) from error
+            raise UserError(f"{call.name}: {name}={_show(value)} is not of type {wanted}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value has the type; True is no 1."""
+    if type(value) is bool and not {bool, Any} & {hint, *typing.get_args(hint)}:
+        return False
+    try:
+        typeguard.check_type(value, hint)
+    except typeguard.TypeCheckError:
+        return False
+    return True
 
 
 def resolve(family: str, text: str) -> str:

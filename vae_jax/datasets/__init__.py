@@ -86,6 +86,17 @@ def make_dataset(
     return Dataset(splits, preprocess, log_prob, labels or {}, checked, bin_width)
 
 
+def generator(seed: int) -> np.random.Generator:
+    """Random numbers for simulated data.
+
+    Raises:
+        UserError: for a negative seed.
+    """
+    if seed < 0:
+        raise UserError(f"seed={seed}: a seed is not negative")
+    return np.random.default_rng(seed)
+
+
 def count(size: int | float, total: int) -> int:
     """A number of examples given as a count (int) or as a fraction of `total` (float).
 

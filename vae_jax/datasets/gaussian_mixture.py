@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Categorical, MixtureSameFamily, Normal
 
-from vae_jax.datasets import make_dataset, shuffled_splits
+from vae_jax.datasets import generator, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -24,7 +24,7 @@ def gaussian_mixture(
     """
     if min(components, size, scale) <= 0:
         raise UserError(f"components={components}, size={size}, scale={scale}: must be positive")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     angles = 2 * np.pi * np.arange(components) / components
     means = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     labels = rng.integers(components, size=size)

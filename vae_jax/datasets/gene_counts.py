@@ -1,6 +1,6 @@
 import numpy as np
 
-from vae_jax.datasets import make_dataset, shuffled_splits
+from vae_jax.datasets import generator, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -28,7 +28,7 @@ def gene_counts(
     if min(x_dim, z_dim, size, dispersion) <= 0 or not 0 <= loss < 1:
         values = f"x_dim={x_dim}, z_dim={z_dim}, size={size}, dispersion={dispersion}, loss={loss}"
         raise UserError(f"{values}: sizes and dispersion are positive, the loss in [0, 1)")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     W, b = rng.normal(size=(x_dim, z_dim)) / np.sqrt(2 * z_dim), rng.normal(1, 1, size=x_dim)
     mean = np.exp(rng.normal(size=(size, z_dim)) @ W.T + b)
     counts = rng.negative_binomial(dispersion, dispersion / (dispersion + mean))

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import MultivariateNormal
 
-from vae_jax.datasets import make_dataset, shuffled_splits
+from vae_jax.datasets import generator, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -28,7 +28,7 @@ def linear_gaussian(
     if min(x_dim, z_dim, size, scale) <= 0:
         values = f"x_dim={x_dim}, z_dim={z_dim}, size={size}, scale={scale}"
         raise UserError(f"{values}: each must be positive")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     W, b = rng.normal(size=(x_dim, z_dim)), rng.normal(size=x_dim)
     noise = scale * rng.normal(size=(size, x_dim))
     x = (rng.normal(size=(size, z_dim)) @ W.T + b + noise).astype(np.float32)

@@ -1,7 +1,7 @@
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from vae_jax.datasets import Values, make_dataset
+from vae_jax.datasets import Values, generator, make_dataset
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -30,7 +30,7 @@ def patches(
     if min(side, train, test) < 1 or validation < 0:
         sizes = f"side={side}, train={train}, validation={validation}, test={test}"
         raise UserError(f"{sizes}: must be positive, or 0 for no validation split")
-    photographs, rng = np.stack(load_sample_images().images), np.random.default_rng(seed)
+    photographs, rng = np.stack(load_sample_images().images), generator(seed)
     counts = {"train": train, "validation": validation, "test": test}
     splits = {k: _cut(rng, photographs, side, n, *BANDS[k]) for k, n in counts.items() if n}
     return make_dataset(splits, scale=255.0, values=values)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from vae_jax.datasets import make_dataset, shuffled_splits
+from vae_jax.datasets import generator, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -24,7 +24,7 @@ def pinwheel(
     if min(arms, size, radial_scale, tangential_scale) <= 0:
         values = f"arms={arms}, size={size}, scales={radial_scale}, {tangential_scale}"
         raise UserError(f"{values}: each must be positive")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     labels = rng.integers(arms, size=size)
     radius = 1 + radial_scale * rng.normal(size=size)
     tangent = tangential_scale * rng.normal(size=size)

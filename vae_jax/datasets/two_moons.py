@@ -16,10 +16,10 @@ def two_moons(
     """Two interleaved half circles in the plane with normal noise, scikit-learn's `make_moons`.
 
     Raises:
-        UserError: if the size is not positive or the noise negative.
+        UserError: if the size is not positive, or the noise or the seed negative.
     """
-    if size < 1 or noise < 0:
-        raise UserError(f"size={size}, noise={noise}: must be positive")
+    if size < 1 or noise < 0 or seed < 0:
+        raise UserError(f"size={size}, noise={noise}, seed={seed}: must be positive")
     x, labels = make_moons(size, noise=noise, random_state=seed)
     splits, test_labels = shuffled_splits(x.astype("float32"), validation, test, labels)
     return make_dataset(splits, labels=test_labels)

@@ -22,18 +22,22 @@ class Flat(Independent):
     def log_prob(self, value: Array, intermediates: object = None) -> Array:
         """Sum over the event of the elements' log densities, nats, `[...]`."""
         del intermediates
-        value = self._flatten(value, jnp.ndim(value) - self.event_dim)
-        return jnp.sum(self._flat_base().log_prob(value), -1)
+        return jnp.sum(self._flat_base().log_prob(self._flatten(value)), -1)
 
     def _flat_base(self) -> Distribution:
-        kind, lead = type(self.base_dist), len(self.batch_shape)
-        data = {n: self._flatten(getattr(self.base_dist, n), lead) for n in kind.arg_constraints}
+        kind = type(self.base_dist)
+        known = kind.arg_constraints.items()
+        data = {n: self._flatten(getattr(self.base_dist, n), c.event_dim) for n, c in known}
         static = {n: getattr(self.base_dist, n) for n in kind.pytree_aux_fields if n[0] != "_"}
         return kind(**data, **static)
 
-    def _flatten(self, x: Any, lead: int) -> Any:
-        """One axis in place of the event's, which come after the first `lead`."""
-        shape, end = jnp.shape(x), lead + self.event_dim
+    def _flatten(self, x: Any, rest: int = 0) -> Any:
+        """One axis in place of the event's, which are the last ones but `rest`.
+
+        Counted from the right: after a vmap outside, `batch_shape` is not what it was.
+        """
+        shape, end = jnp.shape(x), jnp.ndim(x) - rest
+        lead = end - self.event_dim
         if not shape:
             return x
         return jnp.reshape(x, (*shape[:lead], math.prod(shape[lead:end]), *shape[end:]))

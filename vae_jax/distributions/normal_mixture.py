@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import jax
@@ -56,8 +57,8 @@ def squared_distance(z: Array, loc: Array, precision: Array) -> Array:
 @squared_distance.defjvp
 def _derivative(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (z, loc, precision), (dz, dloc, dprecision) = primals, tangents
-    ones = jnp.ones_like(z)
-    from_z = 2 * ((z * dz) @ precision.T - dz @ (loc * precision).T)
-    from_loc = 2 * (ones @ (loc * precision * dloc).T - z @ (precision * dloc).T)
+    times = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)  # also on accelerators
+    from_z = 2 * (times(z * dz, precision.T) - times(dz, (loc * precision).T))
+    from_loc = 2 * ((loc * precision * dloc).sum(-1) - times(z, (precision * dloc).T))
     from_precision = jnp.einsum("...cd,cd->...c", (z[..., None, :] - loc) ** 2, dprecision)
     return squared_distance(z, loc, precision), from_z + from_loc + from_precision

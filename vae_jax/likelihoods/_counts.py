@@ -21,8 +21,8 @@ def count_likelihood(
     """A likelihood of counts 0, 1, 2, ... of rate 0.0001 + exp(log_rate_d) softplus(a_d) / log 2.
 
     a is the decoder's first feature; log_rate, one per element, is learned and starts at the
-    logarithm of a batch's mean count. `density(params, features, rate)` makes the distribution of
-    the elements, `own()` its other parameters. The encoder sees log(1 + x).
+    logarithm of a batch's mean count and 0.1. `density(params, features, rate)` makes the
+    distribution of the elements, `own()` its other parameters. The encoder sees log(1 + x).
     """
 
     def init(key: Array, batch: Array) -> Params:

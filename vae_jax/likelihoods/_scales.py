@@ -57,7 +57,7 @@ def location_scale(
 
 
 def _fixed(scale: float) -> Scales:
-    if not 0 < scale < np.inf:
+    if not 0 < np.float32(scale) < np.inf:
         raise UserError(f"scale={scale}: a scale is positive")
     return Scales(1, no_params, lambda params, features: scale)
 
@@ -111,5 +111,5 @@ def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
 
 def _refit(params: Params, features: Array, x: Array) -> Params:
     """The running average of the mean squared error, a batch on."""
-    error = jnp.mean((x - features[..., 0]) ** 2)
-    return {"squared_error": KEPT * params["likelihood"]["squared_error"] + (1 - KEPT) * error}
+    before, error = params["likelihood"]["squared_error"], jnp.mean((x - features[..., 0]) ** 2)
+    return {"squared_error": (KEPT * before + (1 - KEPT) * error).astype(before.dtype)}

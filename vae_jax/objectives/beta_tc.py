@@ -82,8 +82,8 @@ def batch_weights(size: int, num_examples: int | None, kind: Weights = "stratifi
 
     `stratified`, for a batch of M + 1 examples out of N (Chen et al. 2018, appendix C): 1/N for
     the example itself, (N - M) / (N M) for one other, 1/M for the rest. The rows sum to 1, and the
-    others' weights to (N - 1) / N, which makes the estimate unbiased over batches with x_i. With all
-    N in the batch they are 1/N, and q(z) is exact.
+    others' weights to (N - 1) / N, which makes the estimate unbiased over batches with x_i.
+    With all N in the batch they are 1/N, and q(z) is exact.
     """
     n, m = max(size, num_examples or 0), size - 1
     if kind == "weighted" or n == size:

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from numpyro.distributions import Distribution
 
 from vae_jax.errors import UserError
@@ -15,7 +16,7 @@ def location_scale(
     Raises:
         UserError: if the scale is not positive.
     """
-    if scale <= 0:
+    if not 0 < np.float32(scale) < np.inf:
         raise UserError(f"scale={scale}: a scale is positive")
     locs, log_scales = jnp.full(spec.latent_dim, loc), jnp.full(spec.latent_dim, jnp.log(scale))
 

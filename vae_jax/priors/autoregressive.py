@@ -16,7 +16,7 @@ def autoregressive(
     Raises:
         UserError: if `components` or a width is not positive.
     """
-    if min(components, *hidden) < 1:
+    if min((components, *hidden)) < 1:
         raise UserError(f"components={components}, hidden={hidden}: positive numbers are needed")
 
     def init(key: Array, batch: Array) -> Params:

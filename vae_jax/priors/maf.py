@@ -18,7 +18,7 @@ def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Pri
     Raises:
         UserError: if `layers` or a width is not positive.
     """
-    if min(layers, *hidden) < 1:
+    if min((layers, *hidden)) < 1:
         raise UserError(f"layers={layers}, hidden={hidden}: positive numbers are needed")
     reverse = PermuteTransform(jnp.arange(spec.latent_dim)[::-1])
 

@@ -17,7 +17,7 @@ def realnvp(spec: Spec, *, layers: int = 6, hidden: tuple[int, ...] = (128, 128)
     Raises:
         UserError: if `layers` or a width is not positive.
     """
-    if min(layers, *hidden) < 1:
+    if min((layers, *hidden)) < 1:
         raise UserError(f"layers={layers}, hidden={hidden}: positive numbers are needed")
     network = AffineCoupling.make_network(spec.latent_dim, hidden)
     reverse = PermuteTransform(jnp.arange(spec.latent_dim)[::-1])

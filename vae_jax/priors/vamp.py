@@ -18,13 +18,14 @@ def vamp(
 ) -> Prior:
     """p(z) = sum_c w_c q(z | u_c), pseudo-inputs u (Tomczak & Welling 2018, eq. 9).
 
-    The u_c start as training examples, with noise of a hundredth of their spread, and are learned
-    without limits to their range. `learned=False` leaves them: a mixture of the posteriors of
-    examples, as the Exemplar VAE has it (Norouzi et al. 2020), with a subset for all of them. The
-    weights are 1/C, or learned too if `weighted`.
+    The u_c start as some of the first 1,000 training examples, with noise of a hundredth of their
+    spread, and are learned without limits to their range. `learned=False` leaves them as they are,
+    but for an optimizer's weight decay: a mixture of the posteriors of examples, as the Exemplar
+    VAE has it (Norouzi et al. 2020), with a subset for all of them. The weights are 1/C, or learned
+    too if `weighted`.
 
     Raises:
-        UserError: if `components` is not positive.
+        UserError: if `components` is not positive, or more than the examples that cannot be moved.
     """
     if components < 1:
         raise UserError(f"components={components}: at least 1 is needed")
@@ -34,6 +35,8 @@ def vamp(
         rows = jax.random.choice(which, len(batch), (components,), components > len(batch))
         epsilon = jax.random.normal(noise, (components, *spec.x_shape))
         batch = jnp.asarray(batch)
+        if not learned and components > len(batch):
+            raise UserError(f"components={components}: they start as {len(batch)} examples")
         inputs = batch[rows] + 0.01 * jnp.std(batch) * epsilon
         weights = {"logits": jnp.zeros(components)} if weighted else {}
         return {"inputs": inputs if learned else batch[rows], **weights}
