@@ -112,4 +112,4 @@ def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
 def _refit(params: Params, features: Array, x: Array) -> Params:
     """The running average of the mean squared error, a batch on."""
     before, error = params["likelihood"]["squared_error"], jnp.mean((x - features[..., 0]) ** 2)
-    return {"squared_error": (KEPT * before + (1 - KEPT) * error).astype(before.dtype)}
+    return {"squared_error": (KEPT * before + (1 - KEPT) * error).astype(jnp.result_type(before))}
