@@ -1,8 +1,26 @@
 """Priors on dynamically binarized MNIST.
 
+The one-layer VAE of `experiments/mnist.py` for 30 epochs; the weight of the KL rises over the first
+ten. Without that the VampPrior collapses: its components and all posteriors become the same.
+
     vae-jax sweep  --config=experiments/ablations/priors.py --num_importance_samples=1000 \
         --num_workers=2 --workdir=runs/priors
     vae-jax report --workdir=runs/priors
+
+log p(x), nats on the 10,000 test images, K = 1000: mean ± error over 3 seeds, error over images,
+difference to the first and its 95% interval over seeds, corrected for 5 differences:
+
+    standard_normal          -93.36 ± 0.06  0.24
+    mixture(components=500)  -91.38 ± 0.08  0.24   +1.98 [+1.00, +2.96]
+    vamp(components=500)     -90.49 ± 0.11  0.25   +2.87 [+2.09, +3.65]
+    realnvp                  -88.55 ± 0.16  0.24   +4.80 [+3.68, +5.93]
+    maf                      -89.47 ± 0.16  0.24   +3.88 [+2.33, +5.43]
+    autoregressive           -89.99 ± 0.06  0.25   +3.37 [+3.09, +3.65]
+
+Every learned prior beats the standard normal, as published (Tomczak & Welling 2018; Xu et al.
+2019), flows by more than mixtures and in less time: 500 components are encoded, or compared with
+every z, at every step. What they gain is the KL: 27.6 nats with the standard normal, 22 to 23 with
+the VampPrior and flows, for about the same log p(x|z) of -70. 18 runs, 45 minutes on 2 CPU cores that had other work as well.
 """
 
 import runpy

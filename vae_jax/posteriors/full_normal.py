@@ -8,7 +8,8 @@ from vae_jax.types import Array, Params, Posterior, Spec, no_params
 def full_normal(spec: Spec) -> Posterior:
     """q(z | x) = N(z; m(x), L(x) L(x)'), L lower triangular (Kingma & Welling 2019, section 2.5.1).
 
-    The encoder gives m, the logs of L's diagonal and what is below it: D (D + 3) / 2 numbers.
+    The encoder gives m, the logs of L's diagonal, and D^1/2 times what is below it, so that at the
+    start a row's correlations add up to no more than its own scale: D (D + 3) / 2 numbers.
     """
     dimensions = spec.latent_dim
     below = jnp.tril_indices(dimensions, -1)
@@ -17,6 +18,6 @@ def full_normal(spec: Spec) -> Posterior:
         del params
         loc, log_diagonal, rest = jnp.split(features, [dimensions, 2 * dimensions], axis=-1)
         diagonal = jnp.exp(log_diagonal)[..., None] * jnp.eye(dimensions)
-        return CholeskyNormal(loc, diagonal.at[..., below[0], below[1]].set(rest))
+        return CholeskyNormal(loc, diagonal.at[..., *below].set(rest / dimensions**0.5))
 
     return Posterior(dimensions * (dimensions + 3) // 2, no_params, distribution)
