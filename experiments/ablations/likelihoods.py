@@ -6,8 +6,8 @@ noise, (level + u) / 17, gives a lower bound: log P >= E log p(x) - 64 log 17 (T
 That is `log_p_levels`; densities are at a disadvantage by the bound's gap.
 
     vae-jax sweep  --config=experiments/ablations/likelihoods.py --num_importance_samples=1000 \
-        --num_workers=2 --workdir=runs/likelihoods
-    vae-jax report --workdir=runs/likelihoods --metric=log_p_levels
+        --num_workers=2 --workdir=runs/ablation_likelihoods
+    vae-jax report --workdir=runs/ablation_likelihoods --metric=log_p_levels
 
 log p of the levels, nats on the 359 test digits, K = 1000: mean ± error over 3 seeds,
 difference to the first and its 95% interval over seeds, corrected for 9 differences:

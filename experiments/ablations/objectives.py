@@ -4,8 +4,8 @@ The model of `experiments/mnist.py` on a sixth of its data, in batches of 20 as 
 for 30 epochs, 15,000 updates.
 
     vae-jax sweep  --config=experiments/ablations/objectives.py --num_importance_samples=1000 \
-        --num_workers=2 --workdir=runs/objectives
-    vae-jax report --workdir=runs/objectives
+        --num_workers=2 --workdir=runs/ablation_objectives
+    vae-jax report --workdir=runs/ablation_objectives
 
 log p(x), nats on the 10,000 test images, K = 1000: mean ± error over 3 seeds, error over images,
 difference to the first and its 95% interval over seeds, corrected for 6 differences:

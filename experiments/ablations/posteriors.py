@@ -1,8 +1,8 @@
 """Posteriors on dynamically binarized MNIST, with the standard normal prior.
 
     vae-jax sweep  --config=experiments/ablations/posteriors.py --num_importance_samples=1000 \
-        --num_workers=2 --workdir=runs/posteriors
-    vae-jax report --workdir=runs/posteriors
+        --num_workers=2 --workdir=runs/ablation_posteriors
+    vae-jax report --workdir=runs/ablation_posteriors
 """
 
 import runpy

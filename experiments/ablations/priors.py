@@ -4,8 +4,8 @@ The one-layer VAE of `experiments/mnist.py` for 30 epochs; the weight of the KL 
 ten. Without that the VampPrior collapses: its components and all posteriors become the same.
 
     vae-jax sweep  --config=experiments/ablations/priors.py --num_importance_samples=1000 \
-        --num_workers=2 --workdir=runs/priors
-    vae-jax report --workdir=runs/priors
+        --num_workers=2 --workdir=runs/ablation_priors
+    vae-jax report --workdir=runs/ablation_priors
 
 log p(x), nats on the 10,000 test images, K = 1000: mean ± error over 3 seeds, error over images,
 difference to the first and its 95% interval over seeds, corrected for 5 differences:
@@ -20,7 +20,8 @@ difference to the first and its 95% interval over seeds, corrected for 5 differe
 Every learned prior beats the standard normal, as published (Tomczak & Welling 2018; Xu et al.
 2019), flows by more than mixtures and in less time: 500 components are encoded, or compared with
 every z, at every step. What they gain is the KL: 27.6 nats with the standard normal, 22 to 23 with
-the VampPrior and flows, for about the same log p(x|z) of -70. 18 runs, 45 minutes on 2 CPU cores that had other work as well.
+the VampPrior and flows, for about the same log p(x|z) of -70. 18 runs, 45 minutes on 2 CPU cores
+that had other work as well.
 """
 
 import runpy
