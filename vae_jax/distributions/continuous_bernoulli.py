@@ -4,7 +4,7 @@ from numpyro.distributions import Distribution, constraints
 
 from vae_jax.types import Array
 
-NEAR = 0.5  # |a| below which the series are used; their next terms are below 1e-9
+NEAR = 0.5  # |a| below which the series are used; their next terms are below 1e-8
 
 
 class ContinuousBernoulli(Distribution):
