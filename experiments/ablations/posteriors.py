@@ -1,8 +1,22 @@
 """Posteriors on dynamically binarized MNIST, with the standard normal prior.
 
+The one-layer VAE of `experiments/mnist.py` for 30 epochs; the weight of the KL rises over the first
+ten, as in `priors.py`, whose standard normal is this baseline.
+
     vae-jax sweep  --config=experiments/ablations/posteriors.py --num_importance_samples=1000 \
         --num_workers=2 --workdir=runs/ablation_posteriors
     vae-jax report --workdir=runs/ablation_posteriors
+
+log p(x), nats on the 10,000 test images, K = 1000: mean ± error over 3 seeds, error over images,
+difference to the first and its 95% interval over seeds, corrected for 2 differences:
+
+    diag_normal  -93.36 ± 0.06  0.24
+    full_normal  -92.13 ± 0.22  0.24   +1.22 [+0.19, +2.26]
+    iaf          -92.42 ± 0.02  0.24   +0.93 [+0.70, +1.17]
+
+A posterior with correlations gains a nat. `full_normal` says 1,325 numbers of each image and needs a
+start near a diagonal covariance: from rows of ordinary size the same three runs ended at -95.9,
+-94.8 and -98.2. 9 runs, 8 minutes on 2 CPU cores that had other work as well.
 """
 
 import runpy
