@@ -56,7 +56,9 @@ def test_train_again_without_a_config_goes_on(capsys, workdir):
     assert "240 steps are done" in out
 
 
-@pytest.mark.parametrize("name", ["digits", "linear_gaussian", "mnist"])
+@pytest.mark.parametrize(
+    "name", ["digits", "linear_gaussian", pytest.param("mnist", marks=pytest.mark.slow)]
+)
 def test_every_experiment_has_a_quick_mode(capsys, tmp_path, name):
     import os
 

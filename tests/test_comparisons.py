@@ -338,7 +338,7 @@ def test_test_sets_of_other_sizes_and_damaged_files_are_said(workdir):
 
 
 def test_the_baseline_is_found_however_it_is_written(workdir):
-    layers = "mlp(hidden=(20, 20), activation='tanh')"
+    layers = "mlp(hidden=(20, 20), activation='tanh', gated=False)"
     make_run(workdir / "third" / "seed_0", BASE[0], encoder=layers, clip_norm=0.01)
     found = compare(workdir)
     assert set(found.rows[0].fields) == {"encoder", "prior", "clip_norm"}

@@ -21,7 +21,7 @@ def test_every_component_resolves_to_itself_and_says_what_it_is(family, name):
 def test_arguments_are_read_as_literals_and_defaults_filled_in():
     assert (
         components.resolve("networks", "mlp(hidden=[3, 4])")
-        == "mlp(hidden=(3, 4), activation='tanh')"
+        == "mlp(hidden=(3, 4), activation='tanh', gated=False)"
     )
     call = components.parse("adam(learning_rate=f(a=1e-3, b=num_steps))")
     assert str(call) == "adam(learning_rate=f(a=0.001, b=num_steps))"

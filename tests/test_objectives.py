@@ -509,7 +509,7 @@ def test_schedules_and_floors_of_the_elbo(small, bits, keys):
         ("miwae(num_means=0)", "num_means=0"),
         ("piwae(num_samples=0)", "at least 1"),
         ("ciwae(beta=1.5)", r"\[0, 1\]"),
-        ("renyi(alpha=1e999)", "finite"),
+        ("renyi(alpha=1e999)", "cannot read"),
         ("tvo(num_samples=1)", "at least 2"),
         ("tvo(partitions=0)", "at least 1"),
         ("tvo(first_beta=1)", r"\(0, 1\)"),

@@ -122,7 +122,10 @@ def _norm(tree: Params) -> Array:
 
 
 def _apply(
-    rule: Optimization, state: State, gradient: Params, solved: Callable[[Params], Params]
+    rule: Optimization,
+    state: State,
+    gradient: Params,
+    solved: Callable[[Params], Params] = lambda params: params,
 ) -> State:
     updates, opt_state = rule.gradient.update(gradient, state.opt_state, state.params)
     params = solved(optax.apply_updates(state.params, updates))
