@@ -414,6 +414,7 @@ def test_tvo_with_one_partition_has_the_gradient_of_the_elbo(small, bits, estima
     assert apart(rest, true_rest) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parts", [{"posterior": "full_normal"}, {"posterior": "iaf"}, {"prior": "vamp(components=5)"}]
 )
