@@ -16,7 +16,7 @@ class AffineCoupling(Transform):
     one dimension, where a is empty, s and m are numbers.
 
     Args:
-        network: from a to both, see `network`.
+        network: from a to both, see `make_network`.
         params: see `init`.
     """
 

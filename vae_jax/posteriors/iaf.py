@@ -1,8 +1,8 @@
 import jax
-import jax.numpy as jnp
-from numpyro.distributions.transforms import PermuteTransform, Transform
+from numpyro.distributions.transforms import Transform
 
 from vae_jax.errors import UserError
+from vae_jax.flows import reversing
 from vae_jax.flows.affine_autoregressive import AffineAutoregressive
 from vae_jax.posteriors._flow import flow
 from vae_jax.types import Array, Params, Posterior, Spec
@@ -23,7 +23,6 @@ def iaf(
     if min(layers, *hidden, context) < 1:
         sizes = f"layers={layers}, hidden={hidden}, context={context}"
         raise UserError(f"{sizes}: positive numbers are needed")
-    reverse = PermuteTransform(jnp.arange(spec.latent_dim)[::-1])
 
     def init(key: Array, batch: Array) -> Params:
         del batch
@@ -34,6 +33,6 @@ def iaf(
     def transforms(params: Params, features: Array) -> list[Transform]:
         own = params["posterior"]["layers"]
         chain = [AffineAutoregressive(layer, features) for layer in own]
-        return [transform for layer in chain for transform in (layer, reverse)][:-1]
+        return reversing(chain, spec.latent_dim)[:-1]
 
     return flow(spec, context, transforms, init)

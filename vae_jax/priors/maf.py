@@ -1,9 +1,9 @@
 import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal, TransformedDistribution
-from numpyro.distributions.transforms import PermuteTransform
 
 from vae_jax.errors import UserError
+from vae_jax.flows import reversing
 from vae_jax.flows.affine_autoregressive import AffineAutoregressive
 from vae_jax.types import Array, Params, Prior, Spec
 
@@ -20,7 +20,6 @@ def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Pri
     """
     if min((layers, *hidden)) < 1:
         raise UserError(f"layers={layers}, hidden={hidden}: positive numbers are needed")
-    reverse = PermuteTransform(jnp.arange(spec.latent_dim)[::-1])
 
     def init(key: Array, batch: Array) -> Params:
         del batch
@@ -29,7 +28,7 @@ def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Pri
 
     def distribution(params: Params) -> Distribution:
         layers = [AffineAutoregressive(own).inv for own in params["prior"]["layers"]]
-        chain = [transform for layer in layers for transform in (layer, reverse)]
+        chain = reversing(layers, spec.latent_dim)
         return TransformedDistribution(Normal(jnp.zeros(spec.latent_dim), 1).to_event(1), chain)
 
     return Prior(init, distribution)
