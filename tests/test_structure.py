@@ -18,6 +18,7 @@ ORDER = [
     "distributions",
     "model",
     "divergences",
+    "kl_estimators",
     "posteriors",
     "likelihoods",
     "priors",

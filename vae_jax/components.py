@@ -19,7 +19,10 @@ import typeguard
 
 from vae_jax.errors import UserError, unknown
 
-FAMILIES = ("datasets", "networks", "posteriors", "likelihoods", "priors", "objectives")
+FAMILIES = (
+    *("datasets", "networks", "posteriors", "likelihoods", "priors", "objectives"),
+    "kl_estimators",
+)
 
 
 class Call(NamedTuple):

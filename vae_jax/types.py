@@ -105,6 +105,13 @@ class Bound(NamedTuple):
 Objective = Callable[..., Bound]
 
 
+class Estimate(NamedTuple):
+    """A Monte Carlo estimate and its standard error, nats, `[...]` each."""
+
+    value: Array
+    standard_error: Array
+
+
 class Dataset(NamedTuple):
     """Splits as they are stored, and what is done to one example on the device.
 

@@ -1,20 +1,9 @@
-"""KL(q || p): closed form by the pair of types, or sampled, with its standard error."""
+"""KL(q || p) in closed form, dispatched on the pair of types by NumPyro's `kl_divergence`."""
 
-from typing import NamedTuple
-
-import jax.numpy as jnp
-from numpyro.distributions import Distribution, Independent, constraints, kl_divergence
-from numpyro.distributions.constraints import Constraint
+from numpyro.distributions import Distribution, Independent, kl_divergence
 
 from vae_jax.errors import UserError
 from vae_jax.types import Array
-
-
-class Estimate(NamedTuple):
-    """A Monte Carlo mean and its standard error, both in nats."""
-
-    value: Array
-    standard_error: Array
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Array | None:
@@ -45,22 +34,6 @@ def require_closed_form_kl(q: Distribution, p: Distribution) -> Array:
     return kl
 
 
-def require_nested_supports(q: Distribution, p: Distribution) -> None:
-    """Raises UserError where q reaches values at which p is 0, so that KL(q || p) is infinite."""
-    (low, high), (p_low, p_high) = _reach(q.support), _reach(p.support)
-    if low < p_low or high > p_high:
-        message = f"q(z) reaches from {low:g} to {high:g}, p(z) only from {p_low:g} to {p_high:g}"
-        raise UserError(f"KL({describe(q)} || {describe(p)}) is infinite: {message}")
-
-
-def _reach(support: Constraint) -> tuple[float, float]:
-    """The least and the greatest element that a vector of the support can have."""
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    low, high = getattr(support, "lower_bound", -jnp.inf), getattr(support, "upper_bound", jnp.inf)
-    return float(jnp.min(low)), float(jnp.max(high))
-
-
 def closed_form_pairs() -> list[str]:
     """`Normal-Normal` and so on; independents of a pair have one too."""
     pairs = [(a.__name__, b.__name__) for a, b in kl_divergence.funcs]
@@ -73,11 +46,3 @@ def describe(distribution: Distribution) -> str:
     name = type(distribution).__name__
     inner = getattr(distribution, "base_dist", None)
     return name if inner is None else f"{name}[{describe(inner)}]"
-
-
-def sampled_kl(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
-    """E_q[log q(z) - log p(z)], the mean over draws, unbiased, with its standard error."""
-    z = q.sample(key, (num_samples,))
-    log_ratio = q.log_prob(z) - p.log_prob(z)
-    error = jnp.std(log_ratio, 0, ddof=1) / jnp.sqrt(num_samples)
-    return Estimate(log_ratio.mean(0), error)

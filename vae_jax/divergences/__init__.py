@@ -1,0 +1,26 @@
+"""KL(q || p): closed forms by the pair of types, what bounds it, and quadrature."""
+
+import importlib
+import pkgutil
+
+from vae_jax.divergences import pairs
+from vae_jax.divergences.closed_form import (
+    closed_form_kl,
+    closed_form_pairs,
+    describe,
+    kl_per_dimension,
+    require_closed_form_kl,
+)
+from vae_jax.divergences.supports import require_nested_supports
+
+__all__ = [
+    "closed_form_kl",
+    "closed_form_pairs",
+    "describe",
+    "kl_per_dimension",
+    "require_closed_form_kl",
+    "require_nested_supports",
+]
+
+for _module in pkgutil.iter_modules(pairs.__path__):  # each registers its pair
+    importlib.import_module(f"{pairs.__name__}.{_module.name}")

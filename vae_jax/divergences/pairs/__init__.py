@@ -1,0 +1,1 @@
+"""Closed forms that NumPyro lacks, one pair or family of pairs a file."""

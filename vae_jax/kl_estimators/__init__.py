@@ -1,0 +1,1 @@
+"""Sampled estimators of KL(q || p), one a file."""
