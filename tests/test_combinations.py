@@ -53,13 +53,13 @@ EVERY = [*rows(), *remaining([*rows()])]
 
 
 def each_once():
-    """A few rows in which every prior, posterior and objective occurs, and is not refused."""
-    seen = set()
-    for row in EVERY:
-        parts = {*enumerate(row)} - {(2, row[2])}
-        if not refused(*row) and not seen.issuperset(parts):
-            seen.update(parts)
-            yield row
+    """Few rows in which every prior, posterior and objective occurs, and none is refused."""
+    possible = {row: {*enumerate(row)} - {(2, row[2])} for row in EVERY if not refused(*row)}
+    missing = set().union(*possible.values())
+    while missing:
+        row = max(possible, key=lambda row: len(possible[row] & missing))
+        missing -= possible[row]
+        yield row
 
 
 @functools.cache

@@ -99,14 +99,8 @@ def test_shapes_supports_and_leading_axes(case):
     assert everything._cache_size() == 1
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        case if case[0] in ("prior", "posterior") else pytest.param(case, marks=pytest.mark.slow)
-        for case in CASES  # likelihoods have differences of their own densities elsewhere
-    ],
-    **NAMES,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, **NAMES)
 def test_gradients_equal_finite_differences(case):
     """In float64, along a random direction of all parameters and of z."""
     model, params, x, z = made(*case)

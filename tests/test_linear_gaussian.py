@@ -137,6 +137,7 @@ def test_the_data_sets_own_density_is_that_of_its_draws():
     assert abs(log_p.mean() + entropy) < 5 * log_p.std() / np.sqrt(len(x))
 
 
+@pytest.mark.slow
 def test_a_linear_vae_reaches_probabilistic_pca_on_digits():
     """Lucas et al. 2019: the ELBO's maximum is PPCA's likelihood, which scikit-learn computes."""
     from sklearn.decomposition import PCA

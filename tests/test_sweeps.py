@@ -163,6 +163,7 @@ def reported(capsys, workdir):
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_killed_worker_is_replaced_and_its_runs_go_on(capsys, tmp_path, longer):
     process = start(tmp_path, "--num_workers=2", *LONGER, grid=ONE, seeds=2)
