@@ -115,6 +115,14 @@ MISTAKES = [
     ([*TRAIN, "--config.latent_dim=two"], "invalid literal"),
     ([*TRAIN, "--config.latent_dim=0"], "must be positive"),
     ([*TRAIN, "--config.batch_size=5000"], "larger than the 1294 examples"),
+    (
+        [
+            *TRAIN,
+            "--config.likelihood=categorical(levels=100000000)",
+            "--config.data=digits(binarize='none', values='levels')",
+        ],
+        "GB, and here are",
+    ),
     ([*TRAIN, "--config.device=gpu"], "device='gpu' is not there; here is cpu"),
     ([*TRAIN, "--config.data=npz(path='nowhere.npz')"], "no such file"),
     ([*TRAIN, "--config.data=linear_gaussian"], "the likelihood takes numbers from 0 to 1"),

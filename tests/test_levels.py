@@ -13,6 +13,7 @@ from vae_jax.datasets import make_dataset
 from vae_jax.errors import UserError
 from vae_jax.main import main
 from vae_jax.runs import Run
+from vae_jax.training import num_parameters
 from vae_jax.types import Likelihood, no_params
 
 LEVELS, D = 5, 3
@@ -88,8 +89,26 @@ def test_an_optimal_scale_is_the_error_of_reconstructions_from_q():
         params = model.refit(params, keys, x)
     z = model.encode(params, x).sample(jax.random.key(3))
     errors = np.mean((np.asarray(x) - np.asarray(model.decode(params, z).mean)) ** 2, 1)
-    found = float(params["likelihood"]["squared_error"])
+    found = float(params["likelihood"]["untrained"]["squared_error"])
     assert abs(found - errors.mean()) < 5 * np.sqrt(2) * errors.std() / np.sqrt(len(x))
+
+
+def test_weight_decay_leaves_what_is_not_trained():
+    optimizer = "adamw(learning_rate=0.01, weight_decay=10.0)"
+    fixed = {"data": "digits(binarize='none')", "likelihood": "continuous_bernoulli",
+             "num_epochs": 1, "latent_dim": 2, "optimizer": optimizer}  # fmt: skip
+    branches, counts = [], []
+    for learned in (False, True):
+        config = default_config()
+        config.update(fixed, prior=f"vamp(components=20, learned={learned})")
+        run = fit(config, quiet=True)
+        branches.append(run.params["prior"])
+        counts.append(num_parameters(run.params))
+    train = np.asarray(run.dataset.splits["train"]).reshape(-1, 64) / 16
+    found = np.asarray(branches[0]["untrained"]).reshape(-1, 1, 64)
+    assert (np.abs(found - train).max(-1).min(-1) < 1e-6).all()  # still examples
+    assert np.abs(branches[1]["inputs"]).mean() < 0.5 * train.mean()
+    assert counts[1] - counts[0] == 20 * 64
 
 
 def test_training_refits():
@@ -98,4 +117,4 @@ def test_training_refits():
     config.num_epochs, config.latent_dim = 3, 2
     run = fit(config, quiet=True)
     start = float(np.var(np.concatenate(run.dataset.splits["train"])) / 16**2)
-    assert float(run.params["likelihood"]["squared_error"]) < 0.8 * start
+    assert float(run.params["likelihood"]["untrained"]["squared_error"]) < 0.8 * start

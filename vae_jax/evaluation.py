@@ -20,7 +20,7 @@ from vae_jax.estimators.quadrature import prior_mass, quadrature
 from vae_jax.passes import devices, exact_pass, fitting_devices, mesh_for, replicated
 from vae_jax.quantities import numbers
 from vae_jax.runs import Run
-from vae_jax.training import COMPILER_OPTIONS, example_keys, keys_of, presented
+from vae_jax.training import COMPILER_OPTIONS, example_keys, keys_of, num_parameters, presented
 from vae_jax.types import Dataset, Model, Params
 
 OUTSIDE = "the data is not in the support of p(x|z): these are no log-likelihoods"
@@ -90,7 +90,7 @@ def evaluate(
         "num_importance_samples": num_importance_samples,
         "quadrature_points": quadrature_points,
         "seed": seed,
-        "num_parameters": sum(leaf.size for leaf in jax.tree.leaves(run.params)),
+        "num_parameters": num_parameters(run.params),
         "seconds": round(time.monotonic() - began, 3),
         "probability": "mass" if _is_discrete(run) else "density",
         "numbers": numbers(values, num_importance_samples),

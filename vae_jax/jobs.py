@@ -2,13 +2,13 @@
 
 import inspect
 import logging
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax import components, config, optimizers, training
@@ -104,7 +104,7 @@ class Job(NamedTuple):
     @property
     def num_parameters(self) -> int:
         """Numbers that training adjusts."""
-        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self.state.params))
+        return training.num_parameters(self.state.params)
 
 
 class Loaded:
@@ -145,9 +145,19 @@ def make_job(cfg: ConfigDict, model: Model | None = None, loaded: Loaded | None 
     objective, start = make_objective(cfg, dataset), make_start(cfg, dataset, model)
     update = training.make_update(model, objective, make_rule(cfg, dataset), dataset)
     state = jax.eval_shape(start, training.keys_of(0))
+    _require_memory(state)
     kl_form = _trace(dataset, model, update, state)
     steps = steps_per_epoch(cfg, dataset)
     return Job(cfg, dataset, model, objective, start, update, state, steps, kl_form)
+
+
+def _require_memory(state: training.State) -> None:
+    """Raises UserError for a state that this machine could not hold, before it is made."""
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > there:
+        message = f"{training.num_parameters(state.params):,} parameters and the optimizer's state"
+        raise UserError(f"{message} take {size / 1e9:,.0f} GB, and here are {there / 1e9:,.0f} GB")
 
 
 def _trace(dataset: Dataset, model: Model, update: training.Update, state: training.State) -> str:

@@ -1,6 +1,6 @@
 """State, one update, and many updates in one call of the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vae_jax.types import Array, Dataset, Model, Objective, Params
+from vae_jax.types import UNTRAINED, Array, Dataset, Model, Objective, Params
 
 # Elementwise code as wide as the matrix products': about 8% of a step where there is AVX-512.
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
@@ -128,9 +128,27 @@ def _apply(
     solved: Callable[[Params], Params] = lambda params: params,
 ) -> State:
     updates, opt_state = rule.gradient.update(gradient, state.opt_state, state.params)
-    params = solved(optax.apply_updates(state.params, updates))
+    params = solved(optax.apply_updates(state.params, _of_trained(updates)))
     average = rule.average.update(params, state.average)[1] if rule.average else ()
     return State(state.step + 1, params, opt_state, average)
+
+
+def _of_trained(updates: Params) -> Params:
+    """The updates without those of what is not trained, which weight decay would move."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, update: update if is_trained(path) else jnp.zeros_like(update), updates
+    )
+
+
+def is_trained(path: Sequence[Any]) -> bool:
+    """Whether the leaf of params at that path is one that an optimizer moves."""
+    return all(getattr(key, "key", None) != UNTRAINED for key in path)
+
+
+def num_parameters(params: Params) -> int:
+    """How many numbers training adjusts."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return sum(int(np.prod(leaf.shape)) for path, leaf in leaves if is_trained(path))
 
 
 def run_steps(

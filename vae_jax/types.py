@@ -14,6 +14,7 @@ from numpyro.distributions import Distribution, constraints
 
 Array = jax.Array
 Params = dict[str, Any]
+UNTRAINED = "untrained"  # a part keeps under this key, in its branch, what no optimizer may move
 Shape = tuple[int, ...]
 
 

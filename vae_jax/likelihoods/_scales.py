@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.distributions.flat import Flat
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Likelihood, Params, Shape, Spec, no_params
+from vae_jax.types import UNTRAINED, Array, Likelihood, Params, Shape, Spec, no_params
 
 Scale = float | Literal["learned", "learned_per_element", "predicted"]
 Refit = Callable[[Params, Array, Array], Params]
@@ -97,13 +97,13 @@ def _predicted(min_scale: float) -> Callable[[Params, Array], Array]:
 
 def _first_error(key: Array, batch: Array) -> Params:
     del key
-    return {"squared_error": jnp.var(batch)}
+    return {UNTRAINED: {"squared_error": jnp.var(batch)}}
 
 
 def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
     def scale(params: Params, features: Array) -> Array:
         del features
-        error = jax.lax.stop_gradient(params["likelihood"]["squared_error"])
+        error = jax.lax.stop_gradient(params["likelihood"][UNTRAINED]["squared_error"])
         return jnp.maximum(jnp.sqrt(error), min_scale)
 
     return scale
@@ -111,5 +111,6 @@ def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
 
 def _refit(params: Params, features: Array, x: Array) -> Params:
     """The running average of the mean squared error, a batch on."""
-    before, error = params["likelihood"]["squared_error"], jnp.mean((x - features[..., 0]) ** 2)
-    return {"squared_error": (KEPT * before + (1 - KEPT) * error).astype(jnp.result_type(before))}
+    before = params["likelihood"][UNTRAINED]["squared_error"]
+    after = KEPT * before + (1 - KEPT) * jnp.mean((x - features[..., 0]) ** 2)
+    return {UNTRAINED: {"squared_error": after.astype(jnp.result_type(before))}}

@@ -10,7 +10,7 @@ from numpyro.distributions import (
 
 from vae_jax.distributions.normal_mixture import NormalMixture
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Params, Prior, Spec
+from vae_jax.types import UNTRAINED, Array, Params, Prior, Spec
 
 
 def vamp(
@@ -19,10 +19,9 @@ def vamp(
     """p(z) = sum_c w_c q(z | u_c), pseudo-inputs u (Tomczak & Welling 2018, eq. 9).
 
     The u_c start as some of the first 1,000 training examples, with noise of a hundredth of their
-    spread, and are learned without limits to their range. `learned=False` leaves them as they are,
-    but for an optimizer's weight decay: a mixture of the posteriors of examples, as the Exemplar
-    VAE has it (Norouzi et al. 2020), with a subset for all of them. The weights are 1/C, or learned
-    too if `weighted`.
+    spread, and are learned without limits to their range. `learned=False` leaves them as they are:
+    a mixture of the posteriors of examples, as the Exemplar VAE has it (Norouzi et al. 2020), with
+    a subset for all of them. The weights are 1/C, or learned too if `weighted`.
 
     Raises:
         UserError: if `components` is not positive, or more than the examples that cannot be moved.
@@ -39,11 +38,11 @@ def vamp(
             raise UserError(f"components={components}: they start as {len(batch)} examples")
         inputs = batch[rows] + 0.01 * jnp.std(batch) * epsilon
         weights = {"logits": jnp.zeros(components)} if weighted else {}
-        return {"inputs": inputs if learned else batch[rows], **weights}
+        return {"inputs": inputs, **weights} if learned else {UNTRAINED: batch[rows], **weights}
 
     def distribution(params: Params) -> Distribution:
         own = params["prior"]
-        inputs = own["inputs"] if learned else jax.lax.stop_gradient(own["inputs"])
+        inputs = own["inputs"] if learned else jax.lax.stop_gradient(own[UNTRAINED])
         return _mixed(own.get("logits", jnp.zeros(components)), spec.encode(params, inputs))
 
     return Prior(init, distribution)
