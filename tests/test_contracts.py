@@ -244,10 +244,15 @@ def test_a_narrow_masked_layer_loses_no_input():
 
 def test_a_vamp_is_the_mean_of_posteriors_of_examples():
     batch = jax.random.normal(jax.random.key(0), (30, 4))
-    for learned in (True, False):
-        model = build_model((4,), 2, prior=f"vamp(components=30, learned={learned})")
+    for learned, posterior in (
+        (True, "diag_normal"),
+        (False, "diag_normal"),
+        (False, "logit_normal"),
+    ):
+        prior = f"vamp(components=30, learned={learned})"
+        model = build_model((4,), 2, prior=prior, posterior=posterior)
         params = model.init(jax.random.key(1), batch)
-        z = jax.random.normal(jax.random.key(2), (6, 1, 2))
+        z = jnp.tanh(jax.random.normal(jax.random.key(2), (6, 1, 2)))
         expected = logsumexp(model.encode(params, batch).log_prob(z), 1) - np.log(30)
         found = model.prior(params).log_prob(z[:, 0])
         np.testing.assert_allclose(found, expected, atol=0.03 if learned else 1e-4)

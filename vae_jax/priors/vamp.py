@@ -6,6 +6,7 @@ from numpyro.distributions import (
     Independent,
     MixtureSameFamily,
     Normal,
+    TransformedDistribution,
 )
 
 from vae_jax.distributions.normal_mixture import NormalMixture
@@ -49,7 +50,15 @@ def vamp(
 
 
 def _mixed(logits: Array, components: Distribution) -> Distribution:
-    """The mixture of a batch of distributions, the fast one where there is one."""
+    """The mixture of a batch of distributions, the fast one where there is one.
+
+    A bijection whose numbers are the same for all, such as one onto a box, is made of the mixture
+    of what it is made of: NumPyro mixes nothing whose support has ends that are parameters.
+    """
+    if isinstance(components, TransformedDistribution):
+        transforms = components.transforms
+        if all(jnp.ndim(leaf) == 0 for leaf in jax.tree.leaves(transforms)):
+            return TransformedDistribution(_mixed(logits, components.base_dist), transforms)
     base = components.base_dist if isinstance(components, Independent) else components
     if isinstance(base, Normal) and base.event_dim == 0:
         return NormalMixture(logits, base.loc, base.scale)
