@@ -48,6 +48,7 @@ ORDER = [
     "tables",
     "plots",
     "sweep_plots",
+    "kl_comparison",
     "sampling",
     "reports",
     "flags",

@@ -1,4 +1,4 @@
-"""Checkpoints by Orbax: written whole or not at all; the best by validation bound and the last two.
+"""Checkpoints by Orbax, written whole or not at all: the best, the last two, one from half-way.
 
 Opening them is a context, since Orbax holds threads: `with checkpoints.opened(workdir) as manager`.
 """
@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from vae_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
-Which = Literal["best", "last"]
+Which = Literal["best", "last"] | int  # by validation bound; or so many updates
 SMALL_FILES = 2**17  # bytes of a checkpoint besides its arrays
 
 
@@ -30,12 +30,32 @@ def _bound(metrics: dict[str, float]) -> float:
     return metrics["bound"]
 
 
+class _Nearest:
+    """Preserves the checkpoint nearest to a step; until that is passed, the last one."""
+
+    def __init__(self, step: int):
+        self._step = step
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        """One of them."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        nearest = min(steps, key=lambda step: abs(step - self._step), default=None)
+        return [step == nearest for step in steps]
+
+
 @contextlib.contextmanager
-def opened(workdir: Path, *, write: bool = False) -> Iterator[ocp.CheckpointManager]:
-    """The manager of `workdir/checkpoints`, closed at the end, when all writing is done."""
+def opened(
+    workdir: Path, *, write: bool = False, halfway: int = 0
+) -> Iterator[ocp.CheckpointManager]:
+    """The manager of `workdir/checkpoints`, closed at the end, when all writing is done.
+
+    `halfway`, in updates, is where one checkpoint is kept for comparisons; 0 is nowhere.
+    """
     best = BestN(get_metric_fn=_bound, n=1, keep_checkpoints_without_metrics=False)
+    middle = [_Nearest(halfway)] if halfway else []
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=AnyPreservationPolicy([LatestN(2), best]),
+        preservation_policy=AnyPreservationPolicy([LatestN(2), best, *middle]),
         best_fn=_bound,
         create=write,
         cleanup_tmp_directories=write,
@@ -105,7 +125,7 @@ def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
 
 
 def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tuple[int, Any]:
-    """The step and state of the best or the last readable checkpoint.
+    """The step and state of the best or the last readable checkpoint, or of that of a step.
 
     Without validation bounds the best is the last.
 
@@ -122,6 +142,8 @@ def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tupl
 def _ranked(manager: ocp.CheckpointManager, which: Which) -> list[int]:
     """The steps, first choice first."""
     steps = sorted(manager.all_steps(), reverse=True)
+    if isinstance(which, int):
+        return [step for step in steps if step == which]
     bounds = {step: manager.metrics(step) for step in steps} if which == "best" else {}
     scored = [step for step in steps if bounds.get(step)]
     best_first = sorted(scored, key=lambda step: -bounds[step]["bound"])

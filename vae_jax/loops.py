@@ -112,10 +112,10 @@ def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
     cfg, keys = config.of_seed(loop.job.cfg, seed), training.keys_of(seed)
     state = jax.device_put(loop.job.start(keys), replicated(loop.mesh))
     with contextlib.ExitStack() as stack:
-        manager = None
+        manager, halfway = None, loop.job.num_steps // 2
         if path:
             stack.enter_context(directories.claimed(path, cfg))
-            manager = stack.enter_context(checkpoints.opened(path, write=True))
+            manager = stack.enter_context(checkpoints.opened(path, write=True, halfway=halfway))
             state = checkpoints.restore_last_or(manager, state)
         step = int(state.step)
         log = stack.enter_context(Log(path, step))
