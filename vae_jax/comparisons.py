@@ -112,7 +112,7 @@ def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) 
         raise unknown(f"metric of split {split!r}", metric, known)
     members = directories.members(workdir).values()
     paths = [path for found in members for path in found.values()]
-    if splits := sorted({name for path in paths for name in directories.read_results(path)}):
+    if splits := sorted({name for path in paths for name in directories.read_splits(path)}):
         raise unknown("evaluated split", split, splits)
 
 

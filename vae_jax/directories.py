@@ -22,6 +22,7 @@ from vae_jax.errors import UserError
 logger = logging.getLogger(__name__)
 LOCK_SECONDS = 60  # longer than a process lives on that was told to stop
 OTHER = "choose another --workdir"
+COMPARISON = "compare_kl"  # in results.json, beside the splits
 
 
 def members(workdir: Path) -> dict[str, dict[int, Path]]:
@@ -156,9 +157,14 @@ def last_checkpoint(workdir: Path) -> int:
 
 
 def read_results(workdir: Path) -> dict[str, Any]:
-    """What `results.json` holds, by split; empty if there is none."""
+    """What `results.json` holds, by split, and under `COMPARISON`; empty if there is none."""
     path = workdir / "results.json"
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def read_splits(workdir: Path) -> dict[str, Any]:
+    """What `results.json` holds of splits."""
+    return {name: of for name, of in read_results(workdir).items() if name != COMPARISON}
 
 
 def write_json(path: Path, value: Any) -> None:

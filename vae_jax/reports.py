@@ -22,13 +22,14 @@ def report(workdir: str | Path) -> Path:
     """
     workdir = Path(workdir)
     cfg = config.stored(workdir / "config.json")
-    results = directories.read_results(workdir)
+    results = directories.read_splits(workdir)
     save_figures(_made_here(read_metrics(workdir), results), workdir)
     return _write(
         workdir,
         "report.html.jinja",
         config=cfg.to_dict(),
         results=results,
+        compared=directories.read_results(workdir).get(directories.COMPARISON),
         environment=_environment(workdir),
         captions=CAPTIONS,
     )
@@ -125,6 +126,12 @@ CAPTIONS = {
     "interpolations": "Decoder means along straight lines between encodings of test examples.",
     "aggregated_posterior": "Draws from q(z|x) of the test examples over the prior's density.",
     "manifold": "Decoder means over the latent plane.",
+    "compare_kl_values": "The KL of each example: sampled minus what it is held against, and the "
+    "z-scores of the differences.",
+    "compare_kl_error": "Error of the sampled KL by the number of draws: of one example, and of the "
+    "mean over examples, beside the error of the mean ELBO that the choice of examples makes.",
+    "compare_kl_gradients": "Variance of the ELBO's gradient, summed over parameters, by how its KL "
+    "is had: over draws of z, and over the choice of the batch.",
 }
 
 

@@ -93,7 +93,7 @@ def _row(
 def _ran(seed: int, path: Path | None, split: str, metric: str) -> Ran:
     if path is None:
         return Ran(seed, "not begun", "", {}, None, 0.0, np.zeros((0, 2)), False)
-    results = directories.read_results(path).get(split, {})
+    results = directories.read_splits(path).get(split, {})
     state, message = _state(path, results)
     values = None
     if state == "done" and metric in results["numbers"]:

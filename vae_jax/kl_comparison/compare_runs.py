@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from tqdm import tqdm
 
 from vae_jax import runs
 from vae_jax.datasets import gather
-from vae_jax.directories import read_results, write_json
+from vae_jax.directories import COMPARISON, read_results, write_json
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
 from vae_jax.kl_comparison import gradients, run_figures, run_statistics
@@ -20,7 +19,6 @@ from vae_jax.kl_comparison.stages import stages
 from vae_jax.runs import Run
 from vae_jax.training import example_keys, keys_of, presented
 
-KEY = "compare_kl"  # in results.json
 DRAWS_PER_BATCH_STEP = 4
 
 
@@ -71,7 +69,7 @@ def compare_run(
     }
     results["seconds"] = round(time.monotonic() - began, 3)
     run_figures.save(run_figures.figures(values, results), workdir)
-    write_json(workdir / "results.json", read_results(workdir) | {KEY: results})
+    write_json(workdir / "results.json", read_results(workdir) | {COMPARISON: results})
     return results
 
 
@@ -93,7 +91,7 @@ def gradients_of(run: Run, repetitions: int, seed: int, quiet: bool = True) -> d
     fixed, of_batches = jax.random.split(keys_of(seed).sample)
     size = run.config.batch_size
     raw = jnp.asarray(gather(run.dataset.splits["train"], slice(0, size)))
-    keys, x = presented(run.dataset, example_keys(fixed, np.arange(size)), raw)
+    keys, x = presented(run.dataset, example_keys(fixed, jnp.arange(size)), raw)
     found = gradients.objectives(has_closed_form(run.model, run.params, x))
     study = gradients.Study(run.model, found, gradients.groups_of(run.params))
     steps, rows = max(8, repetitions // DRAWS_PER_BATCH_STEP), []

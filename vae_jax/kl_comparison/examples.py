@@ -9,6 +9,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 from tqdm import tqdm
 
+from vae_jax.datasets import gather
 from vae_jax.divergences import closed_form_kl, kl_per_dimension
 from vae_jax.errors import UserError, unknown
 from vae_jax.model import log_weights
@@ -68,7 +69,7 @@ def has_closed_form(model: Model, params: Params, x: Array) -> bool:
 
 def _possible(run: Run) -> tuple[str, ...]:
     """The references to try, one after the other."""
-    raw = run.dataset.splits["train"][:1]
+    raw = gather(run.dataset.splits["train"], slice(0, 1))
     _, x = presented(run.dataset, example_keys(jax.random.key(0), jnp.arange(1)), jnp.asarray(raw))
     if has_closed_form(run.model, run.params, x):
         return REFERENCES[:1]
@@ -102,7 +103,7 @@ def _numbers(
     """What is known of each example, nats `[batch]`.
 
     `kl`, the reference, with `kl_error` (the `rounding`, where it is no sample) and the `mass` that
-    its grid holds; `sampled` and `sampled_error`; `squared_error_k`, of the mean of k draws, itself the
+    its grid holds; `sampled` and `sampled_error`; `squared_error_k`, of the mean of k draws, the
     mean over the groups of k; `log_likelihood` and the variances per draw `ratio_variance` of
     log q - log p, `likelihood_variance` of log p(x|z), `weight_variance` of their difference, the
     sampled ELBO; `dimensions` and `dimensions_sampled` `[batch, latent_dim]` where both factorize.

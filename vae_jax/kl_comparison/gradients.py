@@ -153,7 +153,7 @@ class Study:
         for step in range(steps):
             ids = np.stack([rng.permutation(len(data))[:batch_size] for _ in range(2)])
             raw = gather(data, ids.ravel())
-            keys = example_keys(jax.random.fold_in(key, step), np.arange(len(raw)))
+            keys = example_keys(jax.random.fold_in(key, step), jnp.arange(len(raw)))
             found.append(self._step(params, *presented(dataset, keys, jnp.asarray(raw))))
         within, total = jax.tree.map(lambda *a: np.stack(jax.device_get(a)), *found)
         return within, total

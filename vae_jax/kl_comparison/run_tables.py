@@ -18,7 +18,7 @@ def _head(results: Mapping[str, Any]) -> str:
     r = results
     return (
         f"{r['pair']} of {r['num_examples']} {r['split']} examples, {r['checkpoint']} checkpoint "
-        f"(update {r['checkpoint_step']}); reference: {r['reference']}; K = {r['num_samples']} draws"
+        f"(update {r['checkpoint_step']}); reference: {r['reference']}; K = {r['num_samples']}"
     )
 
 
