@@ -1,10 +1,23 @@
 """The same model from the same seeds, its KL in closed form, sampled, or by the path derivative.
 
+Sampled, the KL is the mean of log q(z|x) - log p(z) over the one draw that the likelihood has; the
+path derivative leaves the score of log q out of its gradient (Roeder et al. 2017).
+
     vae-jax sweep  --config=experiments/kl_estimators.py --num_importance_samples=1000 \
         --workdir=runs/kl_estimators
     vae-jax report --metric=elbo --workdir=runs/kl_estimators
 
 and `--config=experiments/kl_estimators.py:mnist` for MNIST.
+
+ELBO, nats on the 359 test digits: mean ± error over 5 seeds, error over digits, difference to the
+first and its 95% interval over seeds, corrected for 2 differences:
+
+    elbo(kl='closed_form')  -23.99 ± 0.04  0.20
+    elbo(kl='sampled')      -24.05 ± 0.07  0.19   -0.06 [-0.34, +0.23]
+    elbo(gradient='stl')    -23.93 ± 0.04  0.20   +0.06 [-0.06, +0.19]
+
+No difference is seen: with a standard normal prior the KL's noise is a small part of the gradient's
+once the model is trained. 15 runs, 2 minutes of 2 CPU cores that had other work as well.
 """
 
 import runpy
@@ -18,7 +31,7 @@ DATA = ("digits", "mnist")
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """`experiments/digits.py`, or `mnist` for 30 epochs, five seeds; `quick` for a try-out."""
+    """`experiments/digits.py` for 200 epochs, or `mnist` for 30, five seeds; `quick`: a try-out."""
     words = set(filter(None, arg.split(",")))
     if unknown := words - {*DATA, "quick"}:
         wanted = "digits or mnist, and quick, with a comma between"
@@ -26,11 +39,8 @@ def get_config(arg: str = "") -> ConfigDict:
     name = "mnist" if "mnist" in words else "digits"
     file = Path(__file__).parent / f"{name}.py"
     config = runpy.run_path(str(file))["get_config"]("quick" if "quick" in words else "")
-    config.num_seeds = 5
-    if "quick" in words:
-        config.num_seeds = 1
-    elif name == "mnist":
-        config.num_epochs = 30
+    if "quick" not in words:
+        config.num_seeds, config.num_epochs = 5, {"digits": 200, "mnist": 30}[name]
     return config
 
 

@@ -128,10 +128,10 @@ CAPTIONS = {
     "manifold": "Decoder means over the latent plane.",
     "compare_kl_values": "The KL of each example: sampled minus what it is held against, and the "
     "z-scores of the differences.",
-    "compare_kl_error": "Error of the sampled KL by the number of draws: of one example, and of the "
-    "mean over examples, beside the error of the mean ELBO that the choice of examples makes.",
-    "compare_kl_gradients": "Variance of the ELBO's gradient, summed over parameters, by how its KL "
-    "is had: over draws of z, and over the choice of the batch.",
+    "compare_kl_error": "Error of the sampled KL by the number of draws: of one example, and of "
+    "the mean over examples, beside the mean ELBO's, from the choice of examples.",
+    "compare_kl_gradients": "Variance of the ELBO's gradient, summed over parameters, by how its "
+    "KL is had: over draws of z, and over the choice of the batch.",
 }
 
 

@@ -106,7 +106,7 @@ def errors(results: Mapping[str, Any]) -> Figure:
     axes.plot(ks, scale / np.sqrt(ks), color=BLUE, lw=0.8, label=r"$\propto K^{-1/2}$")
     mean = [row["kl"] for row in elbo["draws"]]
     axes.plot(ks, mean, "s--", ms=3, color=ORANGE, label="mean KL over examples")
-    axes.axhline(elbo["examples"], color="black", ls=":", label="mean ELBO, choice of examples")
+    axes.axhline(elbo["examples"], color="black", ls=":", label="ELBO, choice of examples")
     axes.set_xscale("log", base=4)
     axes.set_yscale("log")
     axes.set_xticks(ks, [str(k) for k in ks])
@@ -134,7 +134,7 @@ def gradients(stages: list[dict[str, Any]]) -> Figure:
     for axes, part in zip(figure.subplots(1, 2, sharey=True), ("encoder", "decoder"), strict=True):
         _variances(axes, stages, part)
         axes.set_title(part)
-    figure.axes[0].set_ylabel("total variance of the gradient")
+    figure.axes[0].set_ylabel("total variance of the gradient [nats²]")
     _legend(figure, figure.axes[0])
     return figure
 

@@ -110,8 +110,8 @@ def _elbo(values: Values, num_samples: int) -> dict[str, Any]:
     for k in powers(num_samples):
         of = ("ratio_variance", "likelihood_variance", "weight_variance")
         kl, closed, sampled = (float(np.sqrt(values[name].mean() / k / n)) for name in of)
-        ratio = float(np.hypot(examples, sampled) / np.hypot(examples, closed))
-        row = {"kl": kl, "closed_form": closed, "sampled": sampled, "ratio": ratio}
+        whole = float(np.hypot(examples, sampled) / np.hypot(examples, closed))
+        row = {"kl": kl, "closed_form": closed, "sampled": sampled, "ratio": whole}
         rows.append({"num_samples": k, **row})
     return {"mean": float(elbo.mean()), "examples": examples, "draws": rows}
 
@@ -142,10 +142,10 @@ def of_gradients(draws: Draws, within: Scalars, total: Scalars) -> dict[str, Any
         name: {
             group: {
                 **_mean_of("variance", variance),
-                **_ratio("ratio", variance, draws.variance[names[0]][group]),
+                **ratio("ratio", variance, draws.variance[names[0]][group]),
                 **_signal(variance, draws.signal[name][group], draws.bias[name][group]),
                 **_mean_of("batch_variance", total[name][group]),
-                **_ratio("share", within[name][group], total[name][group]),
+                **ratio("share", within[name][group], total[name][group]),
             }
             for group, variance in draws.variance[name].items()
         }
@@ -158,14 +158,14 @@ def _mean_of(name: str, steps: np.ndarray) -> dict[str, Any]:
     return {name: found["mean"], f"{name}_error": found["standard_error"]}
 
 
-def _ratio(name: str, over: np.ndarray, under: np.ndarray) -> dict[str, float | None]:
+def ratio(name: str, over: np.ndarray, under: np.ndarray) -> dict[str, float | None]:
     """Ratio of two means of paired numbers, its error by linearization; None for 0 / 0."""
     over, under = over.astype(float), under.astype(float)
     if under.mean() == 0:
         return {name: None, f"{name}_error": None}
-    ratio = over.mean() / under.mean()
-    error = (over - ratio * under).std(ddof=1) / np.sqrt(len(over)) / under.mean()
-    return {name: float(ratio), f"{name}_error": float(error)}
+    value = over.mean() / under.mean()
+    error = (over - value * under).std(ddof=1) / np.sqrt(len(over)) / under.mean()
+    return {name: float(value), f"{name}_error": float(error)}
 
 
 def _signal(variance: np.ndarray, signal: np.ndarray, bias: np.ndarray) -> dict[str, float | None]:
