@@ -107,10 +107,10 @@ def test_without_a_closed_form_there_is_another_reference(changes, reference):
     model = jobs.make_model(cfg, dataset)
     start = jobs.make_start(cfg, dataset, model)(training.keys_of(0)).params
     run = Run(cfg, dataset, model, jax.tree.map(lambda w: 2 * w, start), 0)
-    found, values = closed_and_sampled(run, "test", 64)
+    found, values = closed_and_sampled(run, "test", 512)
     assert found == reference
     assert "dimensions" not in values
-    said = of_values(values, 64)
+    said = of_values(values, 512)
     assert abs(said["difference"]["z"]) < 4
     require_standard_normal(said["z_scores"])
 

@@ -47,6 +47,7 @@ def _z_scores(z: np.ndarray, num_samples: int) -> dict[str, float]:
 
     Under a right closed form they are standard normal, up to the few draws behind each error:
     Student's with K - 1 degrees of freedom. `largest_expected` is the median of the largest of n.
+    With few draws, below some hundred, a skewed log q - log p makes large ones commoner than that.
     """
     n, null = len(z), stats.t(num_samples - 1)
     largest = float(np.abs(z).max())
