@@ -18,7 +18,8 @@ first and its 95% interval over seeds, corrected for 2 differences:
 
 No difference over seeds is seen, though the variance of the encoder's gradient over draws of z is,
 in the middle of training, 1.05 times that with the closed form where the KL is sampled and 0.40
-times with the path derivative (`experiments/digits.py`, `compare_run`). 15 runs, 2 minutes of 2 CPU cores that had other work as well.
+times with the path derivative (`experiments/digits.py`, `compare_run`). 15 runs, 5 minutes, 2 of
+them the program's own, on 2 CPU cores that had other work as well.
 """
 
 import runpy
