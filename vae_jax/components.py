@@ -49,7 +49,8 @@ def parse(text: str) -> Call:
     try:
         call = _parse_node(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"cannot read {text!r}: write name(argument=literal, ...)") from error
+        how = "write name(argument=literal, ...), arguments by name, numbers finite"
+        raise UserError(f"cannot read {text!r}: {how}") from error
     if not isinstance(call, Call):
         raise UserError(f"cannot read {text!r}: it must start with a component's name")
     return call
@@ -115,6 +116,8 @@ def find(family: str, name: str) -> Callable[..., Any]:
         raise unknown(family.removesuffix("s"), name, names(family))
     try:
         module = importlib.import_module(path)
+    except SyntaxError as error:
+        raise UserError(f"{path}, line {error.lineno}: {error.msg}") from error
     except ModuleNotFoundError as error:
         if error.name is None or not f"{path}.".startswith(f"{error.name}."):
             raise

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
+from numpyro.distributions import Distribution
 
 from vae_jax import components, config, optimizers, training
 from vae_jax.datasets import gather, require_shapes, require_valid, x_shape
@@ -146,7 +147,7 @@ def make_job(cfg: ConfigDict, model: Model | None = None, loaded: Loaded | None 
     update = training.make_update(model, objective, make_rule(cfg, dataset), dataset)
     state = jax.eval_shape(start, training.keys_of(0))
     _require_memory(state)
-    kl_form = _trace(dataset, model, update, state)
+    kl_form = _trace(cfg, dataset, model, update, state)
     steps = steps_per_epoch(cfg, dataset)
     return Job(cfg, dataset, model, objective, start, update, state, steps, kl_form)
 
@@ -160,23 +161,61 @@ def _require_memory(state: training.State) -> None:
         raise UserError(f"{message} take {size / 1e9:,.0f} GB, and here are {there / 1e9:,.0f} GB")
 
 
-def _trace(dataset: Dataset, model: Model, update: training.Update, state: training.State) -> str:
-    """Traces an update, so that what cannot work fails here; says how the KL is had."""
-    said = []
+def _trace(
+    cfg: ConfigDict,
+    dataset: Dataset,
+    model: Model,
+    update: training.Update,
+    state: training.State,
+) -> str:
+    """Traces an update, so that what cannot work fails here; says how the KL can be had."""
+    said, batch = [], min(2, cfg.batch_size)
 
     def trace(state: training.State, raw: Array) -> Any:
         with jax.ensure_compile_time_eval():  # so that the ends of a support are numbers
             x = jnp.zeros(x_shape(dataset))
             q, p = model.encode(state.params, x), model.prior(state.params)
+            _require_latent(cfg, posterior=q, prior=p)
             require_nested_supports(q, p)
-        form = "no closed form: sampled" if closed_form_kl(q, p) is None else "in closed form"
+        form = "sampled, no closed form" if closed_form_kl(q, p) is None else "has a closed form"
         said.append(f"KL(q(z|x) || p(z)) of {describe(q)} and {describe(p)}: {form}")
-        return update(state, training.example_keys(jax.random.key(0), jnp.arange(2)), raw)
+        return update(state, training.example_keys(jax.random.key(0), jnp.arange(batch)), raw)
 
-    _, metrics = jax.eval_shape(trace, state, gather(dataset.splits["train"], slice(0, 2)))
+    _, metrics = jax.eval_shape(trace, state, gather(dataset.splits["train"], slice(0, batch)))
     if not {"log_likelihood", "kl"} <= metrics.keys():
         raise UserError("an objective's terms must have 'log_likelihood' and 'kl'")
     return said[0]
+
+
+def _require_latent(cfg: ConfigDict, **distributions: Distribution) -> None:
+    """Raises UserError for a distribution over z that is not over vectors of latent_dim numbers."""
+    for role, distribution in distributions.items():
+        if distribution.event_shape != (cfg.latent_dim,):
+            wanted = f"({cfg.latent_dim},) is needed; independent numbers want .to_event(1)"
+            found = distribution.event_shape
+            raise UserError(f"config.{role}={cfg[role]}: its event_shape is {found}, {wanted}")
+
+
+def _require_finite_kl(job: Job, params: Params, raw: Array) -> None:
+    """Raises UserError where q(z|x) has tails so heavy that its KL to p(z) is infinite."""
+
+    @jax.jit
+    def kl(params: Params, raw: Array) -> Any:
+        keys = training.example_keys(jax.random.key(0), jnp.arange(len(raw)))
+        _, x = training.presented(job.dataset, keys, raw)
+        return closed_form_kl(job.model.encode(params, x), job.model.prior(params))
+
+    found = kl(params, raw[:1])
+    if found is not None and bool(jnp.isposinf(found).any()):
+        raise UserError(f"{job.kl_form}, and is infinite: q(z|x) has too heavy tails for this p(z)")
+
+
+def _warn_of_levels(job: Job, raw: Array) -> None:
+    """Says so where a likelihood counts with many more levels than the data has."""
+    accepted = job.model.accepts
+    most, there = getattr(accepted, "upper_bound", None), float(raw.max())
+    if accepted.is_discrete and most is not None and there < most / 2:
+        logger.warning("the data's levels reach %g, the likelihood's %g: fit them", there, most)
 
 
 def advise(job: Job, params: Params) -> None:
@@ -191,6 +230,8 @@ def advise(job: Job, params: Params) -> None:
         return job.model.decode(params, z).support(x).all()
 
     logger.info("%s", job.kl_form)
+    _require_finite_kl(job, params, raw)
+    _warn_of_levels(job, raw)
     if not in_support(params, raw):
         logger.warning(
             "the data is not in the support of p(x|z), so the numbers are no log-likelihoods: "

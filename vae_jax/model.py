@@ -10,7 +10,17 @@ from numpyro.distributions import Distribution
 
 from vae_jax import components
 from vae_jax.errors import UserError, unknown
-from vae_jax.types import Array, Model, Network, Params, Shape, Spec
+from vae_jax.types import (
+    Array,
+    Likelihood,
+    Model,
+    Network,
+    Params,
+    Posterior,
+    Prior,
+    Shape,
+    Spec,
+)
 
 Part = str | Callable[..., Any]
 OF_REFIT = 2**32 - 1  # a number that no draw of an objective has
@@ -35,7 +45,8 @@ def build_model(
     float32.
 
     Raises:
-        UserError: for an unknown part, argument or precision, or parts that do not fit the shapes.
+        UserError: for an unknown part, argument or precision, a part of another family, or parts
+            that do not fit the shapes.
     """
     if latent_dim < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
@@ -48,9 +59,9 @@ def build_model(
         return p.distribution(params, decoder_network.apply(params["decoder"], z))
 
     spec = Spec(tuple(x_shape), latent_dim, encode, decode)
-    q = components.build("posteriors", posterior)(spec)
-    p = components.build("likelihoods", likelihood)(spec)
-    p_z = components.build("priors", prior)(spec)
+    q = _made("posteriors", posterior, Posterior, spec)
+    p = _made("likelihoods", likelihood, Likelihood, spec)
+    p_z = _made("priors", prior, Prior, spec)
     network_of = partial(_network, precision)
     encoder_network = network_of(encoder, spec.x_shape, (q.num_features,))
     decoder_network = network_of(decoder, (latent_dim,), (*spec.x_shape, p.num_features))
@@ -73,6 +84,14 @@ def build_model(
         return {**params, "likelihood": p.refit(params, features, x)}
 
     return Model(init, encode, decode, p_z.distribution, p.accepts, refit if p.refit else None)
+
+
+def _made(family: str, part: Part, kind: Any, spec: Spec) -> Any:
+    """What a part's function makes, if it is of that family."""
+    made = components.build(family, part)(spec)
+    if not isinstance(made, kind):
+        raise UserError(f"{part} makes a {type(made).__name__}, where a {kind.__name__} is needed")
+    return made
 
 
 def _network(precision: str, part: Part, in_shape: Shape, out_shape: Shape) -> Network:

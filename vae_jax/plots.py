@@ -54,35 +54,51 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def point_panels(panels: Mapping[str, np.ndarray]) -> Figure:
-    """The first two elements of vectors as points, one panel a set, the axes shared."""
+def point_panels(panels: Mapping[str, np.ndarray], shown: Sequence[int]) -> Figure:
+    """Two elements of vectors as points, one panel a set, the axes shared."""
     figure = Figure(figsize=(3.8 * len(panels), 3.9), layout="constrained")
     all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, points) in zip(all_axes, panels.items(), strict=True):
-        second = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))
-        axes.plot(points[:, 0], second, ".", ms=2, alpha=0.5, color=BLUE)
-        axes.set(title=title, xlabel="$x_1$", ylabel="$x_2$")
+        axes.plot(*_two(points, shown), ".", ms=2, alpha=0.5, color=BLUE)
+        axes.set(title=title, **_named(shown, points.shape[1]))
     return figure
+
+
+def _two(points: np.ndarray, shown: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The elements `[..., d]` that are shown, zeros in place of a second where there is one."""
+    second = points[..., shown[1]] if len(shown) > 1 else np.zeros(points.shape[:-1])
+    return points[..., shown[0]], second
+
+
+def _named(shown: Sequence[int], size: int) -> dict[str, str]:
+    """Labels of the axes, which say of how many elements two are shown."""
+    names = [f"$x_{{{i + 1}}}$" for i in shown] + [""] * (2 - len(shown))
+    more = f", of {size} elements" if size > 2 else ""
+    return {"xlabel": names[0] + more, "ylabel": names[1]}
 
 
 def agreement(inputs: np.ndarray, outputs: np.ndarray) -> Figure:
     """Each element of vectors against its reconstruction."""
     figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.axline((float(inputs.mean()), float(inputs.mean())), slope=1, color=GREY, lw=1)
+    ends = [min(inputs.min(), outputs.min()), max(inputs.max(), outputs.max())]
+    axes.plot(ends, ends, color=GREY, lw=1, label="equal")
     axes.plot(inputs.ravel(), outputs.ravel(), ".", ms=2, alpha=0.5, color=BLUE)
+    if ends[0] >= 0 and ends[1] > 50:  # counts
+        axes.set(xscale="symlog", yscale="symlog")
+    axes.set_aspect("equal")
+    axes.legend(frameon=False)
     axes.set(xlabel="$x_d$", ylabel=r"mean of $p(x_d \mid z)$, $z \sim q(z \mid x)$")
     return figure
 
 
-def paths(lines: np.ndarray) -> Figure:
-    """Paths `[n, steps, d]` between vectors, by their first two elements."""
+def paths(lines: np.ndarray, shown: Sequence[int]) -> Figure:
+    """Paths `[n, steps, d]` between vectors, by two of their elements."""
     figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
     for line in lines:
-        second = line[:, 1] if line.shape[1] > 1 else np.zeros(len(line))
-        axes.plot(line[:, 0], second, "o-", ms=3, lw=1)
-    axes.set(xlabel="$x_1$", ylabel="$x_2$", title="means along straight lines in z")
+        axes.plot(*_two(line, shown), "o-", ms=3, lw=1)
+    axes.set(title="means along straight lines in z", **_named(shown, lines.shape[-1]))
     return figure
 
 
@@ -159,18 +175,26 @@ def curves(records: Records) -> Figure:
         error = np.array([r["validation_error"] for r in held], float)
         left.plot(at, mean, color=ORANGE, ls="--", label="validation (± std. error)")
         left.fill_between(at, mean - error, mean + error, color=ORANGE, alpha=0.25, lw=0)
-    values = [r["bound"] for r in train] + [r["validation_bound"] for r in held]
-    left.set_ylim(np.quantile(values, 0.05), None)
+        left.set_ylim(_without_start([r["bound"] for r in train], mean - error), None)
+    else:
+        left.set_ylim(_without_start([r["bound"] for r in train]), None)
     left.set(xlabel="epoch", ylabel="bound [nats per example]")
     right.plot(epochs, [r["kl"] for r in train], color=GREEN, label="KL")
     distortion = [-r["log_likelihood"] for r in train]
     right.plot(epochs, distortion, color=ORANGE, ls="--", label=r"$-E_q \log p(x|z)$")
-    right.set_ylim(None, np.quantile([*distortion, *(r["kl"] for r in train)], 0.97))
+    right.set_ylim(None, -_without_start([-d for d in distortion], [-r["kl"] for r in train]))
     right.set(xlabel="epoch", ylabel="nats per example")
     for axes in (left, right):
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
     return figure
+
+
+def _without_start(*lines: Any) -> float:
+    """A lower limit that shows each line but for its first steps, with a margin."""
+    low = min(float(np.quantile(line, 0.05)) for line in lines)
+    high = max(float(np.max(line)) for line in lines)
+    return low - 0.05 * (high - low) - 1e-6
 
 
 def bounds(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:

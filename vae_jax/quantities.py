@@ -26,6 +26,7 @@ HIGHER_IS_BETTER = (
     "log_likelihood",
 )
 LOWER_IS_BETTER = ("bits_per_dim",)
+FEW = 10  # draws
 OF_LEVELS = ("log_p_levels", "bits_per_dim")  # the same unit for masses and for densities
 
 
@@ -69,4 +70,12 @@ def table(results: dict[str, Any]) -> str:
         error = "" if number["standard_error"] is None else f"± {number['standard_error']:.4f}"
         value = f"{number['mean']:.4f}"
         lines.append(f"{name:24} {value:>10}  {error:>10}  {number['unit']:18} {number['method']}")
-    return "\n".join([*lines, *filter(None, [results["warning"]])])
+    return "\n".join([*lines, *filter(None, [results["warning"], _few_weights(results)])])
+
+
+def _few_weights(results: dict[str, Any]) -> str | None:
+    """What to say of a log p(x) that a handful of draws make."""
+    size, K = results["numbers"]["effective_sample_size"]["mean"], results["num_importance_samples"]
+    if K < 2 * FEW or size >= FEW:
+        return None
+    return f"{size:.1f} of {K} draws make log_p: it still rises with K, and its error is too small"

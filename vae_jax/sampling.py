@@ -78,7 +78,12 @@ def _samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> F
     }
     if unit:
         return plots.image_panels({k: unit(v) for k, v in panels.items()}, _columns(count))
-    return plots.point_panels({k: _flat(v) for k, v in panels.items()})
+    return plots.point_panels({k: _flat(v) for k, v in panels.items()}, _shown(x))
+
+
+def _shown(x: Any) -> list[int]:
+    """The two elements of vectors that vary most."""
+    return sorted(np.argsort(-_flat(x).var(0), kind="stable")[:2].tolist())
 
 
 def _columns(count: int) -> int:
@@ -105,7 +110,7 @@ def _interpolations(
     line = z[:, :1] * (1 - t) + z[:, 1:] * t
     means = np.asarray(run.model.decode(run.params, line).mean)
     if not unit:
-        return plots.paths(means.reshape(pairs, steps, -1))
+        return plots.paths(means.reshape(pairs, steps, -1), _shown(x))
     return plots.image_rows({f"{i + 1}": unit(row) for i, row in enumerate(means)})
 
 

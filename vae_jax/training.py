@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vae_jax.types import UNTRAINED, Array, Dataset, Model, Objective, Params
+from vae_jax.errors import UserError
+from vae_jax.types import UNTRAINED, Array, Bound, Dataset, Model, Objective, Params
 
 # Elementwise code as wide as the matrix products': about 8% of a step where there is AVX-512.
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
@@ -102,6 +103,8 @@ def make_update(model: Model, objective: Objective, rule: Optimization, dataset:
 
         def loss(params: Params) -> tuple[Array, dict[str, Array]]:
             bound = objective(model, params, z_keys, x, state.step)
+            if not isinstance(bound, Bound):
+                raise UserError(f"an objective returns a Bound, not a {type(bound).__name__}")
             terms = {"bound": bound.value, **bound.terms}
             return -bound.surrogate, {name: term.mean() for name, term in terms.items()}
 

@@ -44,6 +44,8 @@ def npz(
 
 
 def _load(path: str) -> dict[str, np.ndarray]:
+    if not path:
+        raise UserError("npz needs a file: npz(path='data.npz')")
     if not Path(path).is_file():
         raise UserError(f"path={path!r}: there is no such file (looked from {Path.cwd()})")
     try:

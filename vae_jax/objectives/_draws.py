@@ -66,6 +66,12 @@ def first_draws(model: Model, params: Params, key: Array, x: Array) -> tuple[Dis
     return model.encode(params, x), jax.vmap(draw)(key, x) if key.ndim else draw(key, x)
 
 
+def require_several(count: int, objective: str) -> None:
+    """Raises UserError for a batch of one example, which has no statistics."""
+    if count < 2:
+        raise UserError(f"{objective} needs a batch of at least 2 examples: config.batch_size")
+
+
 def require_positive(**counts: int) -> None:
     """Raises UserError for a count below 1."""
     for name, count in counts.items():

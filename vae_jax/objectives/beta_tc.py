@@ -7,7 +7,7 @@ from numpyro.distributions import Distribution, Independent
 
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
-from vae_jax.objectives._draws import first_draws, require_not_negative
+from vae_jax.objectives._draws import first_draws, require_not_negative, require_several
 from vae_jax.objectives.elbo import elbo
 from vae_jax.types import Array, Bound, Model, Params
 
@@ -53,13 +53,14 @@ def beta_tc(
             `weighted`, 1 / (N B) for each of B, is off by a factor (Chen et al. 2018, appendix C).
 
     Raises:
-        UserError: for a negative weight, or a q(z|x) that does not factorize.
+        UserError: for a negative weight, a batch of one, or a q(z|x) that does not factorize.
     """
     del step
     require_not_negative(alpha=alpha, beta=beta, gamma=gamma)
     bound = elbo(model, params, key, x)
     q, z = first_draws(model, params, key, x)
     latent_dim = z.shape[-1]
+    require_several(z.size // latent_dim, "beta_tc")
     pairs = _pairwise(q, z).reshape(-1, z.size // latent_dim, latent_dim)
     log_weights = jnp.log(batch_weights(len(pairs), num_examples, weights))
     log_q_z = logsumexp(pairs.sum(-1) + log_weights, axis=1).mean()

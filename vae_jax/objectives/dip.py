@@ -5,7 +5,7 @@ from numpyro.distributions import Distribution, Independent
 
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
-from vae_jax.objectives._draws import require_not_negative
+from vae_jax.objectives._draws import require_not_negative, require_several
 from vae_jax.objectives.elbo import elbo
 from vae_jax.types import Array, Bound, Model, Params
 
@@ -38,12 +38,14 @@ def dip(
         diagonal: weight of the variances' distances from 1.
 
     Raises:
-        UserError: for a negative weight, or a q(z|x) without the moments in closed form.
+        UserError: for a negative weight, a batch of one, or a q(z|x) without the moments in closed
+            form.
     """
     del step
     require_not_negative(off_diagonal=off_diagonal, diagonal=diagonal)
     bound, q = elbo(model, params, key, x), model.encode(params, x)
     mean = _mean(q).reshape(-1, *q.event_shape)
+    require_several(len(mean), "dip")
     centred = mean - mean.mean(0)
     covariance = (centred[:, :, None] * centred[:, None]).mean(0)
     covariance += _mean_covariance(q) if kind == 2 else 0.0

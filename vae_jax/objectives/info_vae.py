@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from vae_jax.errors import UserError
 from vae_jax.model import typed
-from vae_jax.objectives._draws import first_draws, require_not_negative
+from vae_jax.objectives._draws import first_draws, require_not_negative, require_several
 from vae_jax.objectives.elbo import elbo
 from vae_jax.types import Array, Bound, Model, Params
 
@@ -43,7 +43,8 @@ def info_vae(
             apart.
 
     Raises:
-        UserError: for alpha over 1, a negative weight, or a bandwidth that is not positive.
+        UserError: for alpha over 1, a negative weight, a bandwidth that is not positive, or a
+            batch of one.
     """
     del step
     require_not_negative(weight=weight)
@@ -51,6 +52,7 @@ def info_vae(
         raise UserError(f"alpha={alpha}, bandwidth={bandwidth}: at most 1, and over 0, are needed")
     bound = elbo(model, params, key, x)
     _, z = first_draws(model, params, key, x)
+    require_several(z.size // z.shape[-1], "info_vae")
     prior = _prior_draws(model, params, key, z.shape[:-1]).reshape(-1, z.shape[-1])
     discrepancy = squared_mmd(z.reshape(prior.shape), prior, kernel, bandwidth)
     likelihood, kl = bound.terms["log_likelihood"], bound.terms["kl"]
