@@ -123,6 +123,12 @@ MISTAKES = [
         ],
         "GB, and here are",
     ),
+    *[
+        ([*TRAIN, "--config.batch_size=1", f"--config.objective={name}"], "at least 2 examples")
+        for name in ("beta_tc", "dip", "info_vae")
+    ],
+    ([*TRAIN, "--config.prior=vae_jax.likelihoods.normal"], "where a Prior is needed"),
+    ([*TRAIN, "--config.data=npz"], "npz needs a file"),
     ([*TRAIN, "--config.device=gpu"], "device='gpu' is not there; here is cpu"),
     ([*TRAIN, "--config.data=npz(path='nowhere.npz')"], "no such file"),
     ([*TRAIN, "--config.data=linear_gaussian"], "the likelihood takes numbers from 0 to 1"),
@@ -170,6 +176,45 @@ def test_a_mistake_costs_one_line(capsys, tmp_path, workdir, arguments, expected
     assert err.count("\n") == 1
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+OWN = """
+from numpyro.distributions import Normal
+from vae_jax.types import Prior, no_params
+
+def flat(spec):
+    return Prior(no_params, lambda params: Normal(0.0, 1.0).expand((spec.latent_dim,)))
+
+def number(model, params, key, x, step=None):
+    return 3.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "expected"),
+    [("prior", "flat", ".to_event(1)"), ("objective", "number", "returns a Bound, not a float")],
+)
+def test_a_mistake_in_a_part_of_ones_own_costs_one_line(
+    capsys, tmp_path, monkeypatch, field, name, expected
+):
+    (tmp_path / f"own_{name}").mkdir()
+    (tmp_path / f"own_{name}" / f"{name}.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    part = f"--config.{field}=own_{name}.{name}"
+    status, _, err = call(capsys, *TRAIN[:2], f"--workdir={tmp_path / 'run'}", part)
+    assert (status, err.count("\n")) == (2, 1)
+    assert expected in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_syntax_error_in_ones_own_part_names_file_and_line(capsys, tmp_path, monkeypatch):
+    (tmp_path / "own_broken").mkdir()
+    (tmp_path / "own_broken" / "broken.py").write_text("def broken(spec:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = [*TRAIN[:2], f"--workdir={tmp_path / 'run'}"]
+    status, _, err = call(capsys, *arguments, "--config.prior=own_broken.broken")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "own_broken.broken, line 1" in err
 
 
 def test_debug_shows_the_traceback(tmp_path):
