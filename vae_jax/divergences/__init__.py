@@ -11,12 +11,14 @@ from vae_jax.divergences.closed_form import (
     kl_per_dimension,
     require_closed_form_kl,
 )
+from vae_jax.divergences.entropies import entropy
 from vae_jax.divergences.supports import require_nested_supports
 
 __all__ = [
     "closed_form_kl",
     "closed_form_pairs",
     "describe",
+    "entropy",
     "kl_per_dimension",
     "require_closed_form_kl",
     "require_nested_supports",
