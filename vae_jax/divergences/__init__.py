@@ -12,6 +12,7 @@ from vae_jax.divergences.closed_form import (
     require_closed_form_kl,
 )
 from vae_jax.divergences.entropies import entropy
+from vae_jax.divergences.quadrature import kl_by_quadrature
 from vae_jax.divergences.supports import require_nested_supports
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "closed_form_pairs",
     "describe",
     "entropy",
+    "kl_by_quadrature",
     "kl_per_dimension",
     "require_closed_form_kl",
     "require_nested_supports",

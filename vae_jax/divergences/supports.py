@@ -1,6 +1,6 @@
 """Whether KL(q || p) can be finite: q must not reach where p is 0."""
 
-import jax.numpy as jnp
+import numpy as np
 from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.constraints import Constraint
 
@@ -9,16 +9,35 @@ from vae_jax.errors import UserError
 
 
 def require_nested_supports(q: Distribution, p: Distribution) -> None:
-    """Raises UserError where q reaches values at which p is 0, so that KL(q || p) is infinite."""
-    (low, high), (p_low, p_high) = _reach(q.support), _reach(p.support)
-    if low < p_low or high > p_high:
+    """Raises UserError where KL(q || p) does not exist, or is infinite whatever the parameters.
+
+    That is for events of different shapes, for a mass against a density, and where q reaches
+    values at which p is 0.
+    """
+    pair = f"KL({describe(q)} || {describe(p)})"
+    if q.event_shape != p.event_shape:
+        raise UserError(f"{pair}: q's events have shape {q.event_shape}, p's {p.event_shape}")
+    if q.support.is_discrete != p.support.is_discrete:
+        kinds = ["a mass on counts" if d.support.is_discrete else "a density" for d in (q, p)]
+        raise UserError(f"{pair}: q is {kinds[0]}, p is {kinds[1]}; both must be of one kind")
+    reach = np.broadcast_arrays(*ends(q.support), *ends(p.support))
+    outside = (reach[0] < reach[2]) | (reach[1] > reach[3])
+    if outside.any():
+        low, high, p_low, p_high = (x[outside].flat[0] for x in reach)
         message = f"q(z) reaches from {low:g} to {high:g}, p(z) only from {p_low:g} to {p_high:g}"
-        raise UserError(f"KL({describe(q)} || {describe(p)}) is infinite: {message}")
+        raise UserError(f"{pair} is infinite: {message}")
 
 
-def _reach(support: Constraint) -> tuple[float, float]:
-    """The least and the greatest element that a vector of the support can have."""
+def element(support: Constraint) -> Constraint:
+    """The constraint on what is independent of the rest."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
-    low, high = getattr(support, "lower_bound", -jnp.inf), getattr(support, "upper_bound", jnp.inf)
-    return float(jnp.min(low)), float(jnp.max(high))
+    return support
+
+
+def ends(support: Constraint) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest value that an element can have, `[...]`, as the bounds have it."""
+    kind = element(support)
+    low, high = (0, 1) if kind in (constraints.boolean, constraints.simplex) else (-np.inf, np.inf)
+    found = getattr(kind, "lower_bound", low), getattr(kind, "upper_bound", high)
+    return np.asarray(found[0]), np.asarray(found[1])
