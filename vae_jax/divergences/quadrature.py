@@ -19,9 +19,11 @@ DRAWS = 10_000
 LEVELS = {1: (0.001, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 0.999), 2: (0.02, 0.5, 0.98)}
 TOLERANCE = 1e-11  # of each part, in nats or relative
 MOST_CELLS = 1000
+CHUNK = 4096
 MOST_COUNTS = 2**24
-LONGEST = 600.0  # e to this is finite in double precision
-INFINITE = 1e100
+OUTWARDS, INWARDS = 150.0, 700.0  # e to these, squared and inverted, are numbers
+LARGEST = 1e250  # of -log p(z)
+INFINITE = 1e100  # of the value
 
 
 class Integral(NamedTuple):
@@ -114,7 +116,7 @@ def _terms(factor: Factor, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """q(z) log (q(z) / p(z)) and q(z), `[points]` each."""
     log_q, log_p = (np.asarray(x) for x in factor.log_densities(jnp.asarray(z)))
     mass = np.exp(log_q)
-    return np.where(mass > 0, mass * (np.where(mass > 0, log_q, 0) - log_p), 0), mass
+    return mass * np.where(mass > 0, log_q - np.maximum(log_p, -LARGEST), 0), mass
 
 
 def _integrate(factor: Factor) -> Integral:
@@ -123,20 +125,22 @@ def _integrate(factor: Factor) -> Integral:
 
     center, unit = _center_and_unit(factor)
     axes = [_edges(factor, center, unit, i) for i in range(len(center))]
+    least = np.where(factor.low == 0, np.finfo(float).tiny, factor.low)  # below, XLA's log is of 0
 
     def integrand(s: np.ndarray) -> np.ndarray:
         grids, slopes = zip(*map(_parts, s.T, axes), strict=True)
         t = np.stack([_outer(grids, i) for i in range(len(grids))], -1)
         volume = abs(np.linalg.det(unit)) * math.prod(_outer(slopes, i) for i in range(len(grids)))
         z = center + t @ unit.T
-        inside = ((z > factor.low) & (z < factor.high)).all(-1)
+        inside = ((z > least) & (z < factor.high)).all(-1)
         terms, mass = _terms(factor, z.reshape(-1, len(center)))
         both = np.stack([terms, mass], -1).reshape(*inside.shape, 2)
         return np.where(inside[..., None], both * volume[..., None], 0)
 
     dimensions, options = len(center), {"rtol": TOLERANCE, "atol": TOLERANCE}
     unit_cube = np.zeros(dimensions), np.ones(dimensions)
-    found = cubature(integrand, *unit_cube, max_subdivisions=MOST_CELLS, **options)
+    with np.errstate(over="ignore", invalid="ignore"):  # where the integral does not exist
+        found = cubature(integrand, *unit_cube, max_subdivisions=MOST_CELLS, **options)
     value, mass = found.estimate.reshape(-1, 2).sum(0)
     if not value < INFINITE:
         return Integral(np.inf, np.inf)
@@ -157,15 +161,17 @@ def _parts(s: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     powers of the distance, which densities have there, become exponentials.
     """
     low, high, inner = edges[0], edges[-1], edges[1:-1]
-    u, slope, span = np.minimum((1 - s) / s, LONGEST), s**-2, inner[-1] - inner[0]
+    u, slope, span = (1 - s) / s, s**-2, inner[-1] - inner[0]
     t, slopes = inner[:-1] + np.diff(inner) * s[:, None], np.diff(inner) * np.ones_like(s)[:, None]
     columns = []
     for end, edge in ((low, inner[0]), (high, inner[-1])):
         away = np.sign(end - edge)
         if np.isfinite(end):
-            columns.append((end + (edge - end) * np.exp(-u), abs(edge - end) * np.exp(-u) * slope))
+            distance = abs(edge - end) * np.exp(-np.minimum(u, INWARDS))
+            columns.append((end - away * distance, distance * slope))
         else:
-            columns.append((edge + away * span * np.expm1(u), span * np.exp(u) * slope))
+            distance = span * np.exp(np.minimum(u, OUTWARDS))
+            columns.append((edge + away * (distance - span), distance * slope))
     (first, d_first), (last, d_last) = columns
     return np.column_stack([first, t, last]), np.column_stack([d_first, slopes, d_last])
 
@@ -195,9 +201,10 @@ def _edges(factor: Factor, center: np.ndarray, unit: np.ndarray, i: int) -> np.n
 def _sum(factor: Factor) -> Integral:
     """Over the whole support, or up to where the last half of the counts adds next to nothing."""
     low, high = factor.low[0], factor.high[0]
-    start, end, value, mass = low, min(high, low + 1023) + 1, 0.0, 0.0
+    start, end, value, mass = low, min(high, low + CHUNK - 1) + 1, 0.0, 0.0
     while True:
-        terms, masses = _terms(factor, np.arange(start, end)[:, None])
+        counts = np.split(np.arange(start, end)[:, None], range(CHUNK, int(end - start), CHUNK))
+        terms, masses = np.concatenate([_terms(factor, z) for z in counts], 1)
         value, mass = value + terms.sum(), mass + masses.sum()
         last = np.abs(terms[len(terms) // 2 :]).sum() if end <= high else 0.0
         if (mass > 0.5 and last <= TOLERANCE * abs(value)) or end > min(high, low + MOST_COUNTS):

@@ -9,7 +9,7 @@ from vae_jax.types import Array
 
 @kl_divergence.register(Dirichlet, Dirichlet)
 def dirichlet_dirichlet(q: Dirichlet, p: Dirichlet) -> Array:
-    """KL(Dir(a) || Dir(c)), nats, `[...]`; A and C are the sums of a and c:
+    """KL(Dir(a) || Dir(c)), nats, `[...]`; A and C are the sums of a and c.
 
     log Gamma(A) - log Gamma(C) - sum_k log Gamma(a_k) / Gamma(c_k)
     + sum_k (a_k - c_k) (psi(a_k) - psi(A))

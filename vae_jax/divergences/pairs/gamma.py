@@ -11,7 +11,7 @@ _KINDS = (Gamma, Exponential)
 
 @kl_divergence.register(_KINDS, _KINDS)
 def gamma_gamma(q: Gamma | Exponential, p: Gamma | Exponential) -> Array:
-    """KL(Gamma(a, b) || Gamma(c, d)), nats, `[...]`, an exponential being Gamma(1, rate):
+    """KL(Gamma(a, b) || Gamma(c, d)), nats, `[...]`, an exponential being Gamma(1, rate).
 
     (a - c) psi(a) - log Gamma(a) + log Gamma(c) + c log (b / d) + a (d / b - 1)
 

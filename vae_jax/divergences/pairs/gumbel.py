@@ -9,7 +9,7 @@ from vae_jax.types import Array
 
 @kl_divergence.register(Gumbel, Gumbel)
 def gumbel_gumbel(q: Gumbel, p: Gumbel) -> Array:
-    """KL(Gumbel(m, s) || Gumbel(n, t)), nats, `[...]`; r = s / t and c Euler's constant:
+    """KL(Gumbel(m, s) || Gumbel(n, t)), nats, `[...]`; r = s / t and c Euler's constant.
 
     d + e^-d Gamma(1 + r) - log r - 1 + c (r - 1), d = (m - n) / t
 

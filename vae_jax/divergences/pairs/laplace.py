@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.scipy.special import erf
 from numpyro.distributions import Laplace, Normal, kl_divergence
 
-from vae_jax.divergences.stable import exp_gap, excess
+from vae_jax.divergences.stable import excess, exp_gap
 from vae_jax.types import Array
 
 

@@ -44,7 +44,9 @@ def joint(q: Distribution, p: Distribution) -> Array:
     """
     (m, L), (mean, M) = _loc_and_factor(q), _loc_and_factor(p)
     L, M = jnp.broadcast_arrays(L, M)
-    difference = jnp.concatenate([L - M, jnp.broadcast_to((m - mean)[..., None], L[..., :1].shape)], -1)
+    difference = jnp.concatenate(
+        [L - M, jnp.broadcast_to((m - mean)[..., None], L[..., :1].shape)], -1
+    )
     solved = solve_triangular(M, difference, lower=True)
     below, distance = jnp.tril(solved[..., :-1], -1), solved[..., -1]
     scales = (jnp.diagonal(x, axis1=-2, axis2=-1) for x in (L, M))

@@ -1,6 +1,4 @@
-import jax
 from numpyro.distributions import (
-    ExpandedDistribution,
     FoldedDistribution,
     TransformedDistribution,
     kl_divergence,
