@@ -1,4 +1,14 @@
-"""KL(q || p): closed forms by the pair of types, what bounds it, and quadrature."""
+"""KL(q || p): closed forms by the pair of types, entropies, what bounds it, and quadrature.
+
+A pair is one file in `pairs/`, or anywhere else a function registered with NumPyro's dispatcher:
+
+    @kl_divergence.register(HalfNormal, HalfNormal)
+    def half_normals(q, p):
+        return kl_divergence(Normal(0.0, q.scale), Normal(0.0, p.scale))
+
+Elements suffice: that of `Independent`s is their sum. A function raises NotImplementedError where
+only some parameters have a closed form.
+"""
 
 import importlib
 import pkgutil

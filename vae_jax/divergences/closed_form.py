@@ -1,6 +1,12 @@
 """KL(q || p) in closed form, dispatched on the pair of types by NumPyro's `kl_divergence`."""
 
-from numpyro.distributions import Distribution, Independent, kl_divergence
+from numpyro.distributions import (
+    Distribution,
+    ExpandedDistribution,
+    Independent,
+    MaskedDistribution,
+    kl_divergence,
+)
 
 from vae_jax.errors import UserError
 from vae_jax.types import Array
@@ -25,20 +31,36 @@ def require_closed_form_kl(q: Distribution, p: Distribution) -> Array:
     """KL(q || p) in nats, `[...]`.
 
     Raises:
-        UserError: for a pair without closed form; it names the pairs that have one.
+        UserError: for a pair without closed form; it names those of q's or to p's type with one.
     """
     kl = closed_form_kl(q, p)
     if kl is None:
         message = f"KL({describe(q)} || {describe(p)}) has no closed form: use kl='sampled'"
-        raise UserError(f"{message}; these pairs have one: {', '.join(closed_form_pairs())}")
+        raise UserError(f"{message}; {_similar_pairs(q, p)}")
     return kl
+
+
+def _similar_pairs(q: Distribution, p: Distribution) -> str:
+    ours, pairs = (_innermost(q), _innermost(p)), closed_form_pairs()
+    found = [
+        pair for pair in pairs if pair.split("-")[0] == ours[0] or pair.split("-")[1] == ours[1]
+    ]
+    if not found:
+        return f"none of the {len(pairs)} pairs that have one is from {ours[0]} or to {ours[1]}"
+    return f"these pairs have one: {', '.join(found)}"
+
+
+def _innermost(d: Distribution) -> str:
+    while hasattr(d, "base_dist"):
+        d = d.base_dist
+    return type(d).__name__
 
 
 def closed_form_pairs() -> list[str]:
     """`Normal-Normal` and so on; independents of a pair have one too."""
-    pairs = [(a.__name__, b.__name__) for a, b in kl_divergence.funcs]
-    wrappers = ("Distribution", "Independent")
-    return sorted(f"{a}-{b}" for a, b in pairs if not (a + b).endswith(wrappers))
+    wrappers = {Distribution, Independent, ExpandedDistribution, MaskedDistribution}
+    pairs = [pair for pair in kl_divergence.funcs if len(wrappers & {*pair}) < len({*pair})]
+    return sorted({f"{q.__name__}-{p.__name__}" for q, p in pairs})
 
 
 def describe(distribution: Distribution) -> str:

@@ -19,9 +19,18 @@ from vae_jax.types import Array
 def entropy(q: Distribution) -> Array | None:
     """H(q) = -E_q log q(z) in nats, `[...]`, or None where it has no closed form here."""
     try:
-        return jnp.broadcast_to(_entropy(q), q.batch_shape)
+        return known_entropy(q)
     except NotImplementedError:
         return None
+
+
+def known_entropy(q: Distribution) -> Array:
+    """H(q) in nats, `[...]`.
+
+    Raises:
+        NotImplementedError: where it has no closed form here.
+    """
+    return jnp.broadcast_to(_entropy(q), q.batch_shape)
 
 
 @singledispatch
@@ -32,13 +41,12 @@ def _entropy(q: Distribution) -> Array:
 @_entropy.register
 def _(q: dist.Independent) -> Array:
     # NumPyro's sums before it broadcasts: it is wrong where all elements share a scale
-    inner = jnp.broadcast_to(_entropy(q.base_dist), q.base_dist.batch_shape)
-    return sum_rightmost(inner, q.reinterpreted_batch_ndims)
+    return sum_rightmost(known_entropy(q.base_dist), q.reinterpreted_batch_ndims)
 
 
 @_entropy.register
 def _(q: dist.ExpandedDistribution) -> Array:
-    return jnp.broadcast_to(_entropy(q.base_dist), q.base_dist.batch_shape)
+    return known_entropy(q.base_dist)
 
 
 @_entropy.register

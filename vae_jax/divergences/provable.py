@@ -8,15 +8,17 @@ from jax.core import Tracer
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two pytrees are provably equal: of one structure, each leaf the same object or number.
+    """Whether two pytrees are provably equal: of one structure, with the same leaves.
 
     Two tracers are equal if they are one; numbers outside of a trace are compared.
     """
-    (leaves, kind), (others, other_kind) = jax.tree.flatten(a), jax.tree.flatten(b)
-    return kind == other_kind and all(map(_same_leaf, leaves, others))
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    return all(map(_same_leaf, jax.tree.leaves(a), jax.tree.leaves(b)))
 
 
 def _same_leaf(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    return not isinstance(a, Tracer) and not isinstance(b, Tracer) and np.array_equal(a, b)
+    traced = isinstance(a, Tracer) or isinstance(b, Tracer)
+    return not traced and np.array_equal(a, b)

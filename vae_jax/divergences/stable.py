@@ -82,7 +82,7 @@ def gamma_gap(x: Array, y: Array) -> Array:
 
 
 def _raised(x: Array, y: Array, d: Array) -> Array:
-    """What the gap loses if both arguments are raised by `SHIFT`, but for Stirling's other terms."""
+    """What the gap loses, but for the other terms of the series, if x and y are raised."""
     u, v = x + SHIFT, y + SHIFT
     near = u * excess(v, u, -d) - x * excess(y, x, -d)
     far = u * jnp.log(u / v) - x * jnp.log(x / y)  # here u - v and x - y need not cancel

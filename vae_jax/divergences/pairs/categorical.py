@@ -2,17 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import CategoricalLogits, CategoricalProbs, kl_divergence
+from numpyro.distributions import CategoricalLogits, CategoricalProbs, Distribution, kl_divergence
 
 from vae_jax.divergences.stable import log_ratio, mass_kl
 from vae_jax.types import Array
 
 _KINDS = (CategoricalProbs, CategoricalLogits)
-Categorical = CategoricalProbs | CategoricalLogits
 
 
 @kl_divergence.register(_KINDS, _KINDS)
-def categorical_categorical(q: Categorical, p: Categorical) -> Array:
+def categorical_categorical(q: Distribution, p: Distribution) -> Array:
     """sum_k q_k log (q_k / p_k), nats, `[...]`; infinite where p_k = 0 and q_k > 0.
 
     In place of NumPyro's for probabilities, of which float32 leaves only the rounding error where
@@ -29,9 +28,9 @@ def categorical_categorical(q: Categorical, p: Categorical) -> Array:
     return mass_kl(log_q, log_p, jnp.broadcast_to(d, log_q.shape))
 
 
-def _logits(d: Categorical) -> Array:
+def _logits(d: Distribution) -> Array:
     return jnp.log(d.probs) if isinstance(d, CategoricalProbs) else d.logits
 
 
-def _log_masses(d: Categorical) -> Array:
+def _log_masses(d: Distribution) -> Array:
     return jax.nn.log_softmax(_logits(d))

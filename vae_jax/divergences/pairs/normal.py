@@ -32,7 +32,7 @@ def _scale_kl(s: Array, t: Array) -> Array:
 
 
 def joint(q: Distribution, p: Distribution) -> Array:
-    """KL(N(m, LL') || N(m', MM')), nats, `[...]`: with A = M^-1 L, both lower triangular,
+    """KL(N(m, LL') || N(m', MM')), nats, `[...]`; A = M^-1 L is lower triangular.
 
     |M^-1 (m - m')|^2 / 2 + sum_(i > j) A_ij^2 / 2 + sum_i (A_ii^2 - 1) / 2 - log A_ii
 
@@ -69,7 +69,7 @@ def _loc_and_factor(d: Distribution) -> tuple[Array, Array]:
 
 
 def _low_rank_factor(W: Array, diagonal: Array) -> Array:
-    """L of LL' = WW' + diag(d) = R'R, QR = [diag(d^1/2), W]': nothing is squared, so float32 serves."""
+    """L of LL' = WW' + diag(d) = R'R by QR = [diag(d^1/2), W]', in which nothing is squared."""
     root = jnp.sqrt(diagonal)[..., None, :] * jnp.eye(diagonal.shape[-1], dtype=diagonal.dtype)
     stacked = jnp.concatenate([root, jnp.swapaxes(W, -1, -2)], -2)
     R = jnp.linalg.qr(stacked, mode="r")

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from numpyro import distributions as dist
 from numpyro.distributions import Distribution, Normal, kl_divergence
 
-from vae_jax.divergences.entropies import entropy
+from vae_jax.divergences.entropies import known_entropy
 from vae_jax.divergences.moments import mean_square
 from vae_jax.types import Array
 
@@ -22,4 +22,4 @@ def any_normal(q: Distribution, p: Normal) -> Array:
     Infinite where q has no second moment.
     """
     log_scale = jnp.log(p.scale) + jnp.log(2 * jnp.pi) / 2
-    return log_scale - entropy(q) + mean_square(q, p.loc, p.scale) / 2
+    return log_scale - known_entropy(q) + mean_square(q, p.loc, p.scale) / 2

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from numpyro import distributions as dist
 from numpyro.distributions import Distribution, Uniform, kl_divergence
 
-from vae_jax.divergences.entropies import entropy
+from vae_jax.divergences.entropies import known_entropy
 from vae_jax.divergences.stable import log_ratio
 from vae_jax.types import Array
 
@@ -20,7 +20,7 @@ def uniform_uniform(q: Uniform, p: Uniform) -> Array:
 @kl_divergence.register(KINDS, Uniform)
 def any_uniform(q: Distribution, p: Uniform) -> Array:
     """log (high - low) - H(q), nats, `[...]`; infinite where q is not inside p."""
-    return jnp.where(_inside(q, p), jnp.log(p.high - p.low) - entropy(q), jnp.inf)
+    return jnp.where(_inside(q, p), jnp.log(p.high - p.low) - known_entropy(q), jnp.inf)
 
 
 def _inside(q: Distribution, p: Uniform) -> Array:
