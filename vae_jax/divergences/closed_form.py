@@ -35,19 +35,17 @@ def require_closed_form_kl(q: Distribution, p: Distribution) -> Array:
     """
     kl = closed_form_kl(q, p)
     if kl is None:
-        message = f"KL({describe(q)} || {describe(p)}) has no closed form: use kl='sampled'"
-        raise UserError(f"{message}; {_similar_pairs(q, p)}")
+        pair = f"KL({describe(q)} || {describe(p)})"
+        raise UserError(f"{pair} has no closed form{_other_pairs(q, p)}; use kl='sampled'")
     return kl
 
 
-def _similar_pairs(q: Distribution, p: Distribution) -> str:
+def _other_pairs(q: Distribution, p: Distribution) -> str:
     ours, pairs = (_innermost(q), _innermost(p)), closed_form_pairs()
-    found = [
-        pair for pair in pairs if pair.split("-")[0] == ours[0] or pair.split("-")[1] == ours[1]
-    ]
-    if not found:
-        return f"none of the {len(pairs)} pairs that have one is from {ours[0]} or to {ours[1]}"
-    return f"these pairs have one: {', '.join(found)}"
+    others = [pair for pair in pairs if pair != "-".join(ours)]
+    similar = [pair for pair in others if pair.split("-")[0] == ours[0] or pair.endswith(ours[1])]
+    where = " at these parameters" if len(others) < len(pairs) else ""
+    return f"{where}; these have one: {', '.join(similar or others)}"
 
 
 def _innermost(d: Distribution) -> str:

@@ -110,7 +110,8 @@ def _(q: dist.TwoSidedTruncatedDistribution) -> Array:
     if not isinstance(base, dist.Normal):
         raise NotImplementedError
     square = q.variance / base.scale**2 + ((q.mean - base.loc) / base.scale) ** 2
-    return square / 2 - q.log_prob(base.loc)
+    log_mass = base.log_prob(q.low) - q.log_prob(q.low)
+    return square / 2 - base.log_prob(base.loc) + log_mass
 
 
 @_entropy.register(dist.BernoulliLogits)

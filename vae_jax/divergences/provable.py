@@ -12,9 +12,8 @@ def same(a: Any, b: Any) -> bool:
 
     Two tracers are equal if they are one; numbers outside of a trace are compared.
     """
-    if jax.tree.structure(a) != jax.tree.structure(b):
-        return False
-    return all(map(_same_leaf, jax.tree.leaves(a), jax.tree.leaves(b)))
+    structures = {jax.tree.structure(a), jax.tree.structure(b)}
+    return len(structures) == 1 and all(map(_same_leaf, jax.tree.leaves(a), jax.tree.leaves(b)))
 
 
 def _same_leaf(a: Any, b: Any) -> bool:

@@ -5,6 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln
+from jax.typing import ArrayLike
 
 from vae_jax.types import Array
 
@@ -17,11 +18,17 @@ STIRLING = np.array([-691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 0])
 SLOPES = np.arange(-11, 0, 2)
 
 
+def _floats(*numbers: ArrayLike) -> list[Array]:
+    """Arrays of floats: parameters may be Python's numbers, of which 1 / 0 is an error."""
+    return [jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32)) for x in numbers]
+
+
 def excess(a: Array, b: Array, difference: Array | None = None) -> Array:
     """x - 1 - log x >= 0 at x = a / b, the Itakura-Saito divergence; `difference` is a - b.
 
     Near x = 1 by log x = 2 artanh(y), y = (a - b) / (a + b).
     """
+    a, b = _floats(a, b)
     delta = (a - b if difference is None else difference) / b
     near = jnp.abs(delta) < NEAR
     small, x = jnp.where(near, delta, 0), jnp.where(near, 2, a / b)
@@ -32,6 +39,7 @@ def excess(a: Array, b: Array, difference: Array | None = None) -> Array:
 
 def log_ratio(a: Array, b: Array) -> Array:
     """log (a / b), by log1p where a is near b."""
+    a, b = _floats(a, b)
     near = jnp.abs(a - b) < NEAR * b
     small = jnp.where(near, (a - b) / jnp.where(near, b, 1), 0)
     return jnp.where(near, jnp.log1p(small), jnp.log(jnp.where(near, 1, a / b)))
@@ -74,6 +82,7 @@ def gamma_gap(x: Array, y: Array) -> Array:
     Small arguments are raised to where Stirling's series serves, by Gamma(x + 1) = x Gamma(x). Of
     its first term, 1 / 12x, the gap is exact.
     """
+    x, y = _floats(x, y)
     low, d = jnp.minimum(x, y) < SHIFT, x - y
     u, v = jnp.where(low, x + SHIFT, x), jnp.where(low, y + SHIFT, y)
     (rest_u, _), (rest_v, slope) = _stirling(u), _stirling(v)
@@ -92,6 +101,7 @@ def _raised(x: Array, y: Array, d: Array) -> Array:
 
 def gamma_entropy(a: Array) -> Array:
     """a + log Gamma(a) + (1 - a) psi(a), nats: the entropy of Gamma(a, 1)."""
+    (a,) = _floats(a)
     large = a > SHIFT
     x, y = jnp.where(large, a, SHIFT), jnp.where(large, 1, a)
     rest, slope = _stirling(x)

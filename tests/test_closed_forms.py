@@ -1,0 +1,445 @@
+"""Every registered pair of types, held against SciPy's densities integrated numerically."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.special
+import scipy.stats
+from numpyro import distributions as dist
+from numpyro.distributions import kl_divergence
+
+from vae_jax.distributions.bernoulli_logits import BernoulliLogits
+from vae_jax.distributions.cholesky_normal import CholeskyNormal
+from vae_jax.divergences import closed_form_kl, require_closed_form_kl
+from vae_jax.errors import UserError
+
+SETTINGS = 30
+SCIPY = scipy.stats
+
+
+class Kumaraswamy:
+    """log density and quantiles, which SciPy does not have."""
+
+    @staticmethod
+    def logpdf(z, a, b):
+        return np.log(a * b) + (a - 1) * np.log(z) + (b - 1) * np.log1p(-(z**a))
+
+    @staticmethod
+    def ppf(u, a, b):
+        return (1 - (1 - u) ** (1 / b)) ** (1 / a)
+
+    @staticmethod
+    def support(a, b):
+        return np.zeros_like(a), np.ones_like(b)
+
+
+def loc_scale(rng):
+    return rng.normal(size=SETTINGS), np.exp(rng.normal(size=SETTINGS))
+
+
+def positive(rng):
+    return tuple(rng.gamma(4, 0.5, size=(2, SETTINGS)) + 0.3)
+
+
+def one_positive(rng):
+    return positive(rng)[:1]
+
+
+def heavy(rng):
+    return 2.5 + rng.gamma(3, size=SETTINGS), *loc_scale(rng)
+
+
+def interval(rng):
+    low, width = loc_scale(rng)
+    return low, low + width
+
+
+def truncated(rng):
+    low, width = loc_scale(rng)  # further from its mode, NumPyro's own density is infinite
+    loc = low + width * rng.uniform(-0.5, 1.5, size=SETTINGS)
+    return loc, width * rng.uniform(0.3, 3, size=SETTINGS), low, low + width
+
+
+def inverse(rng):
+    a, b = positive(rng)
+    return a + 2, b
+
+
+# type -> draws of its parameters, SciPy's family, and its arguments there
+DENSITIES = {
+    dist.Normal: (loc_scale, SCIPY.norm, lambda m, s: (m, s)),
+    dist.Laplace: (loc_scale, SCIPY.laplace, lambda m, s: (m, s)),
+    dist.Logistic: (loc_scale, SCIPY.logistic, lambda m, s: (m, s)),
+    dist.Cauchy: (loc_scale, SCIPY.cauchy, lambda m, s: (m, s)),
+    dist.Gumbel: (loc_scale, SCIPY.gumbel_r, lambda m, s: (m, s)),
+    dist.StudentT: (heavy, SCIPY.t, lambda n, m, s: (n, m, s)),
+    dist.Uniform: (interval, SCIPY.uniform, lambda a, b: (a, b - a)),
+    dist.Beta: (positive, SCIPY.beta, lambda a, b: (a, b)),
+    dist.Kumaraswamy: (positive, Kumaraswamy, lambda a, b: (a, b)),
+    dist.Gamma: (positive, SCIPY.gamma, lambda a, b: (a, 0 * a, 1 / b)),
+    dist.Exponential: (one_positive, SCIPY.expon, lambda b: (0 * b, 1 / b)),
+    dist.InverseGamma: (inverse, SCIPY.invgamma, lambda a, b: (a, 0 * a, b)),
+    dist.HalfNormal: (one_positive, SCIPY.halfnorm, lambda s: (0 * s, s)),
+    dist.LogNormal: (loc_scale, SCIPY.lognorm, lambda m, s: (s, 0 * s, np.exp(m))),
+    dist.Weibull: (positive, SCIPY.weibull_min, lambda b, a: (a, 0 * a, b)),
+    dist.TwoSidedTruncatedDistribution: (
+        truncated,
+        SCIPY.truncnorm,
+        lambda m, s, a, b: ((a - m) / s, (b - m) / s, m, s),
+    ),
+}
+MAKE = {
+    dist.TwoSidedTruncatedDistribution: lambda m, s, a, b: dist.TwoSidedTruncatedDistribution(
+        dist.Normal(m, s), a, b
+    )
+}
+
+
+def masses(k):
+    return lambda rng: (rng.dirichlet(np.full(k, 4.0), size=SETTINGS),)
+
+
+def share(rng):
+    return (rng.uniform(0.05, 0.95, size=SETTINGS),)
+
+
+def logits(rng):
+    return (rng.normal(size=SETTINGS),)
+
+
+COUNTS = np.arange(4000)
+
+
+def bernoulli(p):
+    return scipy.stats.bernoulli.logpmf([0, 1], p[:, None])
+
+
+def geometric(p):
+    return scipy.stats.geom.logpmf(COUNTS + 1, p[:, None])
+
+
+# type -> draws of its parameters, and the logs of its masses
+MASSES = {
+    dist.BernoulliProbs: (share, bernoulli),
+    dist.BernoulliLogits: (logits, lambda a: bernoulli(scipy.special.expit(a))),
+    dist.GeometricProbs: (share, geometric),
+    dist.GeometricLogits: (logits, lambda a: geometric(scipy.special.expit(a))),
+    dist.CategoricalProbs: (masses(5), np.log),
+    dist.CategoricalLogits: (
+        lambda rng: (3 * rng.normal(size=(SETTINGS, 5)),),
+        functools.partial(scipy.special.log_softmax, axis=-1),
+    ),
+    dist.Poisson: (
+        lambda rng: (rng.gamma(1, 8, size=SETTINGS),),
+        lambda r: scipy.stats.poisson.logpmf(COUNTS, r[:, None]),
+    ),
+}
+
+# vectors have tests of their own below; what wraps others is NumPyro's
+NORMALS = (dist.MultivariateNormal, dist.LowRankMultivariateNormal)
+VECTORS = (*NORMALS, dist.Dirichlet, BernoulliLogits)
+THEIRS = {(dist.Independent, dist.CirculantNormal), (dist.Independent, dist.Independent)}
+PAIRS = [
+    *(p for p in kl_divergence.funcs if {*p} <= {*DENSITIES} or {*p} <= {*MASSES}),
+    *((t, t) for t in (dist.LogNormal, dist.InverseGamma)),  # as TransformedDistributions
+]
+SERIES = (dist.Kumaraswamy, dist.Beta)  # NumPyro's, of ten terms
+INFINITE = (dist.Cauchy, dist.Normal)
+FINITE = [pair for pair in PAIRS if pair not in (SERIES, INFINITE)]
+
+
+def name(pair):
+    return "-".join(t.__name__ for t in pair)
+
+
+def parameters(pair):
+    """Random ones for which the pair has a finite closed form."""
+    q, p = pair
+    rng = np.random.default_rng(sum(map(ord, name(pair))))
+    table = {**DENSITIES, **MASSES}
+    theta, phi = table[q][0](rng), table[p][0](rng)
+    if p is dist.Uniform:
+        low, high = support(q, theta)
+        phi = low - 0.1 - phi[0] ** 2, high + 0.1 + phi[1] ** 2
+    if pair == (dist.Logistic, dist.Logistic):
+        phi = phi[0], theta[1]
+    if p is not dist.Normal:
+        theta, phi = (
+            (1.0, *x[1:]) if t is dist.StudentT else x
+            for t, x in zip(pair, (theta, phi), strict=True)
+        )
+    return theta, phi
+
+
+def support(kind, theta):
+    _, family, arguments = DENSITIES[kind]
+    return family.support(*arguments(*theta))
+
+
+def kl(pair, theta, phi):
+    q, p = (MAKE.get(kind, kind)(*x) for kind, x in zip(pair, (theta, phi), strict=True))
+    return kl_divergence(q, p)
+
+
+def by_quadrature(pair, theta, phi):
+    """int q (log q - log p) between quantiles, with SciPy's densities, all settings at once."""
+    (q, q_args), (p, p_args) = (
+        (DENSITIES[kind][1], np.broadcast_arrays(*DENSITIES[kind][2](*x), np.zeros(SETTINGS))[:-1])
+        for kind, x in zip(pair, (theta, phi), strict=True)
+    )
+    low, high = (np.broadcast_to(x, SETTINGS) for x in q.support(*q_args))
+    inner = [q.ppf(u, *q_args) for u in (0.02, 0.2, 0.5, 0.8, 0.98)]
+    split = np.clip(p.ppf(0.5, *p_args), inner[0], inner[-1])  # Laplace's kink
+    edges = np.sort(np.stack([low, *inner, split, high]), axis=0)
+
+    def integrand(z, i):
+        i = i.astype(int)
+        log_q = q.logpdf(z, *(a[i] for a in q_args))
+        log_p = p.logpdf(z, *(a[i] for a in p_args))
+        return np.where(np.isfinite(log_q), np.exp(log_q) * (log_q - log_p), 0)
+
+    with np.errstate(all="ignore"):
+        found = scipy.integrate.tanhsinh(
+            integrand, edges[:-1], edges[1:], args=(np.arange(float(SETTINGS)),), rtol=1e-10
+        )
+    assert (found.error < 1e-7 * np.maximum(1, np.abs(found.integral))).all()
+    return found.integral.sum(0)
+
+
+def expected(pair, theta, phi):
+    if pair[0] in DENSITIES:
+        return by_quadrature(pair, theta, phi)
+    log_q, log_p = (MASSES[kind][1](*x) for kind, x in zip(pair, (theta, phi), strict=True))
+    return (np.exp(log_q) * (log_q - log_p)).sum(-1)
+
+
+@pytest.mark.parametrize("pair", FINITE, ids=name)
+def test_closed_form_equals_numerical_integration(pair):
+    theta, phi = parameters(pair)
+    with jax.enable_x64(True):
+        found = np.asarray(kl(pair, theta, phi))
+    assert found.shape == (SETTINGS,)
+    np.testing.assert_allclose(found, expected(pair, theta, phi), rtol=1e-5, atol=1e-9)
+
+
+def moving(pair, theta, phi):
+    """The sum of KLs as a function of all parameters that are not fixed or shared, and these."""
+    every = [*theta, *phi]
+    shared = {1, 3} if pair == (dist.Logistic, dist.Logistic) else set()
+    free = [i for i, x in enumerate(every) if np.ndim(x) and i not in shared]
+
+    def total(values):
+        full = [*every]
+        for i, value in zip(free, values, strict=True):
+            full[i] = value
+        return kl(pair, full[: len(theta)], full[len(theta) :]).sum()
+
+    return total, [every[i] for i in free]
+
+
+@pytest.mark.parametrize("pair", FINITE, ids=name)
+def test_gradient_equals_finite_differences(pair):
+    """Along one random direction, by central differences in double precision."""
+    with jax.enable_x64(True):
+        total, values = moving(pair, *parameters(pair))
+        rng = np.random.default_rng(0)
+        along = [0.1 * rng.normal(size=x.shape) for x in values]
+        along = [x - x.mean(-1, keepdims=True) for x in along]  # masses go on adding up to 1
+        slope = jax.jvp(total, (values,), (along,))[1]
+        ahead, behind = (
+            total([x + h * v for x, v in zip(values, along, strict=True)]) for h in (1e-5, -1e-5)
+        )
+        np.testing.assert_allclose(slope, (ahead - behind) / 2e-5, rtol=1e-6, atol=1e-7)
+
+
+def test_every_pair_has_a_test():
+    tested = {
+        *PAIRS,
+        SERIES,
+        INFINITE,
+        (dist.Delta, dist.Distribution),
+        (dist.TransformedDistribution,) * 2,
+        *THEIRS,
+    }
+    for pair in {*kl_divergence.funcs} - tested:
+        assert {*pair} & {*VECTORS, dist.ExpandedDistribution, dist.MaskedDistribution}, pair
+
+
+def normals(rng, dimensions=3):
+    """One of every kind, with its mean and covariance in NumPy."""
+    m, s = rng.normal(size=dimensions), np.exp(rng.normal(size=dimensions))
+    A, W = rng.normal(size=(dimensions, dimensions)), rng.normal(size=(dimensions, 2))
+    L = np.linalg.cholesky(A @ A.T + np.eye(dimensions) / 10)
+    yield dist.Normal(m, s).to_event(1), m, np.diag(s**2)
+    yield dist.Normal(m[0], s[0]).expand([dimensions]).to_event(1), *same_everywhere(m, s)
+    yield dist.MultivariateNormal(m, covariance_matrix=L @ L.T), m, L @ L.T
+    yield CholeskyNormal(m, L), m, L @ L.T
+    yield dist.LowRankMultivariateNormal(m, W, s), m, W @ W.T + np.diag(s)
+
+
+def same_everywhere(m, s):
+    return np.full_like(m, m[0]), s[0] ** 2 * np.eye(len(m))
+
+
+def gaussian_kl(m, S, n, T):
+    """tr(T^-1 S) / 2 + (n - m)' T^-1 (n - m) / 2 - D / 2 + log(|T| / |S|) / 2."""
+    distance = (n - m) @ np.linalg.solve(T, n - m)
+    log_det = np.linalg.slogdet(T)[1] - np.linalg.slogdet(S)[1]
+    return (np.trace(np.linalg.solve(T, S)) + distance - len(m) + log_det) / 2
+
+
+def test_normals_of_every_kind():
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        for _ in range(4):
+            for q, *q_moments in normals(rng):
+                for p, *p_moments in normals(rng):
+                    found, truth = kl_divergence(q, p), gaussian_kl(*q_moments, *p_moments)
+                    np.testing.assert_allclose(found, truth, rtol=1e-10, err_msg=f"{q} {p}")
+
+
+def test_normals_broadcast_their_batches():
+    rng = np.random.default_rng(1)
+    m, L = rng.normal(size=(5, 1, 3)), np.tril(rng.uniform(0.5, 2, size=(2, 3, 3)))
+    W, d = rng.normal(size=(5, 1, 3, 1)), rng.uniform(1, 2, size=(2, 3))
+    with jax.enable_x64(True):
+        kinds = [
+            dist.Normal(m, 2.0).to_event(1),
+            dist.MultivariateNormal(m, scale_tril=L),
+            dist.LowRankMultivariateNormal(m, W, d),
+        ]
+        for q in kinds:
+            for p in kinds:
+                found = kl_divergence(q, p)
+                assert found.shape == np.broadcast_shapes(q.batch_shape, p.batch_shape)
+                one = gaussian_kl(*moments(q, 4, 1), *moments(p, 4, 1))
+                np.testing.assert_allclose(
+                    np.broadcast_to(found, (5, 2))[4, 1], one, rtol=1e-9, atol=1e-12
+                )
+
+
+def moments(d, i, j):
+    """Mean and covariance at one place of the batch [5, 2]."""
+    covariance = getattr(d, "covariance_matrix", None)
+    if covariance is None:
+        covariance = d.variance[..., None] * np.eye(3)
+    mean = np.broadcast_to(d.mean, (5, 2, 3))
+    return mean[i, j], np.broadcast_to(covariance, (5, 2, 3, 3))[i, j]
+
+
+def test_dirichlet():
+    """Penny 2001, with SciPy's functions."""
+    a, c = np.random.default_rng(0).gamma(2, 2, size=(2, SETTINGS, 4)) + 0.1
+    A, C = a.sum(-1), c.sum(-1)
+    lgamma, psi = scipy.special.gammaln, scipy.special.digamma
+    truth = lgamma(A) - lgamma(C) - (lgamma(a) - lgamma(c)).sum(-1)
+    truth += ((a - c) * (psi(a) - psi(A)[:, None])).sum(-1)
+    with jax.enable_x64(True):
+        found = kl_divergence(dist.Dirichlet(a), dist.Dirichlet(c))
+    np.testing.assert_allclose(found, truth, rtol=1e-9)
+
+
+def test_bernoulli_vectors():
+    a, b = 2 * np.random.default_rng(0).normal(size=(2, 7, 3, 4)).astype(np.float32)
+    truth = (scipy.special.rel_entr(*(bernoulli_masses(x) for x in (a, b)))).sum((1, 2, 3))
+    ours, theirs = ([BernoulliLogits(x, 2), dist.BernoulliLogits(x).to_event(2)] for x in (a, b))
+    for q in ours:
+        for p in theirs:
+            np.testing.assert_allclose(kl_divergence(q, p), truth, rtol=2e-6)
+
+
+def bernoulli_masses(a):
+    return np.stack([scipy.special.expit(-a), scipy.special.expit(a)], -1).astype(np.float64)
+
+
+def test_independents_sum_and_broadcast():
+    """Elements that share a scale count as often as there are elements."""
+    q = dist.Laplace(jnp.zeros((4, 3)), 2.0).to_event(1)
+    p = dist.Normal(jnp.ones(3), 1.0).to_event(1)
+    one = kl_divergence(dist.Laplace(0.0, 2.0), dist.Normal(1.0, 1.0))
+    np.testing.assert_allclose(kl_divergence(q, p), np.full(4, 3 * one), rtol=1e-6)
+
+
+def test_infinite_where_supports_do_not_nest():
+    unit = dist.Uniform(0.0, 1.0)
+    for q in (dist.Uniform(-0.1, 0.5), dist.Uniform(0.5, 1.1)):
+        assert kl_divergence(q, unit) == jnp.inf
+    assert kl_divergence(dist.Beta(2.0, 2.0), dist.Uniform(0.1, 1.0)) == jnp.inf
+    assert kl_divergence(dist.Cauchy(0.0, 1.0), dist.Normal(0.0, 1.0)) == jnp.inf
+    assert kl_divergence(dist.StudentT(2.0, 0.0, 1.0), dist.Normal(0.0, 1.0)) == jnp.inf
+    some, all_ = jnp.array([0.5, 0.5, 0.0]), jnp.array([0.2, 0.3, 0.5])
+    assert kl_divergence(dist.Categorical(all_), dist.Categorical(some)) == jnp.inf
+    truth = scipy.special.rel_entr(some, all_).sum()
+    np.testing.assert_allclose(kl_divergence(dist.Categorical(some), dist.Categorical(all_)), truth)
+    assert kl_divergence(dist.Bernoulli(0.5), dist.Bernoulli(1.0)) == jnp.inf
+    assert kl_divergence(dist.Bernoulli(0.0), dist.Bernoulli(1.0)) == jnp.inf
+    np.testing.assert_allclose(
+        kl_divergence(dist.Bernoulli(1.0), dist.Bernoulli(0.25)), np.log(4), rtol=1e-6
+    )
+
+
+def test_invariance_under_a_bijection():
+    q, p = dist.Normal(jnp.zeros(2), 1.0), dist.Normal(jnp.ones(2), 2.0)
+    truth = kl_divergence(q, p)
+    shift = dist.transforms.AffineTransform(1.0, jnp.array([2.0, 3.0]))
+    for bijection in ([dist.transforms.ExpTransform()], [shift], [shift, shift]):
+        pushed = [dist.TransformedDistribution(d, bijection) for d in (q, p)]
+        np.testing.assert_array_equal(kl_divergence(*pushed), truth)
+
+
+def test_only_what_is_provably_the_same_bijection_cancels():
+    def push(d, *bijections):
+        return dist.TransformedDistribution(d, [*bijections])
+
+    q, p = dist.Normal(0.0, 1.0), dist.Normal(1.0, 2.0)
+    scale, exp = dist.transforms.AffineTransform, dist.transforms.ExpTransform()
+    assert closed_form_kl(push(q, scale(0.0, 1.0)), push(p, scale(0.0, 2.0))) is None
+    assert closed_form_kl(push(q, exp), push(p, exp, exp)) is None
+    assert closed_form_kl(dist.FoldedDistribution(q), dist.FoldedDistribution(p)) is None
+    seen = []
+
+    @jax.jit
+    def traced(s, t):
+        seen.append(closed_form_kl(push(q, scale(0.0, s)), push(p, scale(0.0, t))))
+        seen.append(closed_form_kl(push(q, scale(0.0, s)), push(p, scale(0.0, s))))
+        return seen[1]
+
+    np.testing.assert_allclose(traced(2.0, 2.0), kl_divergence(q, p))
+    assert seen[0] is None
+
+
+def test_a_pair_of_the_users_own():
+    """As the package's docstring has it."""
+    before = {**kl_divergence.funcs}
+
+    @kl_divergence.register(dist.HalfNormal, dist.HalfNormal)
+    def half_normals(q, p):
+        return kl_divergence(dist.Normal(0.0, q.scale), dist.Normal(0.0, p.scale))
+
+    try:
+        q, p = (dist.HalfNormal(s * jnp.ones(3)).to_event(1) for s in (1.0, 2.0))
+        np.testing.assert_allclose(closed_form_kl(q, p), 3 * (np.log(2) - 3 / 8), rtol=1e-6)
+    finally:
+        for pair in {*kl_divergence.funcs} - {*before}:
+            del kl_divergence.funcs[pair]
+        kl_divergence.reorder()
+        kl_divergence._cache.clear()
+
+
+@pytest.mark.parametrize(
+    ("q", "p", "message"),
+    [
+        (dist.Normal(), dist.Gumbel(), "Normal-Laplace, Normal-Normal"),
+        (dist.Logistic(0, 1), dist.Logistic(0, 2), "at these parameters; .* Logistic-Normal"),
+        (dist.StudentT(3.0), dist.StudentT(3.0), "StudentT-Cauchy"),
+    ],
+)
+def test_without_a_closed_form(q, p, message):
+    assert closed_form_kl(q, p) is None
+    with pytest.raises(UserError, match=message) as caught:
+        require_closed_form_kl(q, p)
+    assert len(str(caught.value)) < 400
