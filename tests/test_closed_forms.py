@@ -324,9 +324,13 @@ def test_normals_broadcast_their_batches():
 
 def moments(d, i, j):
     """Mean and covariance at one place of the batch [5, 2]."""
-    covariance = getattr(d, "covariance_matrix", None)
-    if covariance is None:
-        covariance = d.variance[..., None] * np.eye(3)
+    if isinstance(d, dist.LowRankMultivariateNormal):
+        covariance = d.cov_factor @ np.swapaxes(d.cov_factor, -1, -2) + d.cov_diag[
+            ..., None
+        ] * np.eye(3)
+    else:
+        diagonal = isinstance(d, dist.Independent)
+        covariance = d.variance[..., None] * np.eye(3) if diagonal else d.covariance_matrix
     mean = np.broadcast_to(d.mean, (5, 2, 3))
     return mean[i, j], np.broadcast_to(covariance, (5, 2, 3, 3))[i, j]
 

@@ -30,7 +30,8 @@ def known_entropy(q: Distribution) -> Array:
     Raises:
         NotImplementedError: where it has no closed form here.
     """
-    return jnp.broadcast_to(_entropy(q), q.batch_shape)
+    found = _entropy(q)  # after a vmap outside it has axes that batch_shape lacks
+    return jnp.broadcast_to(found, jnp.broadcast_shapes(jnp.shape(found), q.batch_shape))
 
 
 @singledispatch

@@ -22,7 +22,7 @@ MOST_CELLS = 400
 CHUNK = 4096
 MOST_COUNTS = 2**24
 OUTWARDS, INWARDS = 150.0, 700.0  # e to these, squared and inverted, are numbers
-LARGEST = 1e250  # of -log p(z)
+LARGEST = 1e250  # of -log p(z), and of what is summed
 INFINITE = 1e100  # of the value
 
 
@@ -136,11 +136,12 @@ def _integrate(factor: Factor) -> Integral:
         inside = ((z > least) & (z < factor.high)).all(-1)
         terms, mass = _terms(factor, z.reshape(-1, len(center)))
         both = np.stack([terms, mass], -1).reshape(*inside.shape, 2)
-        return np.where(inside[..., None], both * volume[..., None], 0)
+        both = np.where(inside[..., None] & (both != 0), both * volume[..., None], 0)
+        return np.clip(both, -LARGEST, LARGEST)  # where the integral does not exist
 
     dimensions, options = len(center), {"rtol": TOLERANCE, "atol": TOLERANCE}
     unit_cube = np.zeros(dimensions), np.ones(dimensions)
-    with np.errstate(over="ignore", invalid="ignore"):  # where the integral does not exist
+    with np.errstate(over="ignore", invalid="ignore"):  # 0 times what is too large, far out
         found = cubature(integrand, *unit_cube, max_subdivisions=MOST_CELLS, **options)
     value, mass = found.estimate.reshape(-1, 2).sum(0)
     if value > INFINITE:

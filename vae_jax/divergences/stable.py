@@ -64,7 +64,9 @@ def mass_kl(log_q: Array, log_p: Array, d: Array) -> Array:
     near = (jnp.abs(d) < FAR).all(-1, keepdims=True)
     e = jnp.where(near, d, 0)
     e = e - (q * e).sum(-1, keepdims=True)
-    close = jnp.log1p((q * exp_gap(e)).sum(-1))
+    small, large = jnp.minimum(e, 1), jnp.maximum(e, 1)
+    raised = jnp.exp(log_q + large) - q * (1 + large)  # q may underflow where q e^e does not
+    close = jnp.log1p(jnp.where(e < 1, q * exp_gap(small), raised).sum(-1))
     used = ~near & (q > 0)
     apart = q * (jnp.where(used, log_q, 0) - jnp.where(used, log_p, 0))
     return jnp.where(near[..., 0], close, apart.sum(-1))

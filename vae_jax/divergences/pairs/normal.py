@@ -43,10 +43,10 @@ def joint(q: Distribution, p: Distribution) -> Array:
         NotImplementedError: for what is not normal.
     """
     (m, L), (mean, M) = _loc_and_factor(q), _loc_and_factor(p)
-    L, M = jnp.broadcast_arrays(L, M)
-    difference = jnp.concatenate(
-        [L - M, jnp.broadcast_to((m - mean)[..., None], L[..., :1].shape)], -1
-    )
+    shift = (m - mean)[..., None]
+    batch = jnp.broadcast_shapes(*(x.shape[:-2] for x in (shift, L, M)))
+    shift, L, M = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (shift, L, M))
+    difference = jnp.concatenate([L - M, shift], -1)
     solved = solve_triangular(M, difference, lower=True)
     below, distance = jnp.tril(solved[..., :-1], -1), solved[..., -1]
     scales = (jnp.diagonal(x, axis1=-2, axis2=-1) for x in (L, M))
@@ -64,14 +64,16 @@ def _loc_and_factor(d: Distribution) -> tuple[Array, Array]:
         base = base.base_dist
     if not isinstance(base, Normal) or d.event_dim != 1:
         raise NotImplementedError
-    loc, scale = (jnp.broadcast_to(x, d.shape()) for x in (base.loc, base.scale))
+    loc, scale, _ = jnp.broadcast_arrays(base.loc, base.scale, jnp.zeros(d.shape()))
     return loc, scale[..., None] * jnp.eye(scale.shape[-1], dtype=scale.dtype)
 
 
 def _low_rank_factor(W: Array, diagonal: Array) -> Array:
-    """L of LL' = WW' + diag(d) = R'R by QR = [diag(d^1/2), W]', in which nothing is squared."""
+    """L of LL' = WW' + diag(d) = R'R by QR = [W, diag(d^1/2)]', in which nothing is squared."""
     root = jnp.sqrt(diagonal)[..., None, :] * jnp.eye(diagonal.shape[-1], dtype=diagonal.dtype)
-    stacked = jnp.concatenate([root, jnp.swapaxes(W, -1, -2)], -2)
+    batch = jnp.broadcast_shapes(W.shape[:-2], diagonal.shape[:-1])
+    rows = [jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (jnp.swapaxes(W, -1, -2), root)]
+    stacked = jnp.concatenate(rows, -2)
     R = jnp.linalg.qr(stacked, mode="r")
     signs = jnp.sign(jnp.diagonal(R, axis1=-2, axis2=-1))
     return jnp.swapaxes(signs[..., None] * R, -1, -2)
