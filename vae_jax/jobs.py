@@ -207,7 +207,8 @@ def _require_finite_kl(job: Job, params: Params, raw: Array) -> None:
 
     found = kl(params, raw[:1])
     if found is not None and bool(jnp.isposinf(found).any()):
-        raise UserError(f"{job.kl_form}, and is infinite: q(z|x) has too heavy tails for this p(z)")
+        pair = job.kl_form.partition(":")[0]
+        raise UserError(f"{pair} is infinite: q(z|x) has too heavy tails for this p(z)")
 
 
 def _warn_of_levels(job: Job, raw: Array) -> None:
@@ -215,7 +216,8 @@ def _warn_of_levels(job: Job, raw: Array) -> None:
     accepted = job.model.accepts
     most, there = getattr(accepted, "upper_bound", None), float(raw.max())
     if accepted.is_discrete and most is not None and there < most / 2:
-        logger.warning("the data's levels reach %g, the likelihood's %g: fit them", there, most)
+        message = "the data's levels reach %g, the likelihood's %g: they should be the same"
+        logger.warning(message, there, most)
 
 
 def advise(job: Job, params: Params) -> None:
