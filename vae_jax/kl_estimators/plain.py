@@ -1,11 +1,13 @@
-import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
+from vae_jax.kl_estimators._draws import log_ratios, mean_and_error
 from vae_jax.types import Array, Estimate
 
 
 def plain(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
-    """E_q[log q(z) - log p(z)], the mean over draws (k1 of Schulman 2020); unbiased.
+    """E_q[log q(z) - log p(z)], the mean over draws (k1 of Schulman 2020).
+
+    Unbiased; its variance is Var_q[log q - log p] / K. It may be negative.
 
     Args:
         key: one key.
@@ -16,7 +18,4 @@ def plain(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Est
     Returns:
         nats, `[...]`; the standard error is std(log q - log p) / sqrt(K), NaN for K = 1.
     """
-    z = q.sample(key, (num_samples,))
-    log_ratio = q.log_prob(z) - p.log_prob(z)
-    error = jnp.std(log_ratio, 0, ddof=1) / jnp.sqrt(num_samples)
-    return Estimate(log_ratio.mean(0), error)
+    return mean_and_error(log_ratios(key, q, p, num_samples))

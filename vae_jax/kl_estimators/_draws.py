@@ -1,0 +1,52 @@
+"""What the estimators share: log ratios of draws, and the error of a mean."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from numpyro.distributions import Distribution
+
+from vae_jax.errors import UserError
+from vae_jax.types import Array, Estimate
+
+
+def log_ratio(q: Distribution, p: Distribution, z: Array, intermediates: Any = None) -> Array:
+    """log q(z) - log p(z), nats, without inverting a flow where z's intermediates are known."""
+    log_q = q.log_prob(z, intermediates) if intermediates else q.log_prob(z)
+    return log_q - p.log_prob(z)
+
+
+def log_ratios(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Array:
+    """log q - log p at K independent draws of q, nats, `[K, ...]`."""
+    z, intermediates = q.sample_with_intermediates(key, (at_least_one(num_samples),))
+    return log_ratio(q, p, z, intermediates)
+
+
+def at_least_one(num_samples: int) -> int:
+    """K.
+
+    Raises:
+        UserError: if it is not positive.
+    """
+    if num_samples < 1:
+        raise UserError(f"num_samples={num_samples}: at least 1 is needed")
+    return num_samples
+
+
+def mean_and_error(values: Array) -> Estimate:
+    """The mean of independent values `[R, ...]` and std / sqrt(R), NaN for R = 1."""
+    error = jnp.std(values, 0, ddof=1) / jnp.sqrt(len(values))
+    return Estimate(values.mean(0), error)
+
+
+def replicates(num_samples: int, wanted: int) -> tuple[int, int]:
+    """R and n, replicates of n points, R n <= K: at least `wanted` of them, fewer for small K.
+
+    n is K // wanted, but 2 already from K = 4 on, where R = K // 2 replicates can be had.
+
+    Raises:
+        UserError: if K is not positive, or fewer than 2 replicates are wanted.
+    """
+    if wanted < 2:
+        raise UserError(f"replicates={wanted}: a standard error needs at least 2")
+    size = max(1, min(2, at_least_one(num_samples) // 2), num_samples // wanted)
+    return num_samples // size, size
