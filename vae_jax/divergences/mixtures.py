@@ -23,6 +23,7 @@ from vae_jax.errors import UserError
 from vae_jax.types import Array
 
 LOG_2PI = math.log(2 * math.pi)
+LEAST_LOG_WEIGHT = -80.0  # for weights of 0, whose logarithms would make NaN of 0 times infinity
 TOLERANCE, MOST_STEPS = 1e-6, 10_000  # of the variational upper bound, relative
 
 
@@ -99,6 +100,7 @@ def _components(q: Distribution) -> _Normals:
     """A mixture's components; those of a normal are itself."""
     if isinstance(q, MixtureSameFamily):
         log_weight = jax.nn.log_softmax(q.mixing_distribution.logits)
+        log_weight = jnp.maximum(log_weight, LEAST_LOG_WEIGHT)
         return _Normals(log_weight, *_moments(q.component_distribution))
     loc, scale_tril = _moments(q)
     loc, scale_tril = loc[..., None, :], scale_tril[..., None, :, :]
@@ -224,7 +226,7 @@ def _variational_upper(log_w: Array, log_v: Array, kl: Array) -> Array:
         log_x = log_w[..., None] + jax.nn.log_softmax(log_y - kl, -1)
         log_y = log_v[..., None, :] + jax.nn.log_softmax(log_x, -2)
         terms = jnp.exp(log_x) * (kl + log_x - log_y)
-        return log_y, jnp.where(log_x == -jnp.inf, 0.0, terms).sum((-2, -1))
+        return log_y, terms.sum((-2, -1))
 
     def better(state: _State) -> _State:
         log_y, bound, _, count = state

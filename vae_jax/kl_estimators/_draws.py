@@ -47,6 +47,6 @@ def replicates(num_samples: int, wanted: int) -> tuple[int, int]:
         UserError: if K is not positive, or fewer than 2 replicates are wanted.
     """
     if wanted < 2:
-        raise UserError(f"replicates={wanted}: a standard error needs at least 2")
+        raise UserError(f"least_replicates={wanted}: a standard error needs at least 2")
     size = max(1, min(2, at_least_one(num_samples) // 2), num_samples // wanted)
     return num_samples // size, size

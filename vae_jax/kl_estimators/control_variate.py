@@ -1,3 +1,5 @@
+import itertools
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,20 +10,25 @@ from vae_jax.errors import UserError
 from vae_jax.kl_estimators._draws import at_least_one, log_ratio, mean_and_error
 from vae_jax.types import Array, Estimate
 
-DRAWS_PER_COEFFICIENT = 2  # in each half; with fewer the fit costs more than it saves
+DRAWS_PER_COEFFICIENT = 8  # that the first fit has; with fewer it costs more than it saves
+RIDGE = 1e-6  # the variance of a control is 1 or more
 
 
 def control_variate(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
     """E_q[log q - log p - b'h], E_q[h] = 0 (Lavenberg & Welch 1981), b by least squares.
 
     h holds (z_j - m_j) / s_j and (z_j - m_j)^2 / s_j^2 - 1 for every dimension j, m and s^2 the
-    moments of q; where q is a flow, those of its base. The b of each half of the draws is fitted to
-    the other half (cross-fitting), so that the estimate is unbiased. Its variance is (1 - R^2) of
-    that of `plain`, R^2 the share of the log ratio's variance that h explains, times about
-    1 + 2 C / (K - 2 C) for the C = 2 D + 1 fitted coefficients. It is 0 for two normals with
-    diagonal covariance, whose log ratio is a quadratic.
+    moments of q; where q is a flow, those of its base. Moments that are infinite are left out.
 
-    With fewer than 4 C draws it is `plain`. Moments that are infinite are left out.
+    The first 8 C draws, C = 2 D + 1, serve to fit b only; then come blocks that double what there
+    is, each with the b of all draws before it. So every term has the expectation KL, whatever b is,
+    and no two are correlated: the estimate and its squared error are unbiased. (With two halves
+    that fit b for each other the error is too small, by a tenth for K = 100 and a Laplace q.) The
+    variance tends to 1 - R^2 of that of `plain`, R^2 the share of the log ratio's variance that h
+    explains, and is 0 for two normals of diagonal covariance, whose log ratio is a quadratic.
+
+    With fewer than 16 C draws it is `plain`, and for tails heavier than a normal's `plain` may be
+    better up to several times as many.
 
     Args:
         key: one key.
@@ -30,7 +37,7 @@ def control_variate(key: Array, q: Distribution, p: Distribution, num_samples: i
         num_samples: K, draws.
 
     Returns:
-        nats, `[...]`; the standard error is that of the two halves' residuals, NaN for K = 1.
+        nats, `[...]`; the standard error is NaN for K = 1.
 
     Raises:
         UserError: if q's mean or variance is not known.
@@ -38,11 +45,12 @@ def control_variate(key: Array, q: Distribution, p: Distribution, num_samples: i
     z, intermediates = q.sample_with_intermediates(key, (at_least_one(num_samples),))
     values = log_ratio(q, p, z, intermediates)
     h = _controls(q, z, intermediates)
-    if num_samples < 2 * DRAWS_PER_COEFFICIENT * (1 + h.shape[-1]):
+    first = DRAWS_PER_COEFFICIENT * (1 + h.shape[-1])
+    if num_samples < 2 * first:
         return mean_and_error(values)
-    middle = num_samples // 2
-    halves = (values[:middle], h[:middle]), (values[middle:], h[middle:])
-    residuals = [_residuals(*halves[i], *halves[1 - i]) for i in (0, 1)]
+    edges = [first * 2**i for i in range((num_samples // first).bit_length())]
+    blocks = itertools.pairwise([*edges[:-1], num_samples])
+    residuals = [_residuals(values[a:b], h[a:b], values[:a], h[:a]) for a, b in blocks]
     return mean_and_error(jnp.concatenate(residuals))
 
 
@@ -63,12 +71,10 @@ def _controls(q: Distribution, z: Array, intermediates: Any) -> Array:
 
 def _residuals(values: Array, h: Array, others: Array, others_h: Array) -> Array:
     """values - b'h, `[n, ...]`, b fitted to the others."""
-    ones = jnp.ones_like(others_h[..., :1])
-    design = jnp.moveaxis(jnp.concatenate([ones, others_h], -1), 0, -2)
-    b = _least_squares(design, jnp.moveaxis(others, 0, -1))[..., 1:]
-    return values - (h * b).sum(-1)
-
-
-_least_squares = jnp.vectorize(
-    lambda design, values: jnp.linalg.lstsq(design, values)[0], signature="(n,c),(n)->(c)"
-)
+    times = partial(jnp.einsum, precision="highest")  # also on accelerators
+    centred = others_h - others_h.mean(0)
+    gram = times("k...c,k...d->...cd", centred, centred)
+    ridge = RIDGE * len(others) * jnp.eye(h.shape[-1])  # for controls that are constant
+    moment = times("k...c,k...->...c", centred, others - others.mean(0))
+    b = jnp.linalg.solve(gram + ridge, moment[..., None])
+    return values - times("k...c,...c->k...", h, b[..., 0])
