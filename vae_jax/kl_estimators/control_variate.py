@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution, TransformedDistribution
 
 from vae_jax.divergences import describe
+from vae_jax.divergences.whitening import whitening
 from vae_jax.errors import UserError
 from vae_jax.kl_estimators._draws import at_least_one, log_ratio, mean_and_error
 from vae_jax.types import Array, Estimate
@@ -76,5 +77,6 @@ def _residuals(values: Array, h: Array, others: Array, others_h: Array) -> Array
     gram = times("k...c,k...d->...cd", centred, centred)
     ridge = RIDGE * len(others) * jnp.eye(h.shape[-1])  # for controls that are constant
     moment = times("k...c,k...->...c", centred, others - others.mean(0))
-    b = jnp.linalg.solve(gram + ridge, moment[..., None])
-    return values - times("k...c,...c->k...", h, b[..., 0])
+    root = whitening(gram + ridge)
+    b = times("...ba,...bc,...c->...a", root, root, moment)
+    return values - times("k...c,...c->k...", h, b)
