@@ -105,8 +105,8 @@ def _patiently(lock: filelock.FileLock, workdir: Path) -> Any:
         raise UserError(f"--workdir={workdir}: another process is at work there") from error
 
 
-def make_directory(workdir: Path) -> None:
-    """Makes a directory that can be written.
+def make_directory(workdir: Path, flag: str = "workdir") -> None:
+    """Makes a directory that can be written, which `flag` named.
 
     Raises:
         UserError: if that cannot be.
@@ -117,7 +117,7 @@ def make_directory(workdir: Path) -> None:
     except OSError as error:
         reason = error.strerror
     if reason:
-        raise UserError(f"--workdir={workdir} cannot be written: {reason}")
+        raise UserError(f"--{flag}={workdir} cannot be written: {reason}")
 
 
 def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -41,7 +42,39 @@ def define(command: str, argv: Sequence[str]) -> flags.FlagValues:
         _sweep(values)
     if command == "report":
         _report(values)
+    if command == "compare-kl":
+        _compare_kl(values)
     return values
+
+
+def _compare_kl(values: flags.FlagValues) -> None:
+    about = "NAME(ARGUMENT=NUMBER, ...), as normal(loc=1.0, scale=0.5); a list is a vector"
+    _text(values, "q", None, about)
+    _text(values, "p", None, "likewise")
+    _text(values, "workdir", None, "in place of both: a run, of which q(z|x) and p(z) are compared")
+    _text(
+        values, "output", "runs/compare_kl", "of q and p: where results.json, tables and figure go"
+    )
+    _text(values, "split", "test", "of a run: train, validation or test")
+    integer = partial(flags.DEFINE_integer, flag_values=values)
+    about = "R, estimates for a mean and its spread; default: up to 1000, of a run 512"
+    integer("num_repetitions", None, about, lower_bound=2)
+    about = "K, draws for an estimate: 1, 4, 16, ... up to this; default: 4096, of a run 1024"
+    integer("max_samples", None, about, lower_bound=1)
+    _integer(values, "seed", 0, "of all draws", least=0)
+    _text(values, "device", "auto", "auto, cpu, gpu or tpu")
+
+
+def require_one_comparison(values: flags.FlagValues) -> None:
+    """Raises UserError unless there are either q and p, or a run, and what goes with them."""
+    if bool(values.workdir) == bool(values.q or values.p):
+        message = "say either --q=DISTRIBUTION --p=DISTRIBUTION or --workdir=RUN"
+        raise UserError(f"{message}, such as --q='normal(loc=1.0, scale=0.5)' --p=laplace")
+    if not values.workdir and not (values.q and values.p):
+        raise UserError(f"--{'p' if values.q else 'q'}=DISTRIBUTION is needed too")
+    wrong = "output" if values.workdir else "split"
+    if values[wrong].present:
+        raise UserError(f"--{wrong} goes with {'--q and --p' if values.workdir else '--workdir'}")
 
 
 def _evaluation(values: flags.FlagValues) -> None:
@@ -104,6 +137,11 @@ def integers(text: str, name: str) -> tuple[int, ...]:
         raise UserError(f"--{name}={text}: whole numbers, with commas, are needed") from error
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were set, for a function that has its own defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     """Parses flags, an experiment file among them, and returns what is no flag.
 
@@ -144,7 +182,15 @@ def help_text(command: str, about: str, values: flags.FlagValues) -> str:
     for name in sorted(values):
         flag = values[name]
         text += f"\n  --{name}={flag.default}\n      {flag.help}" if name == flag.name else ""
-    return text + (_config_help() if command in ("train", "sweep") else "")
+    text += _config_help() if command in ("train", "sweep") else ""
+    return text + (_distributions_help() if command == "compare-kl" else "")
+
+
+def _distributions_help() -> str:
+    from vae_jax.kl_comparison.named import names
+
+    listed = textwrap.fill(", ".join(names()), 100, initial_indent="  ", subsequent_indent="  ")
+    return f"\n\ndistributions, or a dotted path to one of your own:\n{listed}"
 
 
 def _config_help() -> str:

@@ -140,6 +140,37 @@ def report(args: Flags, rest: Sequence[str]) -> None:
     print(*reports.report_many(found, path), sep="\n")
 
 
+def compare_kl(args: Flags, rest: Sequence[str]) -> None:
+    """KL(q || p) in closed form against its sampled estimators, of two distributions or of a run."""
+    flags.require_one_comparison(args)
+    _use_device(args.device)
+    if args.workdir:
+        _compare_run(args)
+    else:
+        _compare_pair(args)
+
+
+def _compare_pair(args: Flags) -> None:
+    from vae_jax import directories
+    from vae_jax.kl_comparison import named, tables, values
+
+    q, p = named.pair(args.q, args.p)
+    directories.make_directory(output := Path(args.output), "output")
+    options = flags.given(max_samples=args.max_samples, repetitions=args.num_repetitions)
+    found = values.compare(q, p, names=(args.q, args.p), seed=args.seed, **options)
+    print(tables.terminal(found), "", *tables.save(found, output), sep="\n")
+
+
+def _compare_run(args: Flags) -> None:
+    from vae_jax.kl_comparison import compare_runs, run_tables
+
+    path = Path(args.workdir)
+    options = flags.given(num_samples=args.max_samples, repetitions=args.num_repetitions)
+    results = compare_runs.compare_run(path, split=args.split, seed=args.seed, **options)
+    print(run_tables.table(results))
+    print(path / "results.json", *sorted((path / "figures").glob("compare_kl_*.png")), sep="\n")
+
+
 def list_components(args: Flags, rest: Sequence[str]) -> None:
     """The components there are: names, signatures, what they are."""
     for family in rest or components.FAMILIES:
@@ -174,6 +205,7 @@ COMMANDS: dict[str, Callable[[Flags, Sequence[str]], None]] = {
     "sample": sample,
     "sweep": sweep,
     "report": report,
+    "compare-kl": compare_kl,
     "list": list_components,
     "data": data,
 }

@@ -1,1 +1,1 @@
-"""KL(q || p) in closed form against its sampled estimate: values and gradients."""
+"""KL(q || p) by every way there is: of two named distributions, and of a trained model."""
