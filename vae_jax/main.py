@@ -141,7 +141,7 @@ def report(args: Flags, rest: Sequence[str]) -> None:
 
 
 def compare_kl(args: Flags, rest: Sequence[str]) -> None:
-    """KL(q || p) in closed form against its sampled estimators, of two distributions or of a run."""
+    """KL(q || p) in closed form against sampled estimators, of two distributions or of a run."""
     flags.require_one_comparison(args)
     _use_device(args.device)
     if args.workdir:

@@ -82,11 +82,12 @@ def _log_ratio(q: Distribution, p: Distribution, z: Array) -> Array:
 
 
 def in_double_precision(*trees: Any) -> Any:
-    """The same numbers as float64, within `jax.enable_x64`; parameters are not rounded anew."""
+    """The numbers that single precision computes with, as float64, within `jax.enable_x64`."""
 
     def widen(leaf: Any) -> Any:
-        is_float = jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
-        return jnp.asarray(np.asarray(leaf, np.float64)) if is_float else leaf
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            return leaf
+        return jnp.asarray(np.asarray(leaf, np.float32), jnp.float64)
 
     return jax.tree.map(widen, trees)
 
