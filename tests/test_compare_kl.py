@@ -255,7 +255,8 @@ def test_verdicts_in_words():
     assert judged(wrong).startswith("differs by -0.1")
     assert " at K = 4" in judged(wrong._replace(num_samples=4), right)
     heavy = cell(4, np.r_[normal_errors(4, -0.5)[0], 90.0], np.ones(1001), 1e-6, TRUTH)
-    assert "heavy tails" in judged(heavy, right)
+    assert "heavy tails" in judged(right, heavy)
+    assert judged(heavy, right) == judged(right)  # few draws, of a finite variance
     broken = cell(4, np.r_[normal_errors(4, -0.5)[0], np.inf], np.ones(1001), 1e-6, TRUTH)
     assert "1 of 1001 estimates at K = 4 are not finite" in judged(broken, right)
     assert verdicts.doubt([[wrong], [right]], "closed form", 1e-3) == ""

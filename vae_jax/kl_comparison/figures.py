@@ -36,7 +36,7 @@ def figure(found: Comparison) -> Figure:
         if any(cell.standard_deviation > 0 for row in drawn for cell in row.cells):
             above.set_yscale("log")
         below.axhline(0, color=GREY, lw=0.6)
-        below.set(xlabel="K, evaluations for one estimate", ylabel="bias [nats]")
+        below.set(xlabel="K, evaluations for one estimate", ylabel="bias, 95% intervals [nats]")
         _symmetric_log(below, [cell for row in drawn for cell in row.cells])
         ks = sorted({cell.num_samples for row in drawn for cell in row.cells})
         below.set_xticks(ks, [str(k) for k in ks])
@@ -78,10 +78,10 @@ def _symmetric_log(axes: Axes, cells: Sequence[Cell]) -> None:
 
 
 def _guides(axes: Axes, cells: Sequence[Cell]) -> None:
-    """K^-1/2 and K^-1 from the spread of plain draws."""
+    """K^-1/2 and K^-1, from just above the estimators' middle."""
     ks = np.array(sorted({c.num_samples for c in cells}), float)
     first = [c.standard_deviation for c in cells if c.num_samples == ks[0]]
-    start = float(np.median(first))
+    start = 1.5 * float(np.median(first))
     if len(ks) > 1 and start > 0:
         for power, style, label in (
             (-0.5, (0, (1, 1)), "$K^{-1/2}$"),

@@ -155,8 +155,8 @@ def _repeat(
     """
     calls, batch = _calls(num_samples * max(1, math.prod(q.event_shape)), repetitions)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), num_samples), (calls, batch))
-    one = functools.partial(estimator, q=q, p=p, num_samples=num_samples)
-    program = jax.jit(jax.vmap(lambda key: one(key))).lower(keys[0]).compile()
+    many = jax.vmap(lambda key: estimator(key, q, p, num_samples))
+    program = jax.jit(many).lower(keys[0]).compile()
     found, seconds = [], []
     for some in keys:
         began = time.perf_counter()

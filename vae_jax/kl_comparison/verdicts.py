@@ -27,7 +27,7 @@ def verdict(cells: Sequence[Cell], method: str, threshold: float) -> str:
     if reason := unreliable(cells):
         return f"not judged: {reason}"
     words = _judge(cells[-1], method, threshold)
-    biased = [c for c in cells if c.p_value < threshold]
+    biased = [c for c in cells if not _is_heavy(c) and c.p_value < threshold]
     if not biased or cells[-1] in biased:
         return words
     worst = max(biased, key=lambda c: abs(c.z))
@@ -47,19 +47,23 @@ def doubt(studies: Sequence[Sequence[Cell]], method: str, threshold: float) -> s
 def unreliable(cells: Sequence[Cell]) -> str:
     """Why no standard error of an estimator can be trusted, or nothing.
 
-    Where one repetition of many makes a large part of the variance, the variance may be infinite,
-    and what is rare and large has probably not been drawn yet.
+    Where one repetition of many makes a large part of the variance, and does so even among the
+    larger K, the variance may be infinite, and what is rare and large was probably never drawn.
     """
     if infinite := [c for c in cells if c.num_infinite]:
         c = infinite[-1]
         share = f"{c.num_infinite} of {c.repetitions + c.num_infinite} estimates"
         return f"{share} at K = {c.num_samples} are not finite"
-    heavy = [c for c in cells if c.heaviest > max(HEAVY, FAR / c.repetitions)]
+    heavy = [c for c in cells[len(cells) // 2 :] if _is_heavy(c)]
     if not heavy:
         return ""
     c = max(heavy, key=lambda c: c.heaviest)
     share = f"one of {c.repetitions} estimates at K = {c.num_samples} makes {c.heaviest:.0%}"
     return f"heavy tails, {share} of the variance: no error can be trusted"
+
+
+def _is_heavy(cell: Cell) -> bool:
+    return cell.heaviest > max(HEAVY, FAR / cell.repetitions)
 
 
 def _judge(cell: Cell, method: str, threshold: float) -> str:
