@@ -119,7 +119,7 @@ def test_moments_and_density_are_those_of_q(name):
     assert (np.abs(difference) < 5 * np.sqrt(2) * error).all()
 
 
-@pytest.mark.parametrize("shape", [(), (4,), (4, 2)])
+@pytest.mark.parametrize("shape", [(), (4, 2)])
 def test_batch_axes(shape):
     """Every element of a batch gets its own uniforms and its own parameters."""
     loc = jax.random.normal(jax.random.key(0), (*shape, 3))
@@ -141,7 +141,8 @@ def test_batch_axes(shape):
     c = np.floor(3 * np.asarray(u[..., 0])).astype(int)
     expected = np.take_along_axis(np.broadcast_to(loc, (50, *shape, 3)), c[..., None], -1)[..., 0]
     expected = expected + 0.1 * st.norm.ppf(u[..., 1])
-    np.testing.assert_allclose(from_uniforms(mixture, u), expected, atol=1e-5)
+    found = jax.jit(lambda u: from_uniforms(mixture, u))(u)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_flow_is_not_inverted(monkeypatch):
