@@ -78,6 +78,17 @@ def test_another_seed_is_another_run(trained):
     assert same(fit(quick_config(), quiet=True).params, trained.params)
 
 
+def test_a_run_is_shown_at_its_start_and_at_every_validation(trained, tmp_path):
+    seen = []
+    run = fit(quick_config(), tmp_path, quiet=True, observe=seen.append)
+    assert [r.step for r in seen] == [0, 12, 24, 36, 48]
+    assert same(run.params, trained.params)
+    assert same(seen[-1].params, run.params)
+    assert same(seen[1].params, fit(quick_config(num_epochs=1), quiet=True).params)
+    fit(quick_config(), tmp_path, quiet=True, observe=seen.append)
+    assert len(seen) == 5  # nothing is left to train, and nothing to see
+
+
 def test_load_gives_the_best_and_the_last(trained):
     assert load(trained.workdir).step == best_step(trained.workdir)
     last = load(trained.workdir, "last")

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from vae_jax import config, directories, jobs
 from vae_jax.errors import RunsFailedError, UserError, one_line
 from vae_jax.logs import Progress
-from vae_jax.loops import Outcome, train
+from vae_jax.loops import Observe, Outcome, train
 from vae_jax.runs import Run
 from vae_jax.types import Model
 
@@ -20,6 +20,7 @@ def fit(
     *,
     model: Model | None = None,
     quiet: bool = False,
+    observe: Observe | None = None,
 ) -> Run:
     """Trains what a config describes, with checkpoints and logs in `workdir` where one is given.
 
@@ -31,6 +32,8 @@ def fit(
         workdir: the run directory; None keeps nothing on disk.
         model: in place of the model that the config names.
         quiet: no progress on stderr.
+        observe: called with the run as it is before the first update and at every validation
+            (`config.eval_every_epochs`), for pictures of a model that learns; it changes nothing.
 
     Returns:
         the run with its last parameters (`runs.load` gives those with the best validation bound).
@@ -44,7 +47,7 @@ def fit(
     if cfg.num_seeds > 1:
         raise UserError(f"config.num_seeds={cfg.num_seeds}: `fit` trains one, `fit_seeds` several")
     folder = None if workdir is None else Path(workdir)
-    [outcome] = _fit(cfg, {cfg.seed: folder}, model, quiet).values()
+    [outcome] = _fit(cfg, {cfg.seed: folder}, model, quiet, observe).values()
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -81,10 +84,15 @@ def fit_seeds(
 
 
 def _fit(
-    cfg: ConfigDict, folders: Mapping[int, Path | None], model: Model | None, quiet: bool
+    cfg: ConfigDict,
+    folders: Mapping[int, Path | None],
+    model: Model | None,
+    quiet: bool,
+    observe: Observe | None = None,
 ) -> dict[int, Outcome]:
     for seed, path in folders.items():
         if path:
             directories.require_same(path, config.of_seed(cfg, seed))
     job = jobs.make_job(cfg, model)
-    return dict(train(job, folders, partial(Progress, quiet=quiet, named=len(folders) > 1)))
+    progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
+    return dict(train(job, folders, progress, observe))

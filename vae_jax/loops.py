@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -26,6 +27,7 @@ from vae_jax.training import Keys, State
 
 logger = logging.getLogger(__name__)
 Outcome = Run | Exception
+Observe = Callable[[Run], object]
 
 
 class _Loop(NamedTuple):
@@ -37,6 +39,7 @@ class _Loop(NamedTuple):
     run_steps: training.RunSteps
     bounds: Callable[..., Any]
     progress: Callable[..., Progress]
+    observe: Observe | None
 
 
 @dataclasses.dataclass
@@ -55,9 +58,12 @@ class _Member:
 
 
 def train(
-    job: Job, folders: Mapping[int, Path | None], progress: Callable[..., Progress] = Progress
+    job: Job,
+    folders: Mapping[int, Path | None],
+    progress: Callable[..., Progress] = Progress,
+    observe: Observe | None = None,
 ) -> Iterator[tuple[int, Outcome]]:
-    """Trains a job's seeds, each in its directory (or nowhere).
+    """Trains a job's seeds, each in its directory (or nowhere), and shows them to `observe`.
 
     Yields:
         seed and its run, or the error that ended it, as soon as the seeds it trains with are done.
@@ -67,7 +73,7 @@ def train(
     """
     seeds = list(folders)
     jobs.advise(job, job.start(training.keys_of(seeds[0])).params)
-    size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress)
+    size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe)
     for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
         try:
             outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk})
@@ -88,11 +94,12 @@ def _seeds_at_once(job: Job, count: int) -> int:
     return chosen
 
 
-def _make_loop(job: Job, progress: Callable[..., Progress]) -> _Loop:
+def _make_loop(job: Job, progress: Callable[..., Progress], observe: Observe | None) -> _Loop:
     cfg, mesh, split = job.cfg, mesh_for(job.cfg.batch_size), job.dataset.splits["train"]
     longest = min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
-    return _Loop(job, mesh, cut, training.RunSteps(job.update), _make_bounds(job), progress)
+    program, bounds = training.RunSteps(job.update), _make_bounds(job)
+    return _Loop(job, mesh, cut, program, bounds, progress, observe)
 
 
 def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
@@ -141,6 +148,8 @@ def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int
     """The members from their common step to the end, or to where each diverges."""
     job, going, step = loop.job, list(members), int(members[0].state.step)
     with loop.progress([m.cfg.seed for m in members], step, job.num_steps) as progress:
+        if step == 0:
+            _show(loop, going)
         while going and step < job.num_steps:
             before, step = step, step + _run_window(loop, going, step)
             going = [m for m in going if not m.diverged]
@@ -148,13 +157,22 @@ def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int
             if step // job.eval_every > before // job.eval_every or step == job.num_steps:
                 for member in going:
                     _validate(loop, member)
+                _show(loop, going)
                 progress.line(step, step / job.steps_per_epoch, _mean([m.shown for m in going]))
             if received and step < job.num_steps:
                 _stop(going, received[0])
-    return {m.cfg.seed: m.diverged or _finished(job, m) for m in members}
+    return {m.cfg.seed: m.diverged or _run_of(job, m) for m in members}
 
 
-def _finished(job: Job, member: _Member) -> Run:
+def _show(loop: _Loop, members: list[_Member]) -> None:
+    """Runs as they are now; copies, because the next steps take over the memory of the states."""
+    if loop.observe is None:
+        return
+    for run in (_run_of(loop.job, member) for member in members):
+        loop.observe(run._replace(params=jax.tree.map(jnp.copy, run.params)))
+
+
+def _run_of(job: Job, member: _Member) -> Run:
     params = training.evaluated_params(member.state, job.cfg.ema_decay)
     step = int(member.state.step)
     return Run(member.cfg, job.dataset, job.model, params, step, member.path)
