@@ -1,1 +1,1 @@
-"""Estimators of log p(x), one a file."""
+"""Estimators of log p(x), and of what the KL in its bound consists of, one a file."""
