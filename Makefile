@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/digits
 
-.PHONY: demo test test-slow lint benchmarks clean
+.PHONY: demo test test-slow lint benchmarks notebooks clean
 
 demo: .venv/installed
 	$(BIN)/vae-jax train --config=experiments/digits.py --workdir=$(RUN)
@@ -29,6 +29,10 @@ benchmarks: .venv/installed-test
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.sweeps
 	$(BIN)/python -m benchmarks.startup
+
+notebooks: .venv/installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[notebooks]'
+	$(BIN)/python notebooks/remake.py
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

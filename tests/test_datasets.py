@@ -101,6 +101,19 @@ def test_known_densities_are_those_of_the_draws(name):
     assert abs(difference.mean()) < 5 * difference.std() / np.sqrt(n) + 0.01
 
 
+def test_a_coin_falls_on_its_sides_as_often_as_it_says():
+    dataset = make("coin(heads=0.1)")
+    x = np.concatenate([*dataset.splits.values()])
+    assert x.shape == (12_000, 1)
+    assert set(np.unique(x)) == {0, 1}
+    assert abs(x.mean() - 0.1) < 5 * np.sqrt(0.1 * 0.9 / len(x))
+    log_p = dataset.log_prob(jnp.array([[1.0], [0.0]]))
+    np.testing.assert_allclose(log_p, np.log([0.1, 0.9]), rtol=1e-6)
+    for mistake in ("heads=1.0", "heads=0.0", "size=0"):
+        with pytest.raises(UserError, match="between 0 and 1"):
+            make(f"coin({mistake})")
+
+
 def save(tmp_path, **arrays):
     np.savez(tmp_path / "data.npz", **arrays)
     return f"npz(path={str(tmp_path / 'data.npz')!r})"
