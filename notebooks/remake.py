@@ -1,4 +1,4 @@
-"""Remakes notebooks, with their outputs, from their scripts: `python notebooks/remake.py [NAME ...]`.
+"""Remakes notebooks from their scripts: `python notebooks/remake.py [NN_name ...]`.
 
 `NN_name.py` is the source. `NN_name.ipynb` is the same cells, executed in order, and
 `figures/NN_name.png` the picture of its cell tagged `cover`, in few colours.
@@ -24,11 +24,21 @@ def remake(script: Path) -> None:
         cell["id"] = f"cell-{number}"  # not a random one: the same notebook is the same file
     options = {"timeout": 600, "kernel_name": "python3", "record_timing": False}
     NotebookClient(notebook, resources={"metadata": {"path": HERE}}, **options).execute()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                png = small(base64.b64decode(output.data["image/png"]))
+                output.data["image/png"] = base64.b64encode(png).decode()
+                if "cover" in cell.metadata.get("tags", []):
+                    (HERE / "figures" / f"{script.stem}.png").write_bytes(png)
     nbformat.write(notebook, script.with_suffix(".ipynb"))
-    cover = next(c for c in notebook.cells if "cover" in c.metadata.get("tags", []))
-    png = next(o.data["image/png"] for o in cover.outputs if "image/png" in o.get("data", {}))
-    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(64)
-    picture.save(HERE / "figures" / f"{script.stem}.png", optimize=True)
+
+
+def small(png: bytes) -> bytes:
+    """A figure in 128 colours, a third of its size."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(128)
+    picture.save(out := io.BytesIO(), "PNG", optimize=True)
+    return out.getvalue()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from vae_jax.datasets.linear_gaussian import linear_gaussian
 from vae_jax.errors import UserError
 from vae_jax.estimators.exact import exact, exact_posterior
 from vae_jax.estimators.importance import importance
+from vae_jax.estimators.quadrature import expectation
 from vae_jax.types import Model
 
 
@@ -176,3 +177,27 @@ def test_exact_marginal_and_posterior_under_another_normal_prior(linear):
     posterior = exact_posterior(moved, params, x[0])
     np.testing.assert_allclose(posterior.mean, m + gain @ (x[0] - W @ m - b), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(posterior.covariance_matrix, P - gain @ W @ P, rtol=1e-2, atol=1e-4)
+
+
+def test_gauss_hermite_quadrature_has_the_moments_of_a_normal():
+    """E (z'a)^2 z_1^2 is exact with few points; E exp(z'a) = exp(a'm + a'Sa / 2)."""
+    from numpyro.distributions import Normal
+
+    with jax.enable_x64(True):
+        m, s, a = np.array([0.5, -1.0, 2.0]), np.array([0.7, 1.8, 0.1]), np.array([0.3, -0.6, 1.0])
+        q = Normal(jnp.asarray(m), jnp.asarray(s)).to_event(1)
+        found = expectation(
+            lambda z: (z @ a)[:, None] ** np.arange(1, 3) * z[:, :1] ** 2, q, points=3
+        )
+        mean, variance, covariance = a @ m, (a**2) @ s**2, a[0] * s[0] ** 2
+        squares = m[0] ** 2 + s[0] ** 2
+        expected = [  # Isserlis
+            mean * squares + 2 * m[0] * covariance,
+            (mean**2 + variance) * squares + 4 * mean * m[0] * covariance + 2 * covariance**2,
+        ]
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+        exponential = expectation(lambda z: jnp.exp(z @ a), q, points=30)
+        np.testing.assert_allclose(exponential, np.exp(mean + variance / 2), rtol=1e-12)
+    for other in (Normal(0.0, 1.0), Normal(jnp.zeros((2, 1)), 1.0).to_event(1)):
+        with pytest.raises(UserError, match="one normal of independent dimensions"):
+            expectation(lambda z: z, other)
