@@ -70,10 +70,12 @@ def test_files_stay_small(name):
     assert (FOLDER / "figures" / f"{name}.png").stat().st_size < LARGEST_COVER
 
 
+@pytest.mark.slow
 def test_the_script_runs(name, tmp_path, monkeypatch):
     """Elsewhere than in its folder, with every assertion that its text rests on."""
     monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # compiled as a reader's
     script = [sys.executable, FOLDER / f"{name}.py"]
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
