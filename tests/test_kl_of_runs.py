@@ -94,6 +94,7 @@ def test_a_closed_form_that_is_off_by_a_percent_is_caught(trained, monkeypatch):
     assert found["z_scores"]["mean"] < -5 * found["z_scores"]["mean_standard_error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "reference"),
     [
@@ -115,6 +116,7 @@ def test_without_a_closed_form_there_is_another_reference(changes, reference):
     require_standard_normal(said["z_scores"])
 
 
+@pytest.mark.slow
 def test_quadrature_gives_the_textbooks_formula(bits):
     """Two ways to one number: the trapezoidal rule on normals is good to float32."""
     model = build_model((1, 5, 1), 2, posterior="full_normal")
@@ -200,6 +202,7 @@ def stage_of(draws, names):
     return of_gradients(draws, draws.variance, draws.variance)
 
 
+@pytest.mark.slow
 def test_variance_and_signal_to_noise_equal_numpy_on_all_gradients(setting):
     study, found = study_of(*setting[:2])
     draws = study.draws(*setting[1:], 256)
@@ -252,6 +255,7 @@ def bits_dataset(x):
     return Dataset({"train": np.asarray(x)}, lambda key, raw: raw)
 
 
+@pytest.mark.slow
 def test_the_share_of_draws_against_independent_batches(setting):
     """Total variance by brute force: 600 times a batch and a draw, each independent."""
     model, params, _, x = setting
@@ -274,6 +278,7 @@ def test_the_share_of_draws_against_independent_batches(setting):
     assert within["elbo(kl='sampled')"]["encoder"].mean() < 0.9 * mine.mean()
 
 
+@pytest.mark.slow
 def test_with_equal_examples_all_variance_is_of_draws(setting):
     model, params, _, x = setting
     study, found = study_of(model, params)
