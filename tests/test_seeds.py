@@ -176,6 +176,7 @@ def test_the_time_of_training_is_shared_along_an_axis_and_has_no_compilation(
         assert record["examples_per_second"] == 12 * 100 / record["seconds"]
 
 
+@pytest.mark.slow
 def test_one_seed_that_cannot_go_on_does_not_stop_the_others(tmp_path):
     fit_seeds(quick_config(num_seeds=3, num_epochs=1), tmp_path / "short", quiet=True)
     (tmp_path / "long" / "seed_1").mkdir(parents=True)

@@ -278,6 +278,7 @@ def test_a_single_run_is_no_place_for_a_sweep(capsys, tmp_path):
     assert "holds a single run" in err
 
 
+@pytest.mark.slow
 def test_random_search_and_its_figure(capsys, tmp_path):
     grid = ["--grid=optimizer.learning_rate=log_uniform(1e-4, 1e-2)", "--random=3"]
     status, out, _ = call(capsys, *arguments(tmp_path, *grid, grid=[], seeds=1))

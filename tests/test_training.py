@@ -184,7 +184,9 @@ def run_program(workdir, where, at, signum):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("where", ["before", "during", "after"])
+@pytest.mark.parametrize(
+    "where", ["during", *(pytest.param(w, marks=pytest.mark.slow) for w in ("before", "after"))]
+)
 def test_killed_and_resumed_it_ends_the_same(tmp_path, trained, where):
     killed = run_program(tmp_path, where, 24, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
