@@ -56,6 +56,7 @@ def test_float32_has_what_double_precision_has(row):
     assert (found >= 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", EXTREMES, ids=name)
 def test_gradients_are_finite(row):
     q, p, *values = row
@@ -133,6 +134,7 @@ def test_normals_that_nearly_lie_in_a_plane():
     np.testing.assert_allclose(found, truth, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradients_where_q_is_p():
     """They are 0, through every branch."""
     for make, x in (

@@ -238,6 +238,7 @@ def moving(pair, theta, phi):
     return total, [every[i] for i in free]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", FINITE, ids=name)
 def test_gradient_equals_finite_differences(pair):
     """Along one random direction, by central differences in double precision."""

@@ -157,6 +157,7 @@ def test_control_variates_leave_out_infinite_moments():
     assert abs(found.value - np.log((3**2 + 0.5**2) / 8)) < 5 * found.standard_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_jit_and_vmap_change_nothing(name):
     q, p = PAIRS["laplace-normal"][:2]
@@ -171,6 +172,7 @@ def test_jit_and_vmap_change_nothing(name):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_batch_axes_and_few_draws(name):
     """Each of a batch has its own KL and draws of its own; any K will do, and one has no error."""

@@ -59,6 +59,7 @@ def test_bounds_hold_in_one_dimension(a, b):
     assert_on_the_right_side(found, kl, 1e-4 * (1 + kl))
 
 
+@pytest.mark.slow
 def test_every_formula_by_quadrature():
     """With K, t, B and H of normals from sums over the grid, and log densities from SciPy."""
     (q, of_q), (p, of_p) = random_mixtures(5, 1, 3, 1), random_mixtures(6, 1, 2, 1)
@@ -97,6 +98,7 @@ def matched(weight, densities):
     return mean, np.sqrt(mass @ (GRID - mean) ** 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dimensions", "a", "b"), [(2, 3, 2), (5, 2, 4)])
 def test_bounds_hold_in_several_dimensions(dimensions, a, b):
     """Twenty random settings each, against 20,000 draws in NumPy, in their standard errors."""
@@ -130,6 +132,7 @@ def normals(dimensions):
         yield d.MultivariateNormal(loc, scale_tril=factor), d.Normal(loc, diagonal).to_event(1)
 
 
+@pytest.mark.slow
 def test_of_single_normals_they_are_the_kl():
     for pair in zip(*normals(3), strict=True):
         expected = closed_form_kl(*pair)
@@ -140,6 +143,7 @@ def test_of_single_normals_they_are_the_kl():
                 assert (np.abs(found - expected) > 1e-3).all(), name
 
 
+@pytest.mark.slow
 def test_all_ways_to_write_a_mixture_agree():
     """Diagonal or full, a normal or a mixture of one, `[]` or `[1]`, expanded, low rank."""
     loc, scale = jnp.array([[0.0, 1], [2, -1]]), jnp.array([[1.0, 0.5], [0.7, 2]])
@@ -173,6 +177,7 @@ def test_whitening_is_the_inverse_cholesky_factor():
     np.testing.assert_allclose(log_det(found), 0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_variational_upper_is_the_least_that_scipy_finds():
     (q, (w, _, _)), (p, (v, _, _)) = random_mixtures(3, 1, 3, 2), random_mixtures(4, 1, 2, 2)
     parts = [m.component_distribution for m in (q, p)]
@@ -189,6 +194,7 @@ def test_variational_upper_is_the_least_that_scipy_finds():
     np.testing.assert_allclose(found, least, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_differences():
     """The iterated bound's too, though its iterations are not differentiated."""
     logits, loc = jnp.array([0.3, -0.2]), jnp.array([[0.0, 1.0], [2.0, -1.0]])
@@ -204,6 +210,7 @@ def test_gradients_are_finite_differences():
     np.testing.assert_allclose(jacobian, difference, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_weights_of_zero_are_no_trouble():
     loc = jnp.array([[0.0], [3.0]])
     q = NormalMixture(jnp.array([0.0, -1e4]), loc, jnp.ones((2, 1)))

@@ -66,6 +66,7 @@ def test_along_an_axis_each_seed_is_the_run_it_is_alone_to_float_tolerance(tmp_p
         shutil.rmtree(tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_trained_and_nothing_else(tmp_path):
     """More seeds, and one that was stopped: those go on, in two groups along the axis."""
     fit_seeds(quick_config(num_seeds=1, num_epochs=3), tmp_path, quiet=True)
@@ -75,6 +76,7 @@ def test_what_is_missing_is_trained_and_nothing_else(tmp_path):
     assert (tmp_path / "seed_0" / "metrics.jsonl").read_text() == written
 
 
+@pytest.mark.slow
 def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path, monkeypatch):
     """The gradient of one seed is made infinite at a step; along an axis, and one by one."""
     made = training.make_update

@@ -89,6 +89,7 @@ def test_a_run_of_a_sweep_is_the_run_that_train_makes(capsys, swept, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_a_larger_grid_adds_runs(capsys, swept, tmp_path):
     workdir = shutil.copytree(swept[0], tmp_path / "sweep")
     stamps = {p: p.stat().st_mtime_ns for p in workdir.glob("*/*/*") if p.is_file()}

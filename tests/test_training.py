@@ -500,6 +500,7 @@ def test_many_more_levels_than_the_data_has_are_said(caplog):
         assert ("levels reach 16" in caplog.text) == said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "name", "source"), [("prior", "vamp", VAMP), ("posterior", "squash", FLOW)]
 )

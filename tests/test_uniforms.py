@@ -119,6 +119,7 @@ def test_moments_and_density_are_those_of_q(name):
     assert (np.abs(difference) < 5 * np.sqrt(2) * error).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(), (4, 2)])
 def test_batch_axes(shape):
     """Every element of a batch gets its own uniforms and its own parameters."""

@@ -37,6 +37,7 @@ def gaussian_kl(m, S, n, T):
     return (np.trace(np.linalg.solve(T, S)) + distance - len(m) + log_det) / 2
 
 
+@pytest.mark.slow
 def test_normals_of_every_kind():
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
@@ -47,6 +48,7 @@ def test_normals_of_every_kind():
                     np.testing.assert_allclose(found, truth, rtol=1e-10, err_msg=f"{q} {p}")
 
 
+@pytest.mark.slow
 def test_normals_broadcast_their_batches():
     rng = np.random.default_rng(1)
     m, L = rng.normal(size=(5, 1, 3)), np.tril(rng.uniform(0.5, 2, size=(2, 3, 3)))
