@@ -77,6 +77,7 @@ NEAR = [1e-2, 1e-3, 1e-4]
     ("make", "information"),
     [  # KL is d^2 / 2 times the Fisher information, up to a part of size d
         (lambda x: dist.Normal(0.0, x), 2.0),
+        (lambda x: dist.Normal(x, 1.0), 1.0),
         (lambda x: dist.Laplace(0.0, x), 1.0),
         (lambda x: dist.Laplace(x, 1.0), 1.0),
         (lambda x: dist.Logistic(x, 1.0), 1 / 3),

@@ -187,6 +187,7 @@ def test_a_pair_of_the_users_own():
         (dist.Normal(), dist.Gumbel(), "Normal-Laplace, Normal-Normal"),
         (dist.Logistic(0, 1), dist.Logistic(0, 2), "at these parameters; .* Logistic-Normal"),
         (dist.StudentT(3.0), dist.StudentT(3.0), "StudentT-Cauchy"),
+        (dist.Kumaraswamy(2.0, 3.0), dist.Beta(2.0, 4.0), "Kumaraswamy-Uniform"),
     ],
 )
 def test_without_a_closed_form(q, p, message):

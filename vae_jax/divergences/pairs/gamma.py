@@ -17,7 +17,7 @@ def gamma_gamma(q: Gamma | Exponential, p: Gamma | Exponential) -> Array:
 
     (Penny 2001). By the means, c (x - 1 - log x) with x = (a / b) / (c / d), and what the shapes
     differ by: both are positive. In place of NumPyro's, whose terms cancel in float32: at
-    a = 10^6 it is wrong by about 1 nat.
+    shapes of 10^6 it is wrong by 10^-2 nats.
     """
     (a, b), (c, d) = _shape_and_rate(q), _shape_and_rate(p)
     x = (a / c) * (d / b)
