@@ -195,3 +195,11 @@ def test_without_a_closed_form(q, p, message):
     with pytest.raises(UserError, match=message) as caught:
         require_closed_form_kl(q, p)
     assert len(str(caught.value)) < 400
+
+
+def test_fixed_parameters_stay_known_under_jit():
+    @jax.jit
+    def traced(x):
+        return kl_divergence(dist.StudentT(1.0, x, x), dist.Cauchy(x, 2 * x))
+
+    np.testing.assert_allclose(traced(1.0), np.log(9 / 8), rtol=1e-6)

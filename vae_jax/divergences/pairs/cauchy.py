@@ -1,6 +1,7 @@
 """Cauchy, also as Student's t of one degree of freedom."""
 
 import jax.numpy as jnp
+import numpy as np
 from numpyro.distributions import Cauchy, StudentT, kl_divergence
 
 from vae_jax.divergences.provable import same
@@ -26,4 +27,4 @@ def cauchy_cauchy(q: Cauchy | StudentT, p: Cauchy | StudentT) -> Array:
 
 
 def _is_cauchy(d: Cauchy | StudentT) -> bool:
-    return isinstance(d, Cauchy) or same(d.df, jnp.ones_like(d.df))
+    return isinstance(d, Cauchy) or same(d.df, np.ones(jnp.shape(d.df)))

@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+import numpy as np
 from numpyro.distributions import Beta, Kumaraswamy, kl_divergence
 
 from vae_jax.divergences.provable import same
@@ -17,6 +18,6 @@ def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
     Raises:
         NotImplementedError: for a second parameter of p that is not known to be 1.
     """
-    if not same(p.concentration0, jnp.ones_like(p.concentration0)):
+    if not same(p.concentration0, np.ones(jnp.shape(p.concentration0))):
         raise NotImplementedError
     return _numpyro(q, p)
