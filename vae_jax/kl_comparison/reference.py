@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import Distribution
+from numpyro.distributions import Distribution, MixtureSameFamily
 
 from vae_jax.divergences import closed_form_kl
+from vae_jax.divergences.mixtures import mixture_approximations
+from vae_jax.divergences.quadrature import kl_by_quadrature
 from vae_jax.errors import UserError
 from vae_jax.types import Array
 
@@ -44,11 +46,8 @@ def closed_form(q: Distribution, p: Distribution) -> Reference | None:
 
 def quadrature(q: Distribution, p: Distribution) -> Reference | None:
     """By quadrature or by summation; None where `divergences.quadrature` cannot."""
-    from vae_jax.divergences.quadrature import kl_by_quadrature
-
     try:
-        with jax.enable_x64(True):
-            found = kl_by_quadrature(*in_double_precision(q, p))
+        found = kl_by_quadrature(q, p)
     except UserError:
         return None
     method = "sum over all values" if q.support.is_discrete else "quadrature"
@@ -93,9 +92,9 @@ def in_double_precision(*trees: Any) -> Any:
 
 
 def approximations(q: Distribution, p: Distribution) -> dict[str, float]:
-    """Deterministic approximations and bounds by name, nats; none unless both are mixtures."""
-    from vae_jax.divergences.mixtures import mixture_approximations
-
+    """Deterministic approximations and bounds by name, nats, for mixtures of normals."""
+    if not isinstance(q, MixtureSameFamily) and not isinstance(p, MixtureSameFamily):
+        return {}  # of single normals they all are the KL
     try:
         found = mixture_approximations(q, p)
     except UserError:

@@ -20,7 +20,8 @@ WIDTH = 108
 
 def terminal(found: Comparison) -> str:
     """The pair, its truth, each estimator at its largest K, its spread by K, and verdicts."""
-    parts = [truth(found), summary(found), spread(found), verdicts(found), legend(found)]
+    parts = [truth(found), approximations(found), summary(found), spread(found),
+             verdicts(found), legend(found)]  # fmt: skip
     return "\n\n".join(part for part in parts if part)
 
 
@@ -28,10 +29,10 @@ def markdown(found: Comparison) -> str:
     """The same for reading elsewhere, and a table of every K for each estimator."""
     said = "\n".join(f"- {line}" for line in verdicts(found, width=0).splitlines())
     each = [f"## {row.name}\n\n{every_k(row)}" for row in found.rows if row.cells]
-    parts = [f"# {_pair(found)}", truth(found, width=0), summary(found, "github"), said,
-             "## Standard deviation of an estimate", spread(found, "github"), *each,
-             legend(found, width=0)]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+    parts = [f"# {_pair(found)}", truth(found, width=0), approximations(found, "github"),
+             summary(found, "github"), said, "## Standard deviation of an estimate",
+             spread(found, "github"), *each, legend(found, width=0)]  # fmt: skip
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _pair(found: Comparison) -> str:
@@ -39,15 +40,23 @@ def _pair(found: Comparison) -> str:
 
 
 def truth(found: Comparison, width: int = WIDTH) -> str:
-    """What the KL is, how that is known, and what the deterministic approximations make of it."""
+    """What the KL is, and how that is known."""
     lines = [f"{_pair(found)}: {reference(found.truth)}"]
     if found.quadrature:
         said = of_quadrature(found.truth, found.quadrature)
         lines.append(f"{reference(found.quadrature)}, which {said}")
-    for name, value in found.approximations.items():
-        difference = f"{value - found.truth.value:+.4g}"
-        lines.append(f"{value:.6g} nats by {name.replace('_', ' ')}, {difference} from the truth")
     return "\n".join(_wrapped(line, width) for line in lines)
+
+
+def approximations(found: Comparison, style: str = "simple") -> str:
+    """What closed forms for mixtures make of it: bounds, where their names say so, and others."""
+    kinds = {"lower": "lower bound", "upper": "upper bound"}
+    rows = [
+        [name, f"{value:.5g}", f"{value - found.truth.value:+.4f}",
+         kinds.get(name.rpartition("_")[2], "approximation")]
+        for name, value in found.approximations.items()
+    ]  # fmt: skip
+    return _table(["without draws", "nats", "difference", "which is"], rows, style) if rows else ""
 
 
 def reference(found: Reference) -> str:
