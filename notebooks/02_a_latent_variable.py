@@ -84,6 +84,7 @@ def ancestral(key):
     return z, model.decode(params, z).sample(of_x)
 
 
+# %%
 z, x = ancestral(jax.random.key(1))
 edges, fine = np.linspace(-6, 6, 25), 4  # cells of side 1/2, and points of the integrals across one
 step = 0.5 / fine
@@ -131,11 +132,11 @@ def frequencies(x):
     return with_rest(counts, len(x)), with_rest(cells, 1.0)
 
 
+# %%
 counts, probabilities = frequencies(x)
 test = scipy.stats.chisquare(counts, probabilities * len(x))
-print(
-    f"chi-square {test.statistic:.0f} with {len(counts) - 1} degrees of freedom, p-value {test.pvalue:.2f}"
-)
+told = f"chi-square {test.statistic:.0f} with {len(counts) - 1} degrees of freedom"
+print(f"{told}, p-value {test.pvalue:.2f}")
 assert test.pvalue > 1e-3
 for n in (1, 100, 10_000, 100_000):
     counts, probabilities = frequencies(x[:n])
@@ -162,6 +163,7 @@ def without_encoder(model):
     return model._replace(encode=prior)
 
 
+# %%
 ten = x[:10]
 keys = jax.random.split(jax.random.key(2), 10)
 truth = quadrature(model, params, ten, points=6000)
@@ -210,16 +212,15 @@ def shortfall(latent_dim, examples=20):
     p_x = exact(model, params, (50,))
     x = p_x.sample(jax.random.key(0), (examples,))
     keys = jax.random.split(jax.random.key(1), examples)
-    estimate = partial(
-        importance, without_encoder(model), params, num_samples=draws[-1], bounds=draws[:-1]
-    )
+    options = {"num_samples": draws[-1], "bounds": draws[:-1]}
+    estimate = partial(importance, without_encoder(model), params, **options)
     found = jax.jit(estimate)(keys, x)
     estimates = [found["iwae_10"], found["iwae_1000"], found["log_p"]]
-    return p_x.log_prob(x)[:, None] - jnp.stack(estimates, -1), posterior_kl(
-        *map(np.asarray, (W, x))
-    )
+    kl = posterior_kl(np.asarray(W), np.asarray(x))
+    return p_x.log_prob(x)[:, None] - jnp.stack(estimates, -1), kl
 
 
+# %%
 dimensions = (1, 2, 5, 10, 20, 35, 50)
 gaps, kls = (np.stack(a) for a in zip(*map(shortfall, dimensions), strict=True))
 
@@ -243,21 +244,16 @@ for d, gap, kl in zip(dimensions, gaps.mean(1), kls.mean(1), strict=True):
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
-for i, k in enumerate(draws):
-    left.plot(dimensions, gaps[:, :, i].mean(1), "o-", ms=4, label=f"{k:,} draws")
-    right.plot(
-        (kls - np.log(k)).ravel(), gaps[:, :, i].ravel(), ".", ms=5, alpha=0.6, label=f"{k:,} draws"
-    )
+for k, gap in zip(draws, np.moveaxis(gaps, -1, 0), strict=True):
+    left.plot(dimensions, gap.mean(1), "o-", ms=4, label=f"{k:,} draws")
+    right.plot((kls - np.log(k)).ravel(), gap.ravel(), ".", ms=5, alpha=0.6, label=f"{k:,} draws")
 left.set(xlabel="latent dimensions", ylabel=r"$\log p_\theta(x) - \log\hat p_K(x)$ [nats]")
 left.legend()
 line = np.linspace(0, kls.max())
 right.plot(line, line, "k:", lw=1, label="as much as the KL exceeds it")
 right.axvline(0, color="k", lw=0.5)
 right.set_yscale("symlog", linthresh=1)
-right.set(
-    xlabel="KL(p(z|x) || p(z)) - log K [nats]",
-    ylabel=r"$\log p_\theta(x) - \log\hat p_K(x)$ [nats]",
-)
+right.set(xlabel="KL(p(z|x) || p(z)) - log K [nats]", ylabel=left.get_ylabel())
 _ = right.legend(loc="lower right")
 
 # %%
