@@ -1,5 +1,6 @@
 """Draws of z with their log weights, and how gradients reach what an objective makes of them."""
 
+import math
 from typing import Literal
 
 import jax
@@ -9,7 +10,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.errors import UserError
 from vae_jax.model import LogWeights, log_weights, typed
-from vae_jax.types import Array, Model, Params
+from vae_jax.types import Array, Model, Params, Shape
 
 Gradient = Literal["standard", "stl", "dreg"]
 
@@ -66,9 +67,9 @@ def first_draws(model: Model, params: Params, key: Array, x: Array) -> tuple[Dis
     return model.encode(params, x), jax.vmap(draw)(key, x) if key.ndim else draw(key, x)
 
 
-def require_several(count: int, objective: str) -> None:
+def require_several(batch: Shape, objective: str) -> None:
     """Raises UserError for a batch of one example, which has no statistics."""
-    if count < 2:
+    if batch and math.prod(batch) < 2:
         raise UserError(f"{objective} needs a batch of at least 2 examples: config.batch_size")
 
 

@@ -60,7 +60,7 @@ def beta_tc(
     bound = elbo(model, params, key, x)
     q, z = first_draws(model, params, key, x)
     latent_dim = z.shape[-1]
-    require_several(z.size // latent_dim, "beta_tc")
+    require_several(z.shape[:-1], "beta_tc")
     pairs = _pairwise(q, z).reshape(-1, z.size // latent_dim, latent_dim)
     log_weights = jnp.log(batch_weights(len(pairs), num_examples, weights))
     log_q_z = logsumexp(pairs.sum(-1) + log_weights, axis=1).mean()

@@ -44,8 +44,8 @@ def dip(
     del step
     require_not_negative(off_diagonal=off_diagonal, diagonal=diagonal)
     bound, q = elbo(model, params, key, x), model.encode(params, x)
+    require_several(q.batch_shape, "dip")
     mean = _mean(q).reshape(-1, *q.event_shape)
-    require_several(len(mean), "dip")
     centred = mean - mean.mean(0)
     covariance = (centred[:, :, None] * centred[:, None]).mean(0)
     covariance += _mean_covariance(q) if kind == 2 else 0.0

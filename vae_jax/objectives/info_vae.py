@@ -52,7 +52,7 @@ def info_vae(
         raise UserError(f"alpha={alpha}, bandwidth={bandwidth}: at most 1, and over 0, are needed")
     bound = elbo(model, params, key, x)
     _, z = first_draws(model, params, key, x)
-    require_several(z.size // z.shape[-1], "info_vae")
+    require_several(z.shape[:-1], "info_vae")
     prior = _prior_draws(model, params, key, z.shape[:-1]).reshape(-1, z.shape[-1])
     discrepancy = squared_mmd(z.reshape(prior.shape), prior, kernel, bandwidth)
     likelihood, kl = bound.terms["log_likelihood"], bound.terms["kl"]
