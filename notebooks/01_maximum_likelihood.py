@@ -88,6 +88,7 @@ by_hand = 2 / 3
 by_root = brentq(jax.grad(average), 0.01, 0.99)
 
 
+# %%
 def climb(objective, learning_rate, steps=200):
     """The path of theta = sigmoid(a) while optax climbs `objective`, from theta = 1/10."""
     optimizer = optax.sgd(learning_rate)  # it descends: the gradient is that of minus the objective
@@ -188,16 +189,12 @@ assert last < 4
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.4))
 for inside, shade in ((0.99, 0.15), (0.9, 0.25), (0.5, 0.4)):
     low, high = np.quantile(estimates, [(1 - inside) / 2, (1 + inside) / 2], axis=0)
-    left.fill_between(
-        sizes, low, high, alpha=shade, color="C0", lw=0, label=f"{inside:.0%} of series"
-    )
-running = np.cumsum(series) / np.arange(1, len(series) + 1)
-left.plot(sizes, running[sizes - 1], color="C1", label="one series")
+    left.fill_between(sizes, low, high, alpha=shade, color="C0", lw=0, label=f"{inside:.0%} of all")
+running = np.cumsum(series)[sizes - 1] / sizes
+left.plot(sizes, running, color="C1", label="one series")
 left.plot(6, 4 / 6, "k*", ms=11, clip_on=False, label="the six tosses above")
 left.axhline(truth, color="k", ls=":", lw=1)
-left.set(
-    xscale="log", xlabel="n, tosses", ylabel=r"$\hat\theta$, fraction of heads", ylim=(-0.02, 0.72)
-)
+left.set(xscale="log", xlabel="n, tosses", ylabel=r"$\hat\theta$, fraction of heads")
 left.legend()
 right.loglog(sizes, errors, "o", ms=4, label="root mean square error")
 right.loglog(sizes, spread, "k-", lw=1, label=r"$\sqrt{p(1 - p) / n}$")
@@ -229,12 +226,12 @@ def kl(theta):
     return p @ (coin.log_prob(sides) - log_p(sides[:, 0], theta))
 
 
+# %%
 best = p @ coin.log_prob(sides)
 for theta in (0.05, 0.1, 0.5, 2 / 3):
     expected = p @ log_p(sides[:, 0], theta)
-    print(
-        f"theta = {theta:.3f}: E log p_theta = {expected:.4f} = {best:.4f} - KL of {kl(theta):.4f} nats"
-    )
+    told = f"E log p_theta = {expected:.4f} = {best:.4f} - KL of {abs(kl(theta)):.4f} nats"
+    print(f"theta = {theta:.3f}: {told}")
     assert np.isclose(expected, best - kl(theta), atol=1e-6)
     assert kl(theta) > -1e-7
 
@@ -256,11 +253,11 @@ for theta in (0.05, 0.1, 0.5, 2 / 3):
 def mixture(theta):
     """log density of the two-normal mixture; theta is a logit and two means, `[3]`."""
     weights = jax.nn.log_sigmoid(jnp.stack([-theta[0], theta[0]]))
-    return lambda x: jax.nn.logsumexp(
-        weights + Normal(theta[1:], 1.0).log_prob(x[..., None]), axis=-1
-    )
+    each = Normal(theta[1:], 1.0)
+    return lambda x: jax.nn.logsumexp(weights + each.log_prob(x[..., None]), axis=-1)
 
 
+# %%
 target = jnp.array([np.log(0.7 / 0.3), -2.0, 2.0])
 
 
@@ -346,17 +343,22 @@ assert abs(slope[0] + 1) < 0.1
 
 # %%
 x = draw(jax.random.key(1), 1000)
+densities = {
+    "target": (mixture(target), "k"),
+    "normal": (Normal(x.mean(), x.std()).log_prob, "C1"),
+    "mixture": (mixture(fit_mixture(x)), "C0--"),
+}
+
+# %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.4))
 left.hist(np.asarray(x), 40, density=True, color="C4", alpha=0.4, label="1,000 examples")
-left.plot(grid, np.exp(mixture(target)(grid)), "k", lw=1, label="target")
-left.plot(grid, np.exp(Normal(x.mean(), x.std()).log_prob(grid)), "C1", label="normal")
-left.plot(grid, np.exp(mixture(fit_mixture(x))(grid)), "C0--", label="mixture")
+for label, (log_density, style) in densities.items():
+    left.plot(grid, np.exp(log_density(grid)), style, label=label)
 left.set(xlabel="x", ylabel="density", xlim=(-6, 6))
 left.legend()
 for column, colour, label in ((0, "C1", "normal"), (1, "C0", "mixture")):
-    right.errorbar(
-        ns, means[:, column], errors[:, column], fmt="o-", ms=4, color=colour, label=label
-    )
+    mean, error = means[:, column], errors[:, column]
+    right.errorbar(ns, mean, error, fmt="o-", ms=4, color=colour, label=label)
 right.axhline(floor, color="C1", ls=":", label="the best normal there is")
 right.plot(ns, 3 / (2 * ns), "k:", label="3 / (2n)")
 right.set(xscale="log", yscale="log", xlabel="n, examples", ylabel="KL to the target [nats]")
