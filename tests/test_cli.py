@@ -57,7 +57,12 @@ def test_train_again_without_a_config_goes_on(capsys, workdir):
 
 
 @pytest.mark.parametrize(
-    "name", ["digits", "linear_gaussian", pytest.param("mnist", marks=pytest.mark.slow)]
+    "name",
+    [
+        "digits",
+        pytest.param("linear_gaussian", marks=pytest.mark.slow),
+        pytest.param("mnist", marks=pytest.mark.slow),
+    ],
 )
 def test_every_experiment_has_a_quick_mode(capsys, tmp_path, name):
     import os
@@ -75,6 +80,7 @@ def test_every_experiment_has_a_quick_mode(capsys, tmp_path, name):
     assert call(capsys, "report", f"--workdir={tmp_path}")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "prior", "objective"),
     [

@@ -43,6 +43,7 @@ def grid(theta, phi):
     return both[: len(theta)], both[len(theta) :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", EXTREMES, ids=name)
 def test_float32_has_what_double_precision_has(row):
     q, p, *values = row

@@ -145,6 +145,7 @@ def check(row):
     assert after > before - 0.1 * abs(before)  # a regularized one may give some of its bound up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [*each_once()], ids="-".join)
 def test_each_part_trains(row):
     check(row)

@@ -379,6 +379,7 @@ PAIRS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("names", "expected"), PAIRS.items(), ids=lambda v: str(v)[:40])
 def test_pairs_with_known_answers(names, expected):
     options = {"estimators": {"plain": plain}, "max_samples": 4, "repetitions": 200}

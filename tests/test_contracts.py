@@ -191,6 +191,7 @@ def test_parameters_survive_a_checkpoint(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, restored.params, params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", components.names("objectives"))
 def test_objectives_report_one_bound_an_example(name, small, bits):
     model, params = small

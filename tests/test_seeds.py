@@ -45,6 +45,7 @@ def test_one_after_another_each_seed_is_the_run_it_is_alone_bit_for_bit(tmp_path
         assert load(tmp_path / f"seed_{run.config.seed}", "last").step == run.step == 36
 
 
+@pytest.mark.slow
 def test_along_an_axis_each_seed_is_the_run_it_is_alone_to_float_tolerance(tmp_path, alone):
     config = quick_config(seed=3, num_seeds=3, seeds_at_once=3)
     for run in fit_seeds(config, tmp_path, quiet=True):
