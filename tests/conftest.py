@@ -1,7 +1,11 @@
 import os
 
 # Hundreds of programs are compiled to run once, on little data: half of the suite's time.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 
 import jax
 import numpy as np

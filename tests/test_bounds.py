@@ -7,12 +7,16 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from vae_jax import build_model, elbo, iwae, log_weights
+import vae_jax
+from tests.compiled import compiled
+from vae_jax import build_model
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
 from vae_jax.estimators.importance import importance
 from vae_jax.estimators.quadrature import quadrature
 from vae_jax.kl_estimators.plain import plain
+
+elbo, iwae, log_weights = map(compiled, (vae_jax.elbo, vae_jax.iwae, vae_jax.log_weights))
 
 
 def terms_by_hand(params, z, x):
@@ -95,15 +99,16 @@ def test_iwae_gradient_weights_the_draws(small, bits, drawn):
     def weighted(params):
         return (normalized * log_weights(model, params, keys, bits, 6).log_weight).sum(0).mean()
 
-    expected = jax.grad(weighted)(params)
-    found = jax.grad(lambda p: iwae(model, p, keys, bits, num_samples=6).surrogate)(params)
+    expected = jax.jit(jax.grad(weighted))(params)
+    bound = lambda p: vae_jax.iwae(model, p, keys, bits, num_samples=6).surrogate  # noqa: E731
+    found = jax.jit(jax.grad(bound))(params)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_beta_warmup_and_free_bits_change_the_surrogate_and_not_the_bound(small, bits):
     keys = jax.random.split(jax.random.key(1), len(bits))
-    plain = elbo(*small, keys, bits)
+    plain = vae_jax.elbo(*small, keys, bits)
     likelihood, kl = plain.terms["log_likelihood"].mean(), plain.terms["kl"].mean()
     for options, step, weight in (
         ({"beta": 3.0}, 0, 3.0),
@@ -112,13 +117,13 @@ def test_beta_warmup_and_free_bits_change_the_surrogate_and_not_the_bound(small,
         ({"warmup_steps": 10}, 25, 1.0),
         ({"warmup_steps": 10}, None, 1.0),
     ):
-        found = elbo(*small, keys, bits, step, **options)
+        found = vae_jax.elbo(*small, keys, bits, step, **options)
         np.testing.assert_allclose(found.surrogate, likelihood - weight * kl, rtol=1e-5)
         np.testing.assert_array_equal(found.value, plain.value)
     model, params = small
     per_dimension = kl_per_dimension(model.encode(params, bits), model.prior(params)).mean(0)
     threshold = float(per_dimension.mean())  # one dimension lies below, one above
-    found = elbo(*small, keys, bits, free_bits=threshold)
+    found = vae_jax.elbo(*small, keys, bits, free_bits=threshold)
     expected = likelihood - threshold - per_dimension.max()
     np.testing.assert_allclose(found.surrogate, expected, rtol=1e-5)
     np.testing.assert_array_equal(found.value, plain.value)

@@ -56,14 +56,8 @@ def test_train_again_without_a_config_goes_on(capsys, workdir):
     assert "240 steps are done" in out
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "digits",
-        pytest.param("linear_gaussian", marks=pytest.mark.slow),
-        pytest.param("mnist", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits", "linear_gaussian", "mnist"])
 def test_every_experiment_has_a_quick_mode(capsys, tmp_path, name):
     import os
 
@@ -223,6 +217,7 @@ def test_a_syntax_error_in_ones_own_part_names_file_and_line(capsys, tmp_path, m
     assert "own_broken.broken, line 1" in err
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback(tmp_path):
     command = [sys.executable, "-m", "vae_jax", "report", f"--workdir={tmp_path}", "--debug"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)

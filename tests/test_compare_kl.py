@@ -419,6 +419,7 @@ def test_the_command_from_names_to_files(capsys, tmp_path):
     assert "## plain" in (tmp_path / "new" / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_mixture_has_its_approximations():
     q = named.distribution("normal_mixture(logits=[0, 0], loc=[[-1], [1]], scale=[[1], [1]])")
     p = named.distribution("normal(loc=[0])")

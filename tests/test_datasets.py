@@ -390,6 +390,7 @@ def test_tables_are_standardized_by_their_training_split(name):
 MNIST = Path(os.environ.get("TFDS_DATA_DIR", "nowhere")) / "mnist"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MNIST.exists(), reason="no MNIST in TFDS_DATA_DIR")
 @pytest.mark.filterwarnings("ignore")
 def test_mnist_is_mnist():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 from tests.test_training import quick_config
 from vae_jax import evaluate, fit
@@ -25,6 +26,7 @@ pickle.dump((devices, jax.device_get(run.params), results["per_example"]), open(
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_change_nothing_but_rounding(tmp_path):
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "out")]

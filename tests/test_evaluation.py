@@ -142,6 +142,7 @@ def test_every_example_has_draws_of_its_own(run):
     assert len(np.unique(kl_sampled)) == 37
 
 
+@pytest.mark.slow
 def test_known_densities_are_reported_as_they_are():
     import scipy.stats
 
@@ -175,6 +176,7 @@ def test_quadrature_is_refused_where_its_grid_is_too_coarse(run):
         evaluate(run, quadrature_points=5, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_every_run_is_evaluated_on_the_same_draws(run):
     """Whatever the model and the seed of its training: what pairs their differences by example.
 

@@ -94,6 +94,7 @@ def test_a_transform_passes_through_jit_and_vmap_as_a_tree():
     np.testing.assert_allclose(many, transform(x), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_normal_mixture_is_numpyros_value_gradient_and_curvature():
     logits, loc = jax.random.normal(KEYS[0], (6,)), 2 * jax.random.normal(KEYS[1], (6, 3))
     scale, z = jnp.exp(jax.random.normal(KEYS[2], (6, 3))), jax.random.normal(KEYS[3], (9, 3))

@@ -74,6 +74,7 @@ def degrees_of_freedom(name, num_samples):
     return few.get(name, num_samples - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("name", NAMES)
 def test_unbiased(name, pair):
@@ -103,6 +104,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(name):
     assert 0.93 < inside.mean() < 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_samples", [5, 100])
 @pytest.mark.parametrize("name", NAMES)
 def test_squared_errors_are_unbiased_variances(name, num_samples):
@@ -118,6 +120,7 @@ def slope(name, q, p, counts, repetitions=200):
     return np.polyfit(np.log(counts), np.log(spreads), 1)[0]
 
 
+@pytest.mark.slow
 def test_spread_falls_as_theory_says():
     """The slopes' errors are about 0.02: 1 / sqrt(2 * 200) at each K, over a range of log 32."""
     q, p = PAIRS["laplace-normal"][:2]

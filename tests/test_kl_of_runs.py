@@ -61,6 +61,7 @@ def require_standard_normal(z):
     assert z["largest_p_value"] > 1e-3
 
 
+@pytest.mark.slow
 def test_a_right_closed_form_has_standard_normal_z_scores(compared):
     found = of_values(compared, 1024)
     require_standard_normal(found["z_scores"])
@@ -346,6 +347,7 @@ def test_a_checkpoint_from_half_way_is_kept_and_a_killed_run_ends_the_same(train
     assert 48 in kept(tmp_path)
 
 
+@pytest.mark.slow
 def test_stages_are_initialization_middle_and_end(tmp_path):
     config = quick_config(ema_decay=0.9, num_epochs=5)
     run = fit(config, tmp_path, quiet=True)

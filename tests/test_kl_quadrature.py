@@ -19,6 +19,7 @@ def normals(m, s, n, t):
     return np.log(t / s) + (s**2 + (m - n) ** 2) / (2 * t**2) - 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("m", [0.0, 1.0, -1e3])
 @pytest.mark.parametrize("s", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize("t", [1e-6, 1.0, 1e6])

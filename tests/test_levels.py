@@ -52,6 +52,7 @@ def test_a_density_at_levels_is_no_mass_of_levels(values):
     assert not {"log_p_levels", "bits_per_dim"} & evaluated(values, "normal").keys()
 
 
+@pytest.mark.slow
 def test_only_levels_compare_over_units(digits_of_both_kinds):
     densities = comparisons.compare(digits_of_both_kinds, metric="log_p").rows
     assert [row.remark for row in densities] == ["baseline", "other data than the baseline's"]
@@ -79,6 +80,7 @@ def test_levels_are_whole_numbers():
         make_dataset({"train": RAW}, scale=4.5, values="dequantized")
 
 
+@pytest.mark.slow
 def test_an_optimal_scale_is_the_error_of_reconstructions_from_q():
     model = build_model((D,), 2, likelihood="normal(scale='optimal')", encoder="linear")
     x = jax.random.normal(jax.random.key(0), (2000, D))
@@ -93,6 +95,7 @@ def test_an_optimal_scale_is_the_error_of_reconstructions_from_q():
     assert abs(found - errors.mean()) < 5 * np.sqrt(2) * errors.std() / np.sqrt(len(x))
 
 
+@pytest.mark.slow
 def test_weight_decay_leaves_what_is_not_trained():
     optimizer = "adamw(learning_rate=0.01, weight_decay=10.0)"
     fixed = {"data": "digits(binarize='none')", "likelihood": "continuous_bernoulli",

@@ -209,6 +209,7 @@ SAMPLED = [*NAMES, *(t for t in VARIANTS if "learned" not in t)]
 FALSE_ALARM = 1e-6 / (len(SAMPLED) * ROWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", SAMPLED)
 def test_draws(text):
     p, expected, likelihood = density(text)
@@ -235,6 +236,7 @@ def p_value(draws, expected, row):
     return scipy.stats.chi2.sf(chi_square, max(1, full.sum() - 1))
 
 
+@pytest.mark.slow
 @every
 def test_gradient_equals_finite_differences(text):
     likelihood, params = make(text)
@@ -278,6 +280,7 @@ def test_values_and_gradients_are_finite_at_extremes(text):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradients)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*NAMES, "student_t(df=1.5)"])
 def test_draws_at_extremes_are_in_the_support(text):
     likelihood, params = make(text)

@@ -7,13 +7,17 @@ import pytest
 import scipy.stats
 from numpyro.distributions import MultivariateNormal
 
-from vae_jax import build_model, default_config, elbo, evaluate, fit, log_weights
+import vae_jax
+from tests.compiled import compiled
+from vae_jax import build_model, default_config, evaluate, fit
 from vae_jax.datasets.linear_gaussian import linear_gaussian
 from vae_jax.errors import UserError
 from vae_jax.estimators.exact import exact, exact_posterior
 from vae_jax.estimators.importance import importance
 from vae_jax.estimators.quadrature import expectation
 from vae_jax.types import Model
+
+log_weights = compiled(vae_jax.log_weights)
 
 
 def by_hand(params):
@@ -50,18 +54,17 @@ def test_with_the_exact_posterior_every_weight_is_log_p(linear):
     )
     keys = jax.random.split(jax.random.key(3), len(x))
     truth = by_hand(params)[0].logpdf(np.asarray(x))
-    weights = log_weights(ideal, params, keys, x, 20).log_weight
+    found = lambda bound, *args, **options: jax.jit(  # noqa: E731
+        lambda keys: bound(ideal, params, keys, x, *args, **options)
+    )(keys)
+    weights = found(vae_jax.log_weights, 20).log_weight
     np.testing.assert_allclose(weights, np.broadcast_to(truth, (20, 6)), atol=2e-4)
     for kl in ("closed_form", "sampled"):
-        bound = elbo(ideal, params, keys, x, num_samples=4000, kl=kl).value
+        bound = found(vae_jax.elbo, num_samples=4000, kl=kl).value
         # the closed-form KL leaves the noise of log p(x|z) in the mean over draws
-        tolerance = 2e-4 if kl == "sampled" else 5 * weights_error(ideal, params, keys, x)
+        noise = found(vae_jax.log_weights, 4000).log_likelihood.std(0) / np.sqrt(4000)
+        tolerance = 2e-4 if kl == "sampled" else 5 * noise
         np.testing.assert_array_less(np.abs(bound - truth), tolerance)
-
-
-def weights_error(model, params, keys, x):
-    terms = log_weights(model, params, keys, x, 4000).log_likelihood
-    return terms.std(0) / np.sqrt(4000)
 
 
 def test_elbo_is_log_p_minus_kl_to_the_posterior(linear):

@@ -49,6 +49,7 @@ def assert_on_the_right_side(found, kl, error):
     assert (found["variational_upper"] <= found["convexity_upper"] + 1e-4).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("a", "b"), [(1, 3), (4, 2)])
 def test_bounds_hold_in_one_dimension(a, b):
     """A hundred random settings each; 1e-4 relative for float32, the quadrature is exact."""

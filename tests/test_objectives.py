@@ -8,7 +8,9 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from vae_jax import build_model, components, default_config, elbo, iwae, jobs, log_weights
+import vae_jax
+from tests.compiled import compiled
+from vae_jax import build_model, components, default_config, jobs
 from vae_jax.divergences import kl_per_dimension
 from vae_jax.errors import UserError
 from vae_jax.estimators.quadrature import quadrature
@@ -16,7 +18,12 @@ from vae_jax.objectives.beta_tc import batch_weights
 from vae_jax.objectives.info_vae import squared_mmd
 from vae_jax.objectives.renyi import power_mean
 
+elbo, iwae, log_weights = map(compiled, (vae_jax.elbo, vae_jax.iwae, vae_jax.log_weights))
 K = 6
+
+
+def objective_of(text):
+    return compiled(components.build("objectives", text))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +123,7 @@ def test_power_means_overflow_nowhere():
 def test_tvo_lies_between_elbo_and_iwae_draw_by_draw(small, bits, keys, log_w):
     tight = np.asarray(iwae(*small, keys, bits, num_samples=K).value)
     for partitions in (2, 5):
-        tvo = components.build("objectives", f"tvo(num_samples={K}, partitions={partitions})")
+        tvo = objective_of(f"tvo(num_samples={K}, partitions={partitions})")
         value = np.asarray(tvo(*small, keys, bits).value)
         assert (value >= log_w.mean(0) - 1e-5).all()
         assert (value <= tight + 1e-5).all()
@@ -186,11 +193,11 @@ def test_beta_tc_is_its_definition(small, bits, keys, moments, drawn):
             total_correlation += np.log(q_z / each) / size
             rest += (np.log(each) - log_p[i]) / size
         text = f"beta_tc(alpha=0.7, beta=4, gamma=1.3, weights='{kind}')"
-        found = components.build("objectives", text)(*small, keys, bits, None, n)
+        found = objective_of(text)(*small, keys, bits, None, n)
         expected = likelihood - 0.7 * information - 4 * total_correlation - 1.3 * rest
         np.testing.assert_allclose(found.surrogate, expected, rtol=1e-5)
         np.testing.assert_array_equal(found.value, elbo(*small, keys, bits).value)
-        apart = components.build("objectives", f"beta_tc(beta=1, weights='{kind}')")
+        apart = objective_of(f"beta_tc(beta=1, weights='{kind}')")
         np.testing.assert_allclose(apart(*small, keys, bits).surrogate, plain.surrogate, rtol=1e-5)
 
 
@@ -240,7 +247,7 @@ def test_info_vae_is_its_definition(kernel, small, bits, keys, drawn):
     terms = elbo(*small, keys, bits).terms
     expected = (terms["log_likelihood"] - 0.8 * terms["kl"]).mean() - 30 * mmd
     text = f"info_vae(alpha=0.2, weight=30, kernel='{kernel}', bandwidth=0.7)"
-    found = components.build("objectives", text)(*small, keys, bits)
+    found = objective_of(text)(*small, keys, bits)
     np.testing.assert_allclose(found.surrogate, expected, rtol=1e-5)
 
 
@@ -256,7 +263,7 @@ def test_dip_is_its_definition(kind, small, bits, keys, moments):
     mean, scale = moments
     covariance = np.cov(mean.T, bias=True) + (kind == 2) * np.diag((scale**2).mean(0))
     penalty = 3 * 2 * covariance[0, 1] ** 2 + 7 * ((np.diag(covariance) - 1) ** 2).sum()
-    dip = components.build("objectives", f"dip(kind={kind}, off_diagonal=3, diagonal=7)")
+    dip = objective_of(f"dip(kind={kind}, off_diagonal=3, diagonal=7)")
     expected = elbo(*small, keys, bits).surrogate - penalty
     np.testing.assert_allclose(dip(*small, keys, bits).surrogate, expected, rtol=1e-5)
 
@@ -269,7 +276,7 @@ def test_dip_has_the_whole_covariance_of_a_full_normal(bits):
         [s @ s.T for s in np.asarray(q.scale_tril)], 0
     )
     penalty = 10 * ((covariance - np.eye(2)) ** 2).sum()
-    bound = components.build("objectives", "dip")(model, params, jax.random.key(1), bits)
+    bound = objective_of("dip")(model, params, jax.random.key(1), bits)
     expected = elbo(model, params, jax.random.key(1), bits).surrogate - penalty
     np.testing.assert_allclose(bound.surrogate, expected, rtol=1e-5)
 
@@ -325,6 +332,7 @@ FUNCTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", FUNCTIONS)
 def test_gradients_are_those_of_the_surrogate(text, small, bits):
     """Central differences along the gradient, with the key fixed."""
@@ -385,6 +393,7 @@ def test_dreg_is_unbiased_and_stl_for_one_draw_only(estimators):
         assert distance > 20 if (g, k) == ("stl", 4) else distance < 5
 
 
+@pytest.mark.slow
 def test_miwae_and_piwae_teach_what_they_say(small, bits, estimators):
     """MIWAE's gradient is IWAE_K's in the mean; PIWAE's decoder has IWAE_MK's, its encoder MIWAE's."""
     sizes = {"num_samples": 4, "num_means": 2}
@@ -406,6 +415,7 @@ def test_miwae_and_piwae_teach_what_they_say(small, bits, estimators):
     np.testing.assert_allclose(branch(found, "decoder"), branch(decoder, "decoder"), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_tvo_with_one_partition_has_the_gradient_of_the_elbo(small, bits, estimators):
     """In the mean; the covariance of K draws, with divisor K, is (K - 1) / K of the true one."""
     encoder, rest = gradients(*small, bits[:2], "tvo(num_samples=5, partitions=1)", N, 6)
@@ -445,6 +455,7 @@ def signal_to_noise(found):
     return np.sqrt((found.mean(0) ** 2).sum() - variance / len(found)) / np.sqrt(variance)
 
 
+@pytest.mark.slow
 def test_signal_to_noise_falls_with_k_unless_doubly_reparameterized(small, bits):
     """The encoder's: K^-1/2 by the standard estimator (Rainforth et al. 2018, theorem 1)."""
     ks = (4, 16, 64)
@@ -470,7 +481,7 @@ def test_dreg_decodes_once(bits):
 
 
 def test_schedules_and_floors_of_the_elbo(small, bits, keys):
-    plain = elbo(*small, keys, bits)
+    plain = vae_jax.elbo(*small, keys, bits)
     likelihood, kl = (float(plain.terms[name].mean()) for name in ("log_likelihood", "kl"))
     cycle = {"warmup_steps": 4, "cycle_steps": 10}
     for options, step, penalty in (
@@ -485,10 +496,10 @@ def test_schedules_and_floors_of_the_elbo(small, bits, keys):
         ({"capacity": 3 * kl, "capacity_steps": 6, "beta": 5.0}, 99, 10 * kl),
         ({"capacity": 3 * kl, "capacity_steps": 6}, None, 2 * kl),
     ):
-        found = elbo(*small, keys, bits, step, **options)
+        found = vae_jax.elbo(*small, keys, bits, step, **options)
         np.testing.assert_allclose(found.surrogate, likelihood - penalty, rtol=1e-5)
         np.testing.assert_array_equal(found.value, plain.value)
-    sampled = elbo(*small, keys, bits, kl="sampled", free_bits_total=100.0)
+    sampled = vae_jax.elbo(*small, keys, bits, kl="sampled", free_bits_total=100.0)
     np.testing.assert_allclose(sampled.surrogate, likelihood - 100, rtol=1e-5)
     per_dimension = kl_per_dimension(small[0].encode(small[1], bits), small[0].prior(small[1]))
     np.testing.assert_allclose(per_dimension.sum(-1), plain.terms["kl"], rtol=1e-5)

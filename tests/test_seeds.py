@@ -116,6 +116,7 @@ def test_seeds_share_one_compiled_program(tmp_path, caplog):
         assert sum(name in message for message in said) == 1, program
 
 
+@pytest.mark.slow
 def test_the_program_says_what_it_chose(caplog):
     caplog.set_level("INFO", "vae_jax")
     fit_seeds(quick_config(num_seeds=2, num_epochs=1), quiet=True)
@@ -153,6 +154,7 @@ def test_a_run_directory_is_no_place_for_a_run_of_another_config_or_for_many(tmp
         load(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_the_time_of_training_is_shared_along_an_axis_and_has_no_compilation(
     tmp_path, monkeypatch, at_once

@@ -57,6 +57,7 @@ def simulated(rng, seeds, examples, effect):
     return shared + noise[0] + effect, shared + noise[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_paired_intervals_over_seeds_cover_at_their_nominal_rate(seeds):
     rng = np.random.default_rng(seeds)

@@ -189,6 +189,7 @@ def test_a_killed_sweep_goes_on_to_the_same_table(capsys, tmp_path, longer):
     assert reported(capsys, tmp_path) == reported(capsys, longer)
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_signal_stops_all_and_says_how_to_go_on(tmp_path):
     process = start(tmp_path, "--num_workers=2", *LONGER, grid=ONE, seeds=2)
@@ -201,6 +202,7 @@ def test_a_signal_stops_all_and_says_how_to_go_on(tmp_path):
     assert "ended" not in said
 
 
+@pytest.mark.slow
 def test_the_commands_that_are_printed_make_the_same_runs(capsys, swept, tmp_path):
     status, out, _ = call(capsys, *arguments(tmp_path, "--print_commands"))
     lines = [shlex.split(line) for line in out.splitlines()]
@@ -308,6 +310,7 @@ def sweep():
 """
 
 
+@pytest.mark.slow
 def test_an_experiment_file_lists_its_settings_and_what_diverges_is_shown(capsys, tmp_path):
     (tmp_path / "mine.py").write_text(EXPERIMENT)
     workdir = tmp_path / "sweep"
@@ -326,6 +329,7 @@ def test_an_experiment_file_lists_its_settings_and_what_diverges_is_shown(capsys
     assert (workdir / "report.html").read_text().count("diverged") >= 3
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_it_and_keeps_what_was_finished(capsys, tmp_path, monkeypatch):
     from collections import namedtuple
 
@@ -349,6 +353,7 @@ def test_a_full_disk_stops_it_and_keeps_what_was_finished(capsys, tmp_path, monk
     assert "1 of them done before" in out
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_noted_and_tried_again(capsys, tmp_path, monkeypatch):
     from vae_jax import evaluation
 
@@ -374,6 +379,7 @@ def test_a_run_that_fails_is_noted_and_tried_again(capsys, tmp_path, monkeypatch
     assert not (tmp_path / "latent_dim=3" / "seed_0" / "traceback.txt").exists()
 
 
+@pytest.mark.slow
 def test_train_with_many_seeds_is_evaluated_and_reported_together(capsys, tmp_path):
     flags = [f"--config={DIGITS}:quick", f"--workdir={tmp_path}", *SHORT]
     status, out, _ = call(capsys, "train", *flags, "--config.num_seeds=2")
@@ -414,6 +420,7 @@ def test_every_ablation_is_known():
     assert {path.stem for path in folder.glob("*.py")} == ABLATIONS.keys()
 
 
+@pytest.mark.slow
 def test_what_was_evaluated_otherwise_is_evaluated_again_and_not_trained_again(capsys, tmp_path):
     grid = ["--grid=latent_dim=2"]
     run = tmp_path / "latent_dim=2" / "seed_0"
@@ -437,6 +444,7 @@ def test_what_was_evaluated_otherwise_is_evaluated_again_and_not_trained_again(c
     assert "1 of them done before" in out
 
 
+@pytest.mark.slow
 def test_a_run_that_was_evaluated_before_its_end_goes_on(capsys, tmp_path, monkeypatch):
     from vae_jax import checkpoints, loops
 
@@ -458,6 +466,7 @@ def test_a_run_that_was_evaluated_before_its_end_goes_on(capsys, tmp_path, monke
     assert json.loads((run / "results.json").read_text())["test"]["finished"]
 
 
+@pytest.mark.slow
 def test_settings_of_another_base_config_can_be_told_apart(capsys, tmp_path):
     grid = ["--grid=latent_dim=2"]
     assert call(capsys, *arguments(tmp_path, grid=grid, seeds=1))[0] == 0
@@ -480,6 +489,7 @@ def test_a_mistake_in_an_experiment_costs_one_line(capsys, tmp_path):
     assert "a list of dicts" in call(capsys, *command)[2]
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_part_of_ones_own_is_reported_without_it(capsys, tmp_path, monkeypatch):
     (tmp_path / "lab").mkdir()
     source = "from vae_jax.priors.standard_normal import standard_normal as own\n"

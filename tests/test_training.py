@@ -78,6 +78,7 @@ def test_another_seed_is_another_run(trained):
     assert same(fit(quick_config(), quiet=True).params, trained.params)
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_at_its_start_and_at_every_validation(trained, tmp_path):
     seen = []
     run = fit(quick_config(), tmp_path, quiet=True, observe=seen.append)
@@ -96,6 +97,7 @@ def test_load_gives_the_best_and_the_last(trained):
     assert same(last.params, trained.params)
 
 
+@pytest.mark.slow
 def test_the_best_is_kept_however_the_run_goes_on(tmp_path):
     """A learning rate that blows up half way: the best checkpoint is an early one, and kept."""
     config = quick_config(
@@ -113,6 +115,7 @@ def test_a_workdir_of_another_config_is_refused(trained):
         fit(quick_config(latent_dim=3), trained.workdir, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused(trained, tmp_path):
     fit(quick_config(latent_dim=3), tmp_path, quiet=True)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -130,6 +133,7 @@ def damage(path):
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", "data only", "empty folder"])
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, trained, caplog, how):
     fit(quick_config(), tmp_path, quiet=True)
@@ -199,7 +203,9 @@ def test_killed_and_resumed_it_ends_the_same(tmp_path, trained, where):
     assert mine[-1]["validation_bound"] == theirs[-1]["validation_bound"]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_run_goes_on(tmp_path, trained, signum):
     stopped = run_program(tmp_path, "before", 24, signum)
     assert "stopped after step 24; the same command goes on from here" in stopped.stderr
@@ -232,6 +238,13 @@ def test_a_loss_that_stops_being_finite_keeps_the_last_good_state(tmp_path):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.params))
 
 
+def test_a_first_step_that_is_not_finite_is_not_blamed_on_the_learning_rate():
+    parts = {"posterior": "student_t(df=1.0)", "prior": "student_t(df=1.0)", "objective": "dip"}
+    with pytest.raises(DivergedError, match=r"step 1: .*these parts do not go together"):
+        fit(quick_config(**parts), quiet=True)
+
+
+@pytest.mark.slow
 def test_streamed_is_the_same_run_as_on_the_device(trained):
     streamed = fit(quick_config(max_device_bytes=0, log_every_steps=5), quiet=True)
     resident = fit(quick_config(log_every_steps=5), quiet=True)
@@ -262,6 +275,7 @@ def test_windows_hold_every_example_of_an_epoch_once():
         np.testing.assert_array_equal(np.concatenate(seen), order)
 
 
+@pytest.mark.slow
 def test_averaged_parameters_are_the_debiased_exponential_mean():
     decay = 0.8
     config = quick_config(ema_decay=decay, num_epochs=1, log_every_steps=1, eval_every_epochs=1.0)
@@ -330,6 +344,7 @@ def test_handlers_are_put_back():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_the_warm_up_happens_in_training(tmp_path):
     """At update t the surrogate is log p(x|z) - t / 24 KL, for the first 24 updates."""
     config = quick_config(objective="elbo(warmup_steps=24)", num_epochs=3, log_every_steps=1)
@@ -343,6 +358,7 @@ def test_the_warm_up_happens_in_training(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_validation_draws_are_always_the_same_and_its_error_is_that_of_the_mean(tmp_path):
     run = fit(quick_config(optimizer="sgd(learning_rate=0.0)"), tmp_path, quiet=True)
     held = [r for r in read_metrics(tmp_path) if "validation_bound" in r]
@@ -356,6 +372,7 @@ def test_validation_draws_are_always_the_same_and_its_error_is_that_of_the_mean(
     np.testing.assert_allclose(held[0]["validation_error"], error, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_is_validated_is_what_is_evaluated(tmp_path):
     """With averaging, the average: its bound is the one that selects."""
     run = fit(quick_config(ema_decay=0.99, num_epochs=2), tmp_path, quiet=True)
@@ -386,6 +403,7 @@ def test_no_key_serves_two_purposes():
     assert len(set(data)) == len(data)
 
 
+@pytest.mark.slow
 def test_a_schedule_may_warm_up():
     schedule = (
         "warmup_cosine_decay_schedule(init_value=0.0, peak_value=1e-3, warmup_steps=20, "
@@ -412,6 +430,7 @@ def test_seeds_are_an_axis():
             np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_convolutions_train_on_images_of_odd_sizes(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (60, 7, 5, 3)).astype(np.uint8)
     np.savez(tmp_path / "colour.npz", images=images)

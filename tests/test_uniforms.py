@@ -94,6 +94,7 @@ MULTIVARIATE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTIVARIATE)
 def test_moments_and_density_are_those_of_q(name):
     """Means of z, z z' and log q over 2^13 Sobol points against 200,000 draws by q itself.

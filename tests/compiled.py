@@ -1,0 +1,15 @@
+"""Functions of a model compiled whole: each operation by itself takes a test many compilations."""
+
+from functools import partial
+
+import jax
+
+
+def compiled(function):
+    """`function(model, *arrays, **options)`, its numbers and options known to the compiler."""
+
+    def call(model, *arguments, **options):
+        numbers = [i for i, value in enumerate(arguments) if isinstance(value, int)]
+        return jax.jit(partial(function, model, **options), static_argnums=numbers)(*arguments)
+
+    return call
