@@ -13,10 +13,18 @@ class UserError(ValueError):
 class DivergedError(RuntimeError):
     """The objective or its gradient stopped being finite; the last good state was kept."""
 
-    def __init__(self, what: str, kept: str):
-        """`what` names the step and the terms; `kept`, what is left of the run."""
+    def __init__(self, what: str, kept: str, *, learned: bool = True):
+        """`what` names the step and the terms; `kept`, what is left of the run.
+
+        Args:
+            what: "step 12: grad_norm is nan".
+            kept: where the last good state is.
+            learned: that an update had been made, without which the optimizer is not to blame.
+        """
         self.what = what
         advice = "a smaller learning rate or config.clip_norm may help, in another --workdir"
+        if not learned:
+            advice = "no update had been made yet: these parts do not go together, or not with x"
         super().__init__(f"{what}; {kept}; {advice}")
 
 

@@ -254,7 +254,7 @@ def _note_divergence(
         checkpoints.save(member.manager, int(member.state.step), member.state)
         kept = f"the state before it is kept in {member.manager.directory}"
         directories.record_failure(member.path, "diverged", what)
-    return DivergedError(what, kept)
+    return DivergedError(what, kept, learned=before + first > 0)
 
 
 def _stop(members: list[_Member], signum: int) -> None:

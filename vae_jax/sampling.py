@@ -114,11 +114,12 @@ def _interpolations(
     return plots.image_rows({f"{i + 1}": unit(row) for i, row in enumerate(means)})
 
 
-def _plane(run: Run, key: Any, side: int) -> Any:
-    """A grid `[side, side, 2]` over what the prior covers; the second axis is z_1."""
+def _plane(run: Run, key: Any, side: int, margin: float = 0.0) -> Any:
+    """A grid `[side, side, 2]` over what the prior covers, and more; the second axis is z_1."""
     draws = run.model.prior(run.params).sample(key, (10_000,))
     low, high = jnp.quantile(draws, jnp.array([0.002, 0.998]), axis=0)
-    z_1, z_2 = jnp.linspace(low, high, side, axis=1)
+    more = margin * (high - low)
+    z_1, z_2 = jnp.linspace(low - more, high + more, side, axis=1)
     return jnp.stack(jnp.meshgrid(z_1, z_2), axis=-1)
 
 
@@ -135,7 +136,7 @@ def _aggregated(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
     _, x = presented(run.dataset, example_keys(x_key, jnp.arange(len(raw))), raw)
     z = run.model.encode(run.params, x).sample(z_key)
     labels = run.dataset.labels.get("test")
-    grid = _plane(run, plane_key, 100)
+    grid = _plane(run, plane_key, 100, margin=0.15)  # the contour of 99% is wider than each axis'
     log_prior = np.asarray(run.model.prior(run.params).log_prob(grid))
     labels = None if labels is None else labels[: len(raw)]
     return plots.aggregated_posterior(np.asarray(z), labels, np.asarray(grid), log_prior)

@@ -1,5 +1,6 @@
 """State, one update, and many updates in one call of the device."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import optax
 from vae_jax.errors import UserError
 from vae_jax.types import UNTRAINED, Array, Bound, Dataset, Model, Objective, Params
 
+logger = logging.getLogger(__name__)
 # Elementwise code as wide as the matrix products': about 8% of a step where there is AVX-512.
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 
@@ -203,6 +205,8 @@ class RunSteps:
         """The program for arguments of these shapes, compiled, so that a clock sees it run only."""
         shapes = (len(arguments[0]), *arguments[-1][0].shape)
         if shapes not in self._programs:
+            if not self._programs:
+                logger.info("compiling the training program")
             self._programs[shapes] = self._jitted.lower(*arguments).compile()
         return self._programs[shapes]
 
