@@ -9,6 +9,7 @@ import pytest
 import scipy.stats
 from jax.scipy.special import logsumexp
 
+from tests.compiled import compiled
 from vae_jax import build_model, checkpoints, components, iwae
 from vae_jax.flows.made import init_made
 from vae_jax.flows.made import made as made_network
@@ -26,6 +27,7 @@ FAMILIES = {
 CASES = [(role, name) for role, family in FAMILIES.items() for name in components.names(family)]
 NAMES = {"ids": lambda case: "-".join(case)}
 SMALL = {"encoder": "mlp(hidden=(8,))", "decoder": "mlp(hidden=(8,))"}
+FEW = {"layers": 2, "hidden": (8,), "channels": (4,), "blocks": 1, "components": 3}  # where there
 PARTNERS = {"uniform": {"posterior": "logit_normal"}}  # a box wants a posterior that stays in it
 
 
@@ -37,10 +39,17 @@ def moved(params, key):
     return jax.tree.unflatten(tree, [a + b for a, b in zip(leaves, noise, strict=True)])
 
 
+def few(role, name):
+    """The component, small: what there is of layers and units takes long to compile."""
+    known = components.options(components.find(FAMILIES[role], name))
+    return str(components.Call(name, {k: v for k, v in FEW.items() if k in known}))
+
+
 @functools.cache
 def made(role, name, latent_dim=LATENT):
     """The model, parameters, five examples drawn from it and their z, by one compiled program."""
-    model = build_model(SHAPE, latent_dim, **{**SMALL, **PARTNERS.get(name, {}), role: name})
+    parts = {**SMALL, **PARTNERS.get(name, {}), role: few(role, name)}
+    model = build_model(SHAPE, latent_dim, **parts)
 
     @jax.jit
     def draw(key):
@@ -244,6 +253,16 @@ def test_a_narrow_masked_layer_loses_no_input():
     assert last[-1] == 0
 
 
+@compiled
+def mean_of_posteriors(model, params, batch, z):
+    return logsumexp(model.encode(params, batch).log_prob(z), 1) - np.log(len(batch))
+
+
+@compiled
+def prior_of(model, params, z):
+    return model.prior(params).log_prob(z)
+
+
 def test_a_vamp_is_the_mean_of_posteriors_of_examples():
     batch = jax.random.normal(jax.random.key(0), (30, 4))
     for learned, posterior in (
@@ -252,13 +271,14 @@ def test_a_vamp_is_the_mean_of_posteriors_of_examples():
         (False, "logit_normal"),
     ):
         prior = f"vamp(components=30, learned={learned})"
-        model = build_model((4,), 2, prior=prior, posterior=posterior)
-        params = model.init(jax.random.key(1), batch)
+        model = build_model((4,), 2, prior=prior, posterior=posterior, **SMALL)
+        params = jax.jit(model.init)(jax.random.key(1), batch)
         z = jnp.tanh(jax.random.normal(jax.random.key(2), (6, 1, 2)))
-        expected = logsumexp(model.encode(params, batch).log_prob(z), 1) - np.log(30)
-        found = model.prior(params).log_prob(z[:, 0])
-        np.testing.assert_allclose(found, expected, atol=0.03 if learned else 1e-4)
-        gradient = jax.grad(lambda p, m=model, z=z: m.prior(p).log_prob(z).sum())(params)
+        expected = mean_of_posteriors(model, params, batch, z)
+        np.testing.assert_allclose(
+            prior_of(model, params, z[:, 0]), expected, atol=0.03 if learned else 1e-4
+        )
+        gradient = jax.jit(jax.grad(lambda p, m=model, z=z: m.prior(p).log_prob(z).sum()))(params)
         inputs = gradient["prior"]["inputs" if learned else "untrained"]
         assert bool((inputs != 0).all()) == learned
         assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient["encoder"]))

@@ -33,6 +33,7 @@ def test_an_exact_pass_sees_each_example_once():
         np.testing.assert_array_equal(seen["id"], split)
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_nothing(run):
     results = [evaluate(run, batch_size=size, **OPTIONS) for size in (1, 10, 37, 100)]
     for other in results[1:]:

@@ -241,6 +241,7 @@ def test_a_wrong_gradient_is_caught(setting):
     assert said["decoder"]["bias_z"] < 5
 
 
+@pytest.mark.slow
 def test_the_z_score_of_no_bias_is_standard_normal(setting):
     study, found = study_of(*setting[:2])
     z = []

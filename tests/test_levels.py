@@ -47,6 +47,7 @@ def test_a_flat_density_and_a_flat_mass_are_the_same_number_of_levels():
         assert found["bits_per_dim"] == pytest.approx(np.log2(LEVELS), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", ["levels", "greys"])
 def test_a_density_at_levels_is_no_mass_of_levels(values):
     assert not {"log_p_levels", "bits_per_dim"} & evaluated(values, "normal").keys()
@@ -114,6 +115,7 @@ def test_weight_decay_leaves_what_is_not_trained():
     assert counts[1] - counts[0] == 20 * 64
 
 
+@pytest.mark.slow
 def test_training_refits():
     config = default_config()
     config.update(data="digits(binarize='none')", likelihood="normal(scale='optimal')")

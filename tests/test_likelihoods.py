@@ -264,6 +264,7 @@ def sensible(accepts):
     return [0, min(1, top), top // 2, top]
 
 
+@pytest.mark.slow
 @every
 def test_values_and_gradients_are_finite_at_extremes(text):
     likelihood, params = make(text)

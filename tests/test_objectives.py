@@ -216,6 +216,7 @@ def test_stratified_weights_estimate_the_aggregate_without_bias(size):
         )
 
 
+@pytest.mark.slow
 def test_an_objective_is_told_the_size_of_the_training_set(small, bits):
     config = default_config()
     config.objective, config.batch_size, config.num_epochs = "beta_tc", 10, 1
@@ -268,6 +269,7 @@ def test_dip_is_its_definition(kind, small, bits, keys, moments):
     np.testing.assert_allclose(dip(*small, keys, bits).surrogate, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_dip_has_the_whole_covariance_of_a_full_normal(bits):
     model = build_model((1, 5, 1), 2, posterior="full_normal", decoder="linear")
     params = model.init(jax.random.key(0), bits)
@@ -468,6 +470,7 @@ def test_signal_to_noise_falls_with_k_unless_doubly_reparameterized(small, bits)
     assert slope["dreg"] > -0.1
 
 
+@pytest.mark.slow
 def test_dreg_decodes_once(bits):
     """The evaluation that gives w~ is merged with the one that is differentiated."""
     model = build_model((1, 5, 1), 2, encoder="mlp(hidden=(64,))", decoder="mlp(hidden=(64, 64))")

@@ -82,6 +82,7 @@ def test_paired_intervals_over_examples_cover_at_their_nominal_rate():
     assert abs(hits / REPETITIONS - 0.95) < 3 * (0.95 * 0.05 / REPETITIONS) ** 0.5
 
 
+@pytest.mark.slow
 def test_corrected_intervals_cover_together():
     """Four settings without any effect: all four intervals hold 0 in at least 95 of 100 cases."""
     rng = np.random.default_rng(0)

@@ -238,6 +238,7 @@ def test_a_loss_that_stops_being_finite_keeps_the_last_good_state(tmp_path):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.params))
 
 
+@pytest.mark.slow
 def test_a_first_step_that_is_not_finite_is_not_blamed_on_the_learning_rate():
     parts = {"posterior": "student_t(df=1.0)", "prior": "student_t(df=1.0)", "objective": "dip"}
     with pytest.raises(DivergedError, match=r"step 1: .*these parts do not go together"):
@@ -412,6 +413,7 @@ def test_a_schedule_may_warm_up():
     assert fit(quick_config(optimizer=f"adam(learning_rate={schedule})"), quiet=True).step == 48
 
 
+@pytest.mark.slow
 def test_seeds_are_an_axis():
     """`run_steps` under vmap and jit is the same run, seed by seed."""
     config = quick_config()
@@ -510,6 +512,7 @@ def test_tails_that_make_the_kl_infinite_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_many_more_levels_than_the_data_has_are_said(caplog):
     for count, said in ((16, False), (255, True)):
         caplog.clear()
