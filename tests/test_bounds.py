@@ -152,6 +152,7 @@ def test_p_of_x_sums_to_one_over_all_x(small):
     np.testing.assert_allclose(jnp.exp(log_p).sum(), 1, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_bounds_grow_with_k_up_to_log_p(small):
     """ELBO <= IWAE_K <= IWAE_K' <= log p(x), log p(x) by quadrature; judged in standard errors."""
     model, params = small

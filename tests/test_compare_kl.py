@@ -262,6 +262,7 @@ def test_verdicts_in_words():
     assert "in doubt" in verdicts.doubt([[wrong], [heavy]], "closed form", 1e-3)
 
 
+@pytest.mark.slow
 def test_a_table_of_right_estimators_seldom_accuses_one():
     """600 tables of 7 cells of skewed values, at 1 in 100 each; Student's t alone has 24."""
     limit, alarms = verdicts.threshold(7), 0
@@ -316,6 +317,7 @@ def study():
     return found, {row.name: row for row in found.rows}
 
 
+@pytest.mark.slow
 def test_known_variances_are_found(study):
     found, rows = study
     assert found.truth == Reference(0.5, 0.0, "closed form")

@@ -82,6 +82,7 @@ def test_the_draws_are_those_of_evaluate(trained, compared):
     )
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_nothing(trained, compared, monkeypatch):
     monkeypatch.setattr(examples, "IN_FLIGHT", 1024 * 2 * 17)
     for name, values in closed_and_sampled(trained, "test", 1024)[1].items():
@@ -292,6 +293,7 @@ def test_with_equal_examples_all_variance_is_of_draws(setting):
         assert share["share_error"] < 0.1
 
 
+@pytest.mark.slow
 def test_the_path_derivative_is_silent_at_the_exact_posterior(linear):
     """W of orthogonal columns: p(z|x) = N(M^-1 W'(x - b), s^2 M^-1), M = W'W + s^2 diagonal."""
     model, params, x = linear

@@ -84,6 +84,7 @@ def test_planes():
     assert found.error < 1e-6
 
 
+@pytest.mark.slow
 def test_independent_dimensions_are_a_sum():
     loc = jnp.arange(5.0)
     q, p = dist.Normal(loc, 1.0).to_event(1), dist.Normal(jnp.zeros(5), 1.0).to_event(1)

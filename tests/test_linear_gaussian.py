@@ -104,6 +104,7 @@ def importance_(model, params, keys, x, **options):
     return jax.tree.map(lambda a: a[:, 0], jax.vmap(one)(keys, x))
 
 
+@pytest.mark.slow
 def test_importance_sampling_finds_log_p(broad):
     model, params, x = broad
     keys = jax.random.split(jax.random.key(0), len(x))
@@ -112,6 +113,7 @@ def test_importance_sampling_finds_log_p(broad):
     assert (np.abs(found["log_p"] - truth) < 5 * found["log_p_error"] + 1e-4).all()
 
 
+@pytest.mark.slow
 def test_the_monte_carlo_error_is_the_spread_of_repetitions(broad):
     model, params, x = broad
     keys = jax.random.split(jax.random.key(0), 400)

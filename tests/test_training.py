@@ -188,9 +188,8 @@ def run_program(workdir, where, at, signum):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize(
-    "where", ["during", *(pytest.param(w, marks=pytest.mark.slow) for w in ("before", "after"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["before", "during", "after"])
 def test_killed_and_resumed_it_ends_the_same(tmp_path, trained, where):
     killed = run_program(tmp_path, where, 24, signal.SIGKILL)
     assert killed.returncode == -signal.SIGKILL
@@ -445,6 +444,7 @@ def test_convolutions_train_on_images_of_odd_sizes(tmp_path):
     assert run.model.decode(run.params, jnp.zeros((4, 2))).mean.shape == (4, 7, 5, 3)
 
 
+@pytest.mark.slow
 def test_an_unreadable_checkpoint_is_never_deleted(tmp_path, monkeypatch):
     import orbax.checkpoint as ocp
 
