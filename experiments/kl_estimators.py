@@ -18,9 +18,10 @@ first and its 95% interval over seeds, corrected for 2 differences:
                             elbo(kl='sampled')      -98.06 ± 0.06  0.27   -0.22 [-0.80, +0.35]
                             elbo(gradient='stl')    -97.35 ± 0.11  0.26   +0.49 [+0.24, +0.75]
 
-Closed form or sampled is not seen to matter; the path derivative gains half a nat on MNIST. What
-differs is the variance of the encoder's gradient over draws of z, here as a multiple of that with the
-closed form (a batch of 100, at initialization, in the middle, at the end), the decoder's being one:
+Closed form and sampled cannot be told apart; the path derivative gains half a nat on MNIST. What
+differs is the variance of the encoder's gradient over draws of z, here as a multiple of that with
+the closed form (a batch of 100, at initialization, in the middle, at the end); the decoder's is the
+same:
 
     vae-jax compare-kl --workdir="runs/kl_estimators/objective=elbo-kl=closed_form/seed_0"
 
@@ -37,7 +38,8 @@ The three pairs of the README, of distributions that can be named:
     vae-jax compare-kl --p='normal(loc=0, scale=[1, 1, 1, 1, 1, 1, 1, 1, 1, 1])' --q='normal(
         loc=[1, 0, -1, 0.5, 0, 0, 0, 0, 0, 0], scale=[0.1, 0.2, 0.3, 0.5, 0.8, 1, 1, 1, 1, 1])'
     vae-jax compare-kl --q='normal(loc=[0.5, -0.5], scale=[0.3, 0.3])' --p='normal_mixture(
-        logits=[0, 0, 0], loc=[[-1, 0], [1, 0], [0, 1]], scale=[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]])'
+        logits=[0, 0, 0], loc=[[-1, 0], [1, 0], [0, 1]],
+        scale=[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]])'
 
 On 2 CPU cores 5 minutes for digits, 35 for MNIST, 5 to compare a run of it, one to three a pair.
 """

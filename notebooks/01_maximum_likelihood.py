@@ -18,6 +18,8 @@
 # made of neural networks; here it is a coin, and everything that matters is there already.
 
 # %%
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
@@ -126,11 +128,13 @@ _ = right.legend()
 # %% [markdown]
 # ## Sum or average?
 #
-# The definition has a sum over examples, programs have an average, and papers write the term of a single
-# example. All three have their maximum at the same place: dividing by $n$ moves no maximum. What changes is
+# The definition has a sum over examples and programs have an average; papers often write the term of a single
+# example and mean its average over all. Sum and average have their maximum at the same place: dividing by $n$
+# moves no maximum. What changes is
 # the height of the curve, and with it the size of the gradient. Below, the same six tosses are
 # seen once, ten times and a hundred times over. The average does not notice. The sum's gradient grows
-# with $n$, and a learning rate that was right for six tosses throws $\theta$ out of all bounds for sixty.
+# with $n$, and a learning rate that was right for six tosses throws the logit so far for sixty that $\theta$ is rounded
+# to 1, $\log(1 - \theta)$ to $-\infty$, and the next gradient is not a number (`nan`).
 
 # %%
 for copies in (1, 10, 100):
@@ -304,14 +308,8 @@ def both(key, n):
 
 # %%
 ns, datasets = np.array([30, 100, 300, 1000, 3000]), 100
-kls = np.stack(
-    [
-        jax.lax.map(
-            lambda key, n=int(n): both(key, n), jax.random.split(jax.random.key(int(n)), datasets)
-        )
-        for n in ns
-    ]
-)  # [sizes, data sets, 2]
+fits = lambda n: jax.lax.map(partial(both, n=n), jax.random.split(jax.random.key(n), datasets))
+kls = np.stack([fits(int(n)) for n in ns])  # [sizes, data sets, 2]
 means, errors = kls.mean(1), kls.std(1) / np.sqrt(datasets)
 floor = float(kl_to_target(Normal(0.8, np.sqrt(1 + 4 * 4 * 0.3 * 0.7)).log_prob))
 for n, mean, error in zip(ns, means, errors, strict=True):
@@ -331,9 +329,8 @@ for n, mean, error in zip(ns, means, errors, strict=True):
 
 # %%
 large = ns >= 300
-assert (
-    abs(means[large, 1] - 3 / (2 * ns[large])) < 4 * errors[large, 1] + 0.1 * 3 / (2 * ns[large])
-).all()
+theory = 3 / (2 * ns)
+assert (abs(means[:, 1] - theory) < 4 * errors[:, 1] + 0.1 * theory)[large].all()
 assert abs(means[-1, 0] - floor) < 4 * errors[-1, 0] + 2 / (2 * ns[-1])
 slope, covariance = np.polyfit(
     np.log(ns[1:]), np.log(means[1:, 1]), 1, w=(means / errors)[1:, 1], cov="unscaled"

@@ -98,8 +98,8 @@ assert abs(density.sum() * step**2 - 1) < 1e-4
 # %% [markdown]
 # ## One draw, and many
 #
-# A single draw says next to nothing about whether the distribution is right: any point on the spiral is as good as
-# another, and so is many a point of another shape. What ancestral sampling promises is about *many*
+# A single draw says next to nothing about whether the distribution is right: any point near the spiral could have
+# been drawn, and so could many a point of another shape. What ancestral sampling promises is about *many*
 # draws: the fraction that falls into a cell of the plane approaches
 # the integral of $p_\theta(x)$ over it.
 
@@ -117,8 +117,8 @@ bar.set_label("z that was drawn")
 # %% [markdown]
 # Counted, over the cells of side 1/2 in which at least ten draws are to be expected, everything else taken as one cell
 # more: Pearson's chi-square test finds no difference between what was drawn and what the integral says. And the KL
-# from the draws' frequencies to the exact probabilities falls like (cells - 1) / (2n), as in the last notebook: $n$
-# examples, and a parameter for each cell.
+# from the draws' frequencies to the exact probabilities falls like (cells - 1) / (2n) once $n$ is well above the
+# number of cells, as in the last notebook: $n$ examples, and a parameter for each cell.
 
 # %%
 cells = density.reshape(24, fine, 24, fine).sum((1, 3)) * step**2  # each cell's probability
@@ -238,9 +238,9 @@ for d, gap, kl in zip(dimensions, gaps.mean(1), kls.mean(1), strict=True):
 # $$e^{D_{\mathrm{KL}}\left(p_\theta(z \mid x) \,\|\, p(z)\right)}$$
 #
 # draws are needed before one hits it (Chatterjee & Diaconis 2018). A dimension contributes a nat
-# here; the number of draws is an exponential of the number of dimensions. On the right is each example by itself: as long as
-# the logarithm of the number of draws exceeds the KL, the estimate is good, and where
-# it does not, it falls.
+# here; the number of draws is an exponential of the number of dimensions. On the right is each example by itself: where
+# the logarithm of the number of draws exceeds the KL by a few nats the estimate is good; where the two are equal
+# it is off by about a nat; beyond, it falls, and by more than the KL's excess (dotted).
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.5))
@@ -250,15 +250,16 @@ for k, gap in zip(draws, np.moveaxis(gaps, -1, 0), strict=True):
 left.set(xlabel="latent dimensions", ylabel=r"$\log p_\theta(x) - \log\hat p_K(x)$ [nats]")
 left.legend()
 line = np.linspace(0, kls.max())
-right.plot(line, line, "k:", lw=1, label="as much as the KL exceeds it")
+right.plot(line, line, "k:", lw=1, label=r"gap $= D_{\mathrm{KL}} - \log K$")
 right.axvline(0, color="k", lw=0.5)
 right.set_yscale("symlog", linthresh=1)
-right.set(xlabel="KL(p(z|x) || p(z)) - log K [nats]", ylabel=left.get_ylabel())
+right.set(xlabel=r"$D_{\mathrm{KL}}(p_\theta(z \mid x) \,\|\, p(z)) - \log K$ [nats]")
+right.set(ylabel=left.get_ylabel(), ylim=(-10, 1000))
 _ = right.legend(loc="lower right")
 
 # %%
 excess = kls[:, :, None] - np.log(draws)
-assert abs(gaps[excess < -6]).max() < 0.5
+assert abs(gaps[excess < -4]).max() < 0.3
 assert (gaps[excess > 5] > excess[excess > 5] - 5).all()
 assert (np.diff(gaps.mean(1), axis=1) < 0.05).all()  # more draws, a smaller gap
 assert gaps[-1, :, -1].mean() > 100

@@ -79,9 +79,9 @@ def train(model, params, x, learned=1.0, steps=1000):
     optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, steps))
 
     def step(carry, key):
-        params, state = carry
-        batch = x[jax.random.randint(key, (100,), 0, len(x))]
-        gradient = jax.grad(lambda p: -elbo(model, p, key, batch).surrogate)(params)
+        (params, state), (of_batch, of_z) = carry, jax.random.split(key)
+        batch = x[jax.random.randint(of_batch, (100,), 0, len(x))]
+        gradient = jax.grad(lambda p: -elbo(model, p, of_z, batch).surrogate)(params)
         gradient["likelihood"] = jax.tree.map(lambda g: learned * g, gradient["likelihood"])
         updates, state = optimizer.update(gradient, state)
         return (optax.apply_updates(params, updates), state), None
@@ -187,7 +187,7 @@ for height, name in ((1 / 6, "a draw"), (3 / 6, "mean"), (5 / 6, "x")):
 #
 # If $s$ is fixed the second term is a constant, and maximizing the ELBO is minimizing
 #
-# $$\frac{1}{2 s^2} \lVert x - m_\theta(z) \rVert^2 + D_{\mathrm{KL}}\left(q_\phi(z \mid x) \,\|\, p(z)\right).$$
+# $$\mathbb{E}_{q_\phi(z \mid x)}\left[\frac{1}{2 s^2} \lVert x - m_\theta(z) \rVert^2\right] + D_{\mathrm{KL}}\left(q_\phi(z \mid x) \,\|\, p(z)\right).$$
 #
 # A program that minimizes "squared error plus KL" has chosen $s$, without saying so:
 #
@@ -261,12 +261,13 @@ for i, name in enumerate(["fixed"] * len(scales) + ["learned"]):
 # - **The KL falls with $s$, down to nothing.** A large $s$ says "all this is noise", and what is noise need not be encoded. With
 #   the error summed over pixels the latent is hardly used, with the average not at all. This *posterior collapse* is no
 #   fault of the optimizer: it is the best solution for that $s$. (In a linear VAE a latent dimension is used if the
-#   data vary along it by more than $s^2$, Lucas et al. 2019; in 64 pixels from 0 to 1 little varies by 1/2.)
+#   data's variance along it exceeds $s^2$, Lucas et al. 2019; in 64 pixels from 0 to 1 little varies by 1/2.)
 # - **The reconstruction does not tell.** The three smallest errors per pixel are within a few percent of each other, while
 #   their KLs differ by a factor of two. The less noise is allowed, the more nats go into details that are noise.
-# - **The ELBO tells.** With its constants it is a bound on a density of $x$ and can be compared over $s$. The learned scale
+# - **The ELBO tells.** With its constants it is a bound on a density of $x$ and can be compared over $s$ (here on the
+#   images trained on; a choice would be made by others). The learned scale
 #   has the highest, without a search, and it is the error per pixel that is left: the maximum over $s$
-#   of the first formula is at $s^2 = \lVert x - m \rVert^2 / D$ (Rybkin et al. 2021).
+#   of the first formula is at $s^2 = \mathbb{E} \lVert x - m \rVert^2 / D$, averaged over examples and $z$ (Rybkin et al. 2021).
 
 # %%
 assert (np.diff(kls[:-1]) < 0.05).all()  # the larger s, the less is said about x

@@ -105,13 +105,14 @@ x, x_test = (black_and_white(jnp.asarray(run.dataset.splits[name])) for name in 
 print(f"{len(x)} digits of {x[0].size} bits, {len(snapshots)} snapshots")
 
 # %% [markdown]
-# The upper row draws some of the $q_\phi(z\mid x)$ of test digits as ellipses, one standard deviation wide,
+# The upper row draws some of the $q_\phi(z\mid x)$ of test digits as ellipses at one standard deviation,
 # coloured by which digit it is, which the model was never told. The lower row is the average over all $N$
 # training digits, the **aggregated posterior**
 #
 # $$q_\phi(z)=\frac1N\sum_{n=1}^N q_\phi(z\mid x_n).$$
 #
-# The circles hold 50, 90 and 99% of the prior's mass: $q_\phi(z)$ should fill them as a normal would.
+# The circles hold 50, 90 and 99% of the prior's mass: $q_\phi(z)$ should fill them as a normal does, which is the last
+# panel below.
 
 
 # %%
@@ -134,6 +135,22 @@ def draw_prior(axes):
         axes.add_patch(Circle((0, 0), np.sqrt(-2 * np.log(1 - mass)), fill=False, ec=GREY))
 
 
+# %%
+def finish(figure, panels, options):
+    """The prior itself in the last column, circles, labels, and what the colours mean."""
+    density = np.exp(-(np.asarray(GRID) ** 2).sum(-1) / 2) / (2 * np.pi)
+    image = panels[1, 5].pcolormesh(EDGE, EDGE, density, **options)
+    for axes in panels[1]:
+        draw_prior(axes)
+        axes.set(xlabel="$z_1$", xlim=EDGE[[0, -1]], ylim=EDGE[[0, -1]], aspect="equal")
+    figure.colorbar(image, ax=panels, label="density", extend="max", shrink=0.5)
+    panels[0, 0].set_ylabel("posteriors $q_\\phi(z\\mid x)$\n$z_2$")
+    panels[1, 0].set_ylabel("average $q_\\phi(z)$\n$z_2$")
+    panels[0, 5].axis("off")
+    panels[0, 5].set_title("the prior", y=-0.25)
+
+
+# %%
 @jax.jit
 def log_average(q):
     """log q(z) on the grid, for a batch of posteriors."""
@@ -142,22 +159,21 @@ def log_average(q):
 
 # %% tags=["cover"]
 shown, encode = [snapshots[i] for i in (0, 2, 7, 20, 60)], jax.jit(model.encode)
-figure, panels = plt.subplots(2, len(shown), sharex=True, sharey=True, figsize=(9, 3.9))
-for (upper, lower), then in zip(panels.T, shown, strict=True):
+options = {"cmap": "Oranges", "vmin": 0, "vmax": 0.25, "rasterized": True}
+figure, panels = plt.subplots(2, 6, sharex=True, sharey=True, figsize=(10.4, 3.9))
+for (upper, lower), then in zip(panels.T[:5], shown, strict=True):
     draw_posteriors(upper, encode(then.params, x_test[:150]))
     average = np.exp(log_average(encode(then.params, x)))
-    lower.pcolormesh(EDGE, EDGE, average, cmap="Oranges", vmin=0, vmax=0.25, rasterized=True)
+    lower.pcolormesh(EDGE, EDGE, average, **options)
     draw_prior(upper)
-    draw_prior(lower)
-    upper.set(title=f"step {then.step}", xlim=EDGE[[0, -1]], ylim=EDGE[[0, -1]], aspect="equal")
-    lower.set(xlabel="$z_1$", aspect="equal")
-panels[0, 0].set_ylabel("posteriors $q(z\\mid x)$\n$z_2$")
-_ = panels[1, 0].set_ylabel("their average $q(z)$\n$z_2$")
+    upper.set(title=f"step {then.step}", aspect="equal")
+finish(figure, panels, options)
 
 # %% [markdown]
 # At first all posteriors lie on top of each other, wide and off the middle: $z$ knows next to nothing. Then each digit takes a small
-# territory of its own, far narrower than the prior, and together the territories spread over the disc that
-# the prior covers. That is what lets a VAE generate: a $z\sim p(z)$ falls where the decoder has been trained.
+# territory of its own, far narrower than the prior, and together the territories spread over most of the disc that
+# the prior covers; the sectors that stay empty are the mismatch measured below. That is what lets a VAE
+# generate: a $z\sim p(z)$ falls where the decoder has been trained.
 #
 # ## Taking the term apart
 #
@@ -169,7 +185,8 @@ _ = panels[1, 0].set_ylabel("their average $q(z)$\n$z_2$")
 #
 # The first piece is the mutual information between a training example and its code: how much more
 # different than on average each $q_\phi(z\mid x_n)$ is. It cannot exceed $\log N$, at which $z$ names the example.
-# The second is the distance of the average from the prior. It alone spoils samples. The term that we
+# The second is the distance of the average from the prior: where it is large, $z\sim p(z)$ fall where the decoder
+# was never trained. The term that we
 # minimize is the sum, so the reconstruction has to pay for each nat of information, and nothing pays for
 # a mismatch of the average.
 
@@ -216,8 +233,8 @@ assert marginal[-1] < 0.15 * information[-1]
 #
 # ## What its weight does
 #
-# Multiply the term by $\beta$ (Higgins et al. 2017). A compression engineer calls the mean KL the **rate**, the
-# nats that $z$ carries, and $-\mathbb E_q[\log p_\theta(x\mid z)]$ the **distortion**, the nats still missing. Their sum is the
+# Multiply the term by $\beta$ (Higgins et al. 2017). A compression engineer calls the mean KL the **rate**, which is
+# at least the nats that $z$ carries (more by the mismatch), and $-\mathbb E_q[\log p_\theta(x\mid z)]$ the **distortion**, the nats still missing. Their sum is the
 # negative ELBO, whatever $\beta$ was (Alemi et al. 2018). Eight latent dimensions this time, so that we
 # see which of them are used.
 
