@@ -21,6 +21,7 @@ TOLERANCE = 1e-11  # of each part, in nats or relative
 MOST_CELLS = 400
 CHUNK = 4096
 MOST_COUNTS = 2**24
+MOST_MISSED = 1e-6  # of the mass of q
 OUTWARDS, INWARDS = 150.0, 700.0  # e to these, squared and inverted, are numbers
 LARGEST = 1e250  # of -log p(z), and of what is summed
 INFINITE = 1e100  # of the value
@@ -49,14 +50,16 @@ def kl_by_quadrature(q: Distribution, p: Distribution) -> Integral:
     For one or two dimensions, and for any number where both factorize. Densities by adaptive
     Gauss-Kronrod cubature, in q's own units and in parts between its quantiles and p's; counts are
     summed until what is left is small. Where q(z) underflows it adds nothing. Where the integral
-    does not exist, the error is of the value's size.
+    does not exist, the error is of the value's size. Mass of q that was not found is in the error,
+    times the largest log ratio among 10,000 draws of q.
 
     Args:
         q: without batch axes.
         p: without batch axes, of the same event shape.
 
     Raises:
-        UserError: for anything else, and where supports make the KL infinite.
+        UserError: for anything else, where supports make the KL infinite, and where mass of q was
+            missed: a narrow part far from the rest.
     """
     require_nested_supports(q, p)
     _require_boxes(q, p)
@@ -146,7 +149,16 @@ def _integrate(factor: Factor) -> Integral:
     value, mass = found.estimate.reshape(-1, 2).sum(0)
     if value > INFINITE:
         return Integral(np.inf, np.inf)
-    return Integral(value, found.error[..., 0].sum() + abs(1 - mass) * max(1, abs(value)))
+    return Integral(value, found.error[..., 0].sum() + _missed(factor, value, mass))
+
+
+def _missed(factor: Factor, value: float, mass: float) -> float:
+    """What the mass that was not found may add: as much for each part as any draw has."""
+    if abs(1 - mass) > MOST_MISSED:
+        raise UserError(f"quadrature found {mass:.6g} of the mass of q: draws are needed")
+    log_q, log_p = (np.asarray(x) for x in factor.log_densities(jnp.asarray(factor.q_draws)))
+    largest = np.abs(log_q - np.maximum(log_p, -LARGEST)).max()
+    return abs(1 - mass) * max(1, abs(value), float(np.nan_to_num(largest)))
 
 
 def _outer(columns: Sequence[np.ndarray], i: int) -> np.ndarray:
@@ -210,5 +222,5 @@ def _sum(factor: Factor) -> Integral:
         value, mass = value + terms.sum(), mass + masses.sum()
         last = np.abs(terms[len(terms) // 2 :]).sum() if end <= high else 0.0
         if (mass > 0.5 and last <= TOLERANCE * abs(value)) or end > min(high, low + MOST_COUNTS):
-            return Integral(value, last + abs(1 - mass) * max(1, abs(value)))
+            return Integral(value, last + _missed(factor, value, mass))
         start, end = end, min(high + 1, low + 2 * (end - low))

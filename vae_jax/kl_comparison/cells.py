@@ -27,7 +27,7 @@ class Cell(NamedTuple):
     standard_deviation: float = np.nan  # of one estimate
     deviation_error: float = np.nan  # standard error of its logarithm
     heaviest: float = np.nan  # share of the farthest repetition in the variance
-    reported_error: float = np.nan  # mean of the standard errors that the estimator reports
+    reported_error: float = np.nan  # root mean square of the standard errors that it reports
     coverage: float = np.nan  # share of value ± 1.96 standard errors that hold the truth
     efficiency: float = np.nan  # 1 / (variance x seconds), relative to that of plain draws
 
@@ -98,7 +98,8 @@ def _coverage(
         return {}
     reach = NORMAL_95 * np.sqrt(errors[told] ** 2 + truth.error**2 + rounding**2)
     holds = np.abs(values[told] - truth.value) <= reach
-    return {"reported_error": float(errors[told].mean()), "coverage": float(holds.mean())}
+    reported = float(np.sqrt((errors[told] ** 2).mean()))
+    return {"reported_error": reported, "coverage": float(holds.mean())}
 
 
 def relative_to(cells: Sequence[Cell], baseline: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -115,11 +116,13 @@ def relative_to(cells: Sequence[Cell], baseline: Sequence[Cell]) -> tuple[Cell, 
 def slope(cells: Sequence[Cell], floor: float = 0.0) -> tuple[float, float]:
     """Of log standard deviation against log K by weighted least squares, with its standard error.
 
-    Where the points scatter about the line by more than their errors, the slope's error is larger
-    by as much. NaN for fewer than three points; a deviation up to `floor` is rounding, and no
-    point.
+    Of the larger half of the Ks, three at least: rates are of many draws, and some estimators are
+    `plain` with few. Where the points scatter about the line by more than their errors, the slope's
+    error is larger by as much. NaN for fewer than three points; a deviation up to `floor` is
+    rounding, and no point.
     """
-    used = [c for c in cells if c.standard_deviation > floor and c.deviation_error > 0]
+    larger = cells[-max(3, (len(cells) + 1) // 2) :]
+    used = [c for c in larger if c.standard_deviation > floor and c.deviation_error > 0]
     if len(used) < 3:
         return np.nan, np.nan
     error = np.array([c.deviation_error for c in used])

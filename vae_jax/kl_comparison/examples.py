@@ -25,6 +25,7 @@ LONGER = 16  # times as many draws in a sampled reference
 POINTS = {1: 2001, 2: 201}  # of the grid, per latent dimension
 HALF_WIDTH = 8.0  # of the grid, in standard deviations of q
 EPS = float(jnp.finfo(jnp.float32).eps)
+LEAST_VARIANCE = 1e-12  # of log q - log p: below, it is rounding and has no skewness
 REFERENCES = ("closed form", "quadrature", "sampled")
 Values = dict[str, np.ndarray]
 
@@ -106,7 +107,8 @@ def _numbers(
     its grid holds; `sampled` and `sampled_error`; `squared_error_k`, of the mean of k draws, the
     mean over the groups of k; `log_likelihood` and the variances per draw `ratio_variance` of
     log q - log p, `likelihood_variance` of log p(x|z), `weight_variance` of their difference, the
-    sampled ELBO; `dimensions` and `dimensions_sampled` `[batch, latent_dim]` where both factorize.
+    sampled ELBO; the `skewness` of log q - log p; `dimensions`, `dimensions_sampled` and
+    `dimensions_rounding` `[batch, latent_dim]` where both factorize.
     """
     q, p = model.encode(params, x), model.prior(params)
     ratios = _log_ratios(model, params, keys, x, num_samples)
@@ -114,7 +116,7 @@ def _numbers(
     few = log_weights(model, params, keys, x, min(num_samples, LIKELIHOOD_DRAWS))
     # Every log q and log p is rounded, and the closed form: no error is known to be smaller.
     rounding = EPS * (jnp.abs(few.log_posterior) + jnp.abs(few.log_prior)).mean(0)
-    variance = ratios.var(0, ddof=1)
+    variance, third = ratios.var(0, ddof=1), ((ratios - ratios.mean(0)) ** 3).mean(0)
     return {
         "kl": kl,
         "kl_error": jnp.hypot(error, rounding),
@@ -124,6 +126,7 @@ def _numbers(
         "sampled_error": jnp.sqrt(variance / num_samples),
         "log_likelihood": few.log_likelihood.mean(0),
         "ratio_variance": variance,
+        "skewness": third / jnp.maximum(variance, LEAST_VARIANCE) ** 1.5,
         "likelihood_variance": few.log_likelihood.var(0, ddof=1),
         "weight_variance": few.log_weight.var(0, ddof=1),
         **{f"squared_error_{k}": _squared_error(ratios, kl, k) for k in powers(num_samples)},
@@ -207,11 +210,17 @@ def _dimensions(
     if (closed := kl_per_dimension(q, p)) is None:
         return {}
 
-    def ratio(key: Array, x: Array, k: Array) -> Array:
+    def ratio(key: Array, x: Array, k: Array) -> tuple[Array, Array]:
         one = model.encode(params, x)
         z = one.sample(jax.random.fold_in(key, k))
-        return one.base_dist.log_prob(z) - p.base_dist.log_prob(z)
+        log_q, log_p = one.base_dist.log_prob(z), p.base_dist.log_prob(z)
+        return log_q - log_p, EPS * (jnp.abs(log_q) + jnp.abs(log_p))
 
     along = jax.vmap(ratio, (0, 0, None))
-    ratios = jax.lax.map(lambda k: along(keys, x, k), jnp.arange(num_samples))
-    return {"dimensions": closed, "dimensions_sampled": ratios.mean(0)}
+    found = jax.lax.map(lambda k: along(keys, x, k), jnp.arange(num_samples))
+    sampled, rounding = (term.mean(0) for term in found)
+    return {
+        "dimensions": closed,
+        "dimensions_sampled": sampled,
+        "dimensions_rounding": rounding,
+    }

@@ -21,7 +21,7 @@ def of_values(values: Values, num_samples: int) -> dict[str, Any]:
         "kl": _mean(values["kl"]),
         "sampled": _mean(values["sampled"]),
         "difference": _with_z(difference, values["rounding"]),
-        "z_scores": _z_scores(z, num_samples),
+        "z_scores": _z_scores(z, values["skewness"], num_samples),
         "worst": _worst(values, z),
         "convergence": _convergence(values, num_samples),
         "elbo": _elbo(values, num_samples),
@@ -42,11 +42,12 @@ def _with_z(difference: np.ndarray, rounding: np.ndarray) -> dict[str, Any]:
     return found
 
 
-def _z_scores(z: np.ndarray, num_samples: int) -> dict[str, float]:
+def _z_scores(z: np.ndarray, skewness: np.ndarray, num_samples: int) -> dict[str, float]:
     """Mean, standard deviation and largest size of z-scores, and what is expected of n of them.
 
     Under a right closed form they are standard normal, up to the few draws behind each error:
-    Student's with K - 1 degrees of freedom. `largest_expected` is the median of the largest of n.
+    Student's with K - 1 degrees of freedom. Their mean is not 0 but -skewness / (2 sqrt(K)), as a
+    mean and its error are correlated. `largest_expected` is the median of the largest of n.
     With few draws, below some hundred, a skewed log q - log p makes large ones commoner than that.
     """
     n, null = len(z), stats.t(num_samples - 1)
@@ -54,6 +55,7 @@ def _z_scores(z: np.ndarray, num_samples: int) -> dict[str, float]:
     return {
         "mean": float(z.mean()),
         "mean_standard_error": n**-0.5,
+        "mean_expected": float(-skewness.mean() / (2 * num_samples**0.5)),
         "std": float(z.std(ddof=1)) if n > 1 else float("nan"),
         "std_standard_error": (2 * n) ** -0.5,
         "largest": largest,
@@ -122,10 +124,10 @@ def _dimensions(values: Values) -> list[dict[str, Any]] | None:
     if "dimensions" not in values:
         return None
     closed, sampled = values["dimensions"], values["dimensions_sampled"]
-    columns = zip(closed.T, sampled.T, strict=True)
+    columns = zip(closed.T, sampled.T, values["dimensions_rounding"].T, strict=True)
     return [
-        {"kl": _mean(a), "sampled": _mean(b), "difference": _with_z(b - a, values["rounding"])}
-        for a, b in columns
+        {"kl": _mean(a), "sampled": _mean(b), "difference": _with_z(b - a, rounding)}
+        for a, b, rounding in columns
     ]
 
 
@@ -135,8 +137,8 @@ def of_gradients(draws: Draws, within: Scalars, total: Scalars) -> dict[str, Any
     `variance` over draws of z, of a fixed batch; `ratio` of it to the first estimator's; `norm` of
     the mean gradient and `signal_to_noise`, norm / sqrt(variance); `bias`, the norm of the mean
     difference to the first estimator over `norm`, with the z-score of its square and `bias_below`,
-    a bound that holds with 95%. Over random batches: `batch_variance` in all and `share`, what
-    draws of z make of it.
+    a bound that holds with 95% at least. Over random batches: `batch_variance` in all and `share`,
+    what draws of z make of it.
     """
     names = [name for name in ESTIMATORS if name in draws.variance]
     return {
@@ -175,9 +177,9 @@ def _signal(variance: np.ndarray, signal: np.ndarray, bias: np.ndarray) -> dict[
     floor = ROUNDING**2 * (spread + norm**2)
     found = _mean(bias.astype(float))
     error = float(np.hypot(found["standard_error"], floor))
-    size, most = (np.sqrt(max(0.0, b)) for b in (found["mean"], found["mean"] + 1.645 * error))
-    noise = np.sqrt(spread)
     # Both halves have noise, that of the first is not seen in the second's spread.
+    above = found["mean"] + 1.645 * np.sqrt(2) * error
+    size, most, noise = (np.sqrt(max(0.0, b)) for b in (found["mean"], above, spread))
     of_norm = np.sqrt(2) * square["standard_error"] / (2 * norm) if norm else np.nan
     return {
         "norm": float(norm),

@@ -53,7 +53,8 @@ def _values(results: Mapping[str, Any]) -> str:
 def _scores(results: Mapping[str, Any]) -> str:
     z, found = results["z_scores"], results["convergence"]
     lines = [
-        f"z-scores of the examples: mean {_with_error(z['mean'], z['mean_standard_error'])} (0), "
+        f"z-scores of the examples: mean {_with_error(z['mean'], z['mean_standard_error'])} "
+        f"({z['mean_expected']:.3f}), "
         f"std {_with_error(z['std'], z['std_standard_error'])} (1), "
         f"largest {z['largest']:.2f} ({z['largest_expected']:.2f}; p = {z['largest_p_value']:.2g})"
     ]
@@ -86,7 +87,7 @@ def _draws(results: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     text = (
         f"The choice of examples gives the mean ELBO, {elbo['mean']:.3f}, a standard error of "
-        f"{elbo['examples']:.3g} nats. K draws per example add to it:"
+        f"{elbo['examples']:.3g} nats. Beside it, from K draws per example:"
     )
     return f"{text}\n{tabulate(rows, names, disable_numparse=True)}"
 

@@ -118,11 +118,13 @@ def legend(found: Comparison, width: int = WIDTH) -> str:
     """How to read all this."""
     text = (
         "K: evaluations of log q and log p for one estimate, in nats; mean, std.: over "
-        f"{_repetitions(found)} estimates; reported: mean of the standard errors that they come "
-        "with; coverage: of value ± 1.96 of these, 95% is right (less for a small K, as Student's "
-        "t has it); µs: for one estimate among many in a compiled call; efficiency: "
-        "1 / (variance x time) over that of plain; power of K: -0.5 for independent draws, near -1 "
-        f"or below for points spread evenly. A bias is called one at p < {found.threshold:.1g}, so "
+        f"{_repetitions(found)} estimates; reported: root mean square of the standard errors "
+        "that they come with; coverage: of value ± 1.96 of these, 95% is right (less, as Student's "
+        "t has it, for a small K, and for stratified and quasi_monte_carlo, whose errors are over "
+        "some 8 replicates); µs: for one estimate among many in the fastest compiled call; "
+        "efficiency: 1 / (variance x time) over that of plain, as rough as the time is; power of "
+        "K, over its larger half: -0.5 for independent draws, near -1 or below for points spread "
+        f"evenly. A bias is called one at p < {found.threshold:.1g}, so "
         f"that one table in {1 / FALSE_ALARMS:.0f} does so falsely (Bonferroni); z is in standard "
         "errors."
     )

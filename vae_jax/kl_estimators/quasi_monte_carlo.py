@@ -18,8 +18,8 @@ def quasi_monte_carlo(
 
     Unbiased: every point by itself is uniform, after a random linear scramble and digital shift of
     the binary digits (Matousek 1998). Where the log ratio is smooth and there are few dimensions
-    the standard deviation falls nearly as K^-3/2, up to logarithms and the growth of the log ratio
-    in the tails; it is never much above that of `plain`.
+    the standard deviation falls nearly as K^-3/2, up to logarithms, or as K^-1 where the log ratio
+    grows in q's tails, as a quadratic does under a normal; it is never much above that of `plain`.
 
     R independent scrambles of n points give the error: n is the largest power of two, as the
     points' balance wants, that is at most K // `least_replicates`, and 2 already from K = 4 on;

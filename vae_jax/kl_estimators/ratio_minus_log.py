@@ -12,7 +12,7 @@ def ratio_minus_log(key: Array, q: Distribution, p: Distribution, num_samples: i
     p's mass outside of q's support. A control variate, r - 1, with coefficient 1: the variance is
     Var_q[r - 1 - log r] / K, small where q is near p. It is infinite where p has so much heavier
     tails than q that E_q[r^2] is (for normals: p's variance twice q's or more), and then neither
-    the estimate nor its standard error is of use; `plain` is better as well where q is far from p.
+    the estimate nor its standard error is of use.
 
     Args:
         key: one key.

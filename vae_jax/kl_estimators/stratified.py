@@ -14,7 +14,8 @@ def stratified(
 
     z_i = F^-1((pi_j(i) + v_ij) / n) in dimension j, pi_j a random permutation of 0, ..., n - 1.
     Unbiased. The part of the log ratio that is a sum over dimensions is integrated with variance
-    O(n^-3) where it is smooth, the rest as by `plain` (Stein 1987).
+    O(n^-3) where it is smooth up to the ends, O(n^-2) where it grows in q's tails, as a quadratic
+    does under a normal; the rest as by `plain` (Stein 1987).
 
     R independent hypercubes of n points, for their spread is an unbiased estimate of the variance,
     which one hypercube does not give. n = K // `least_replicates`, and 2 already from K = 4 on;
