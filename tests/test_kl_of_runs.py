@@ -152,6 +152,7 @@ def test_the_error_of_the_elbo_is_that_of_repetitions():
         "kl": np.full(n, 20.0),
         "kl_error": np.zeros(n),
         "rounding": np.zeros(n),
+        "skewness": np.zeros(n),
         "sampled": 20 + rng.normal(0, 2 / np.sqrt(draws), n),
         "sampled_error": np.full(n, 2 / np.sqrt(draws)),
         "log_likelihood": truth + rng.normal(0, 16 / np.sqrt(draws), n),
