@@ -147,7 +147,7 @@ def finish(figure, panels, options):
     panels[0, 0].set_ylabel("posteriors $q_\\phi(z\\mid x)$\n$z_2$")
     panels[1, 0].set_ylabel("average $q_\\phi(z)$\n$z_2$")
     panels[0, 5].axis("off")
-    panels[0, 5].set_title("the prior", y=-0.25)
+    panels[1, 5].set_title("the prior")
 
 
 # %%
@@ -160,7 +160,7 @@ def log_average(q):
 # %% tags=["cover"]
 shown, encode = [snapshots[i] for i in (0, 2, 7, 20, 60)], jax.jit(model.encode)
 options = {"cmap": "Oranges", "vmin": 0, "vmax": 0.25, "rasterized": True}
-figure, panels = plt.subplots(2, 6, sharex=True, sharey=True, figsize=(10.4, 3.9))
+figure, panels = plt.subplots(2, 6, sharex=True, sharey=True, figsize=(10.4, 3.6))
 for (upper, lower), then in zip(panels.T[:5], shown, strict=True):
     draw_posteriors(upper, encode(then.params, x_test[:150]))
     average = np.exp(log_average(encode(then.params, x)))

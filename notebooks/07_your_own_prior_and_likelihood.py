@@ -190,7 +190,7 @@ for name, values in log_p.items():
         differences[name] = found
         intervals = (found.seeds_interval, found.examples_interval)
         row.append(f"{found.estimate.mean:+.2f}")
-        row += [f"[{low:+.2f}, {high:+.2f}]" for low, high in intervals]
+        row += [f"[{low:+.1f}, {high:+.1f}]" for low, high in intervals]
     rows.append(row)
 headers = "setting", "log p(x)", "seeds", "examples", "difference", "95%, seeds", "95%, examples"
 print(tabulate(rows, headers, disable_numparse=True))
