@@ -513,6 +513,7 @@ def test_schedules_and_floors_of_the_elbo(small, bits, keys):
     [
         ("elbo(gradient='stl', kl='closed_form')", "'stl' is of a sampled KL"),
         ("elbo(gradient='stl', free_bits=0.1)", "'stl' is of a sampled KL"),
+        ("elbo(kl='sampled', free_bits=0.1)", "free_bits needs the closed form"),
         ("elbo(free_bits=0.1, free_bits_total=1)", "choose one"),
         ("elbo(free_bits_total=1, capacity=2)", "choose one"),
         ("elbo(capacity=-2)", "negative"),

@@ -10,7 +10,7 @@ from numpyro.distributions import kl_divergence
 
 from vae_jax.distributions.bernoulli_logits import BernoulliLogits
 from vae_jax.distributions.cholesky_normal import CholeskyNormal
-from vae_jax.divergences import closed_form_kl, require_closed_form_kl
+from vae_jax.divergences import closed_form_kl, kl_by_quadrature, require_closed_form_kl
 from vae_jax.errors import UserError
 
 
@@ -49,6 +49,27 @@ def test_normals_of_every_kind():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "q",
+    [
+        dist.LogNormal(jnp.zeros(2), jnp.ones(2)).to_event(1),
+        dist.TruncatedNormal(jnp.zeros(2), jnp.ones(2), low=-1.0).to_event(1),
+        dist.HalfNormal(jnp.ones(2)).to_event(1),
+    ],
+    ids=lambda q: type(q.base_dist).__name__,
+)
+def test_what_is_made_of_normals_is_no_normal(q):
+    p = dist.MultivariateNormal(jnp.zeros(2), jnp.eye(2))
+    assert closed_form_kl(q, p) is None
+
+
+def test_other_numbers_of_categories_are_summed():
+    q, p = dist.Categorical(jnp.array([0.5, 0.5])), dist.Categorical(jnp.array([0.2, 0.3, 0.5]))
+    assert closed_form_kl(q, p) is None
+    truth = 0.5 * np.log(0.5 / 0.2) + 0.5 * np.log(0.5 / 0.3)
+    np.testing.assert_allclose(kl_by_quadrature(q, p).value, truth, rtol=1e-6)
+
+
 def test_normals_broadcast_their_batches():
     rng = np.random.default_rng(1)
     m, L = rng.normal(size=(5, 1, 3)), np.tril(rng.uniform(0.5, 2, size=(2, 3, 3)))

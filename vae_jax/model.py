@@ -78,8 +78,8 @@ def build_model(
 
     def refit(params: Params, keys: Array, x: Array) -> Params:
         """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
-        unused = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
-        z = jax.vmap(lambda key, x: encode(params, x).sample(key))(unused, x)
+        refit_keys = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
+        z = jax.vmap(lambda key, x: encode(params, x).sample(key))(refit_keys, x)
         features = decoder_network.apply(params["decoder"], z)
         return {**params, "likelihood": p.refit(params, features, x)}
 

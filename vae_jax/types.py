@@ -113,6 +113,11 @@ class Estimate(NamedTuple):
     standard_error: Array
 
 
+# (key, q, p, num_samples) -> Estimate of KL(q || p), q and p with or without batch axes; UserError
+# where it cannot.
+Estimator = Callable[..., Estimate]
+
+
 class Dataset(NamedTuple):
     """Splits as they are stored, and what is done to one example on the device.
 

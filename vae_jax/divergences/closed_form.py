@@ -41,17 +41,18 @@ def require_closed_form_kl(q: Distribution, p: Distribution) -> Array:
 
 
 def _other_pairs(q: Distribution, p: Distribution) -> str:
-    ours, pairs = (_innermost(q), _innermost(p)), closed_form_pairs()
+    ours, pairs = [type(innermost(d)).__name__ for d in (q, p)], closed_form_pairs()
     others = [pair for pair in pairs if pair != "-".join(ours)]
-    similar = [pair for pair in others if pair.split("-")[0] == ours[0] or pair.endswith(ours[1])]
+    similar = [p for p in others if p.split("-")[0] == ours[0] or p.split("-")[1] == ours[1]]
     where = " at these parameters" if len(others) < len(pairs) else ""
     return f"{where}; these have one: {', '.join(similar or others)}"
 
 
-def _innermost(d: Distribution) -> str:
-    while hasattr(d, "base_dist"):
+def innermost(d: Distribution) -> Distribution:
+    """The distribution of an element: what `Independent` and `expand` wrap, and no transform."""
+    while isinstance(d, Independent | ExpandedDistribution):
         d = d.base_dist
-    return type(d).__name__
+    return d
 
 
 def closed_form_pairs() -> list[str]:

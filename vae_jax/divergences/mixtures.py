@@ -9,15 +9,13 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from numpyro.distributions import (
     Distribution,
-    ExpandedDistribution,
-    Independent,
     LowRankMultivariateNormal,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
 )
 
-from vae_jax.divergences.closed_form import describe
+from vae_jax.divergences.closed_form import describe, innermost
 from vae_jax.divergences.whitening import log_det, whitening
 from vae_jax.errors import UserError
 from vae_jax.types import Array
@@ -114,9 +112,7 @@ def _components(q: Distribution) -> _Normals:
 
 def _moments(q: Distribution) -> tuple[Array, Array]:
     """m `[..., D]` and S `[..., D, D]` of normals, D = 1 for events `[]`."""
-    inner = q
-    while isinstance(inner, Independent | ExpandedDistribution):
-        inner = inner.base_dist
+    inner = innermost(q)
     loc = q.mean if q.event_dim else q.mean[..., None]
     if isinstance(inner, Normal):
         return loc, q.variance.reshape(loc.shape)[..., None] * jnp.eye(loc.shape[-1])

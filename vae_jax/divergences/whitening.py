@@ -20,7 +20,7 @@ def whitening(covariance: Array) -> Array:
         pivot = jax.lax.dynamic_index_in_dim(row, j, -1)
         return both - jnp.where(rows > j, column / pivot, 0.0) * row
 
-    identity = jnp.broadcast_to(jnp.eye(size), covariance.shape)
+    identity = jnp.broadcast_to(jnp.eye(size, dtype=covariance.dtype), covariance.shape)
     both = jnp.concatenate([covariance, identity], -1)
     upper, multipliers = jnp.split(jax.lax.fori_loop(0, size, eliminate, both), 2, axis=-1)
     pivots = jnp.diagonal(upper, axis1=-2, axis2=-1)

@@ -14,7 +14,7 @@ from vae_jax.directories import COMPARISON, read_results, write_json
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
 from vae_jax.kl_comparison import gradients, run_figures, run_statistics
-from vae_jax.kl_comparison.examples import closed_and_sampled, has_closed_form
+from vae_jax.kl_comparison.examples import LONGER, closed_and_sampled, has_closed_form
 from vae_jax.kl_comparison.stages import stages
 from vae_jax.runs import Run
 from vae_jax.training import example_keys, keys_of, presented
@@ -41,7 +41,7 @@ def compare_run(
         workdir: a run's directory.
         split: whose examples' KL is compared.
         num_samples: K, draws of z per example.
-        repetitions: draws of z for each example of the batch.
+        repetitions: draws of z for each example of the batch, see `gradients.rounded`.
         seed: of all draws.
         quiet: no progress on stderr.
 
@@ -55,6 +55,7 @@ def compare_run(
         raise UserError(f"repetitions={repetitions}: at least 32 are needed for an error of each")
     began, run = time.monotonic(), runs.load(workdir)
     reference, values = closed_and_sampled(run, split, num_samples, seed, quiet)
+    longer = LONGER * num_samples
     results = {
         "split": split,
         "checkpoint": run.which,
@@ -63,7 +64,7 @@ def compare_run(
         "num_samples": num_samples,
         "seed": seed,
         "pair": _pair(run),
-        "reference": reference if reference != "sampled" else f"sampled, K = {16 * num_samples}",
+        "reference": f"sampled, K = {longer}" if reference == "sampled" else reference,
         **run_statistics.of_values(values, num_samples),
         "gradients": gradients_of(run, repetitions, seed, quiet),
     }
@@ -88,6 +89,7 @@ def _pair(run: Run) -> str:
 
 def gradients_of(run: Run, repetitions: int, seed: int, quiet: bool = True) -> dict[str, Any]:
     """The gradient study at each stage of a run, of its first full batch of training examples."""
+    repetitions = gradients.rounded(repetitions)
     fixed, of_batches = jax.random.split(keys_of(seed).sample)
     size = run.config.batch_size
     raw = jnp.asarray(gather(run.dataset.splits["train"], slice(0, size)))

@@ -81,6 +81,11 @@ def _of_each(found: Mapping[str, Objective], model: Model) -> Callable[..., dict
     return gradients
 
 
+def rounded(repetitions: int) -> int:
+    """Rounded down to a multiple of 2 `AT_ONCE`, 4 `AT_ONCE` at least: two halves of two steps."""
+    return 2 * AT_ONCE * max(2, repetitions // (2 * AT_ONCE))
+
+
 class Study:
     """The gradient's mean, variance and bias for parameters that are given; compiled once."""
 
@@ -103,9 +108,9 @@ class Study:
             params: where.
             keys: one per example, `[batch]`.
             x: `[batch, *x_shape]`.
-            repetitions: rounded to a multiple of twice `AT_ONCE`, at least four times that.
+            repetitions: see `rounded`.
         """
-        steps = max(2, repetitions // (2 * AT_ONCE))
+        steps = rounded(repetitions) // (2 * AT_ONCE)
         nowhere = {name: jax.tree.map(jnp.zeros_like, params) for name in self._names}
         means, first = self._scan(params, nowhere, keys, x, 0, steps)
         _, second = self._scan(params, means, keys, x, steps, steps)

@@ -96,7 +96,8 @@ def approximations(q: Distribution, p: Distribution) -> dict[str, float]:
     if not isinstance(q, MixtureSameFamily) and not isinstance(p, MixtureSameFamily):
         return {}  # of single normals they all are the KL
     try:
-        found = mixture_approximations(q, p)
+        with jax.enable_x64(True):
+            found = mixture_approximations(*in_double_precision(q, p))
     except UserError:
         return {}
     return {name: float(value) for name, value in found.items()}

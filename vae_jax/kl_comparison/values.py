@@ -17,9 +17,8 @@ from vae_jax.errors import UserError, one_line
 from vae_jax.kl_comparison import reference, verdicts
 from vae_jax.kl_comparison.cells import Cell, cell, relative_to, slope
 from vae_jax.kl_comparison.reference import Reference
-from vae_jax.types import Estimate
+from vae_jax.types import Estimator
 
-Estimator = Callable[..., Estimate]  # (key, q, p, num_samples)
 BASELINE = "plain"
 ELEMENTS = 2**20  # of z, drawn for an estimator and a K: a fraction of a second
 AT_ONCE = 2**17  # of them in a call

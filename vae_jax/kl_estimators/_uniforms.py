@@ -35,7 +35,7 @@ HALF = 2.0**-24  # half the spacing of what `jax.random.uniform` gives in float3
 
 def uniforms(key: Array, shape: Shape) -> Array:
     """Independent U(0, 1), never 0 nor 1: (i + 1/2) 2^-23, so that 1 - u is another, exactly."""
-    return jax.random.uniform(key, shape) + HALF
+    return jax.random.uniform(key, shape, jnp.float32) + HALF
 
 
 @singledispatch

@@ -75,7 +75,7 @@ def _residuals(values: Array, h: Array, others: Array, others_h: Array) -> Array
     times = partial(jnp.einsum, precision="highest")  # also on accelerators
     centred = others_h - others_h.mean(0)
     gram = times("k...c,k...d->...cd", centred, centred)
-    ridge = RIDGE * len(others) * jnp.eye(h.shape[-1])  # for controls that are constant
+    ridge = RIDGE * len(others) * jnp.eye(h.shape[-1], dtype=h.dtype)  # for constant controls
     moment = times("k...c,k...->...c", centred, others - others.mean(0))
     root = whitening(gram + ridge)
     b = times("...ba,...bc,...c->...a", root, root, moment)

@@ -116,6 +116,8 @@ def _require_consistent(
     if gradient == "stl" and (kl == "closed_form" or free_bits):
         other = "free_bits needs the closed form" if free_bits else "kl='closed_form' is none"
         raise UserError(f"gradient='stl' is of a sampled KL, and {other}")
+    if free_bits and kl == "sampled":
+        raise UserError("free_bits needs the closed form, and kl='sampled' is none")
     if sum([free_bits > 0, free_bits_total > 0, capacity is not None]) > 1:
         raise UserError("free_bits, free_bits_total and capacity exclude each other: choose one")
 

@@ -18,8 +18,10 @@ def categorical_categorical(q: Distribution, p: Distribution) -> Array:
     q is near p.
 
     Raises:
-        ValueError: for different numbers of categories.
+        NotImplementedError: for different numbers of categories.
     """
+    if _logits(q).shape[-1] != _logits(p).shape[-1]:
+        raise NotImplementedError
     log_q, log_p = jnp.broadcast_arrays(_log_masses(q), _log_masses(p))
     if isinstance(q, CategoricalProbs) and isinstance(p, CategoricalProbs):
         d = log_ratio(*jnp.broadcast_arrays(p.probs, q.probs))

@@ -11,6 +11,7 @@ from numpyro.distributions import (
     kl_divergence,
 )
 
+from vae_jax.divergences.closed_form import innermost
 from vae_jax.divergences.stable import excess
 from vae_jax.types import Array
 
@@ -59,9 +60,7 @@ def _loc_and_factor(d: Distribution) -> tuple[Array, Array]:
         return d.loc, d.scale_tril
     if isinstance(d, LowRankMultivariateNormal):
         return d.loc, _low_rank_factor(d.cov_factor, d.cov_diag)
-    base = d
-    while hasattr(base, "base_dist"):
-        base = base.base_dist
+    base = innermost(d)
     if not isinstance(base, Normal) or d.event_dim != 1:
         raise NotImplementedError
     loc, scale, _ = jnp.broadcast_arrays(base.loc, base.scale, jnp.zeros(d.shape()))
