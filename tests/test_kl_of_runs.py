@@ -23,7 +23,7 @@ from vae_jax.config import resolve
 from vae_jax.directories import read_results, read_splits
 from vae_jax.divergences import closed_form_kl
 from vae_jax.evaluation import save_results
-from vae_jax.kl_comparison import examples, gradients
+from vae_jax.kl_comparison import examples, gradients, run_statistics
 from vae_jax.kl_comparison.compare_runs import compare_run
 from vae_jax.kl_comparison.examples import closed_and_sampled
 from vae_jax.kl_comparison.run_statistics import of_gradients, of_values, ratio
@@ -142,6 +142,15 @@ def test_impossible_wishes_are_said(trained):
         closed_and_sampled(trained, "test", 1)
     with pytest.raises(UserError, match="repetitions=8"):
         compare_run(trained.workdir, repetitions=8)
+
+
+def test_the_mean_z_score_of_skewed_draws_is_as_expected():
+    """Of exponentials, skewness 2: Student's statistic is -2 / (2 sqrt(K)) on average."""
+    draws = np.random.default_rng(0).exponential(size=(20_000, 256))
+    z = (draws.mean(1) - 1) / (draws.std(1, ddof=1) / 16)
+    found = run_statistics._z_scores(z, np.full(len(z), 2.0), 256)
+    assert abs(found["mean"] - found["mean_expected"]) < 4 * found["mean_standard_error"]
+    assert found["mean"] < -4 * found["mean_standard_error"]
 
 
 def test_the_error_of_the_elbo_is_that_of_repetitions():
