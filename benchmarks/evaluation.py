@@ -12,8 +12,8 @@ from numpyro.distributions import Bernoulli
 
 from benchmarks.rates import chain_of_decoding, decoding_flops, ratio, time_in_turn
 from vae_jax import build_model
+from vae_jax.batches.devices import COMPILER_OPTIONS
 from vae_jax.estimators.importance import importance
-from vae_jax.training import COMPILER_OPTIONS
 from vae_jax.types import Likelihood, no_params
 
 EXAMPLES, K, ROWS, ROUNDS = 20, 5000, 2000, 9

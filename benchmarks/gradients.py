@@ -12,10 +12,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from benchmarks.rates import ratio, time_in_turn
-from vae_jax import components, default_config, fit
-from vae_jax.datasets import gather
-from vae_jax.runs import Run
-from vae_jax.training import example_keys, presented
+from vae_jax import default_config, fit
+from vae_jax.batches.keys import example_keys, presented
+from vae_jax.batches.splits import gather
+from vae_jax.config import components
+from vae_jax.runs.run import Run
 
 ESTIMATORS = ("standard", "stl", "dreg")
 KS = (1, 4, 16, 64, 256)

@@ -14,9 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.rates import chain_of_training, ratio, time_in_turn, training_flops
-from vae_jax import components, jobs, training
-from vae_jax.datasets import make_dataset
+from vae_jax.batches.keys import epoch_order, keys_of
+from vae_jax.config import components
+from vae_jax.datasets._making import make_dataset
 from vae_jax.model import build_model
+from vae_jax.runs.parts import make_rule, make_start
+from vae_jax.training.update import RunSteps, make_update
 
 BATCH, STEPS, ROUNDS = 100, 300, 9
 
@@ -38,17 +41,17 @@ def program(data: np.ndarray):
     parts = {name: config[name] for name in ("encoder", "decoder", "likelihood", "posterior")}
     model = build_model((28, 28, 1), config.latent_dim, **parts)
     objective = components.build("objectives", config.objective)
-    rule = jobs.make_rule(config, dataset)
-    run = training.RunSteps(training.make_update(model, objective, rule, dataset))
-    return run, jobs.make_start(config, dataset, model)
+    rule = make_rule(config, dataset)
+    run = RunSteps(make_update(model, objective, rule, dataset))
+    return run, make_start(config, dataset, model)
 
 
 def steps_of(run, start, data: np.ndarray, seeds: list[int]):
     """A call that trains those seeds for `STEPS` steps, along one axis if they are several."""
-    order = training.epoch_order(jax.random.key(1), 0, len(data), BATCH)
+    order = epoch_order(jax.random.key(1), 0, len(data), BATCH)
     ids = [jnp.asarray(np.resize(order, (STEPS, BATCH)))] * len(seeds)
     keys, on_device = [jax.random.key(seed) for seed in seeds], jnp.asarray(data)
-    held = [start(training.keys_of(seed)) for seed in seeds]
+    held = [start(keys_of(seed)) for seed in seeds]
 
     def call():
         held[:] = [state for state, _ in run(held, keys, on_device, ids, ids)]

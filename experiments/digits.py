@@ -13,7 +13,7 @@ published figure. 20 s on 2 CPU cores.
 
 from ml_collections import ConfigDict
 
-from vae_jax.config import default_config, is_quick
+from vae_jax.config.fields import default_config, is_quick
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -13,7 +13,7 @@ sampling and -8.84 ± 0.06 exactly; held against -8.84 ± 0.06, the data's own d
 
 from ml_collections import ConfigDict
 
-from vae_jax.config import default_config, is_quick
+from vae_jax.config.fields import default_config, is_quick
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -14,7 +14,7 @@ earlier version with other random numbers came to log p(x) -86.87 ± 0.23.
 
 from ml_collections import ConfigDict
 
-from vae_jax.config import default_config, is_quick
+from vae_jax.config.fields import default_config, is_quick
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -28,7 +28,7 @@ import optax
 from numpyro.distributions import Normal
 from scipy.optimize import brentq
 
-from vae_jax import components
+from vae_jax.config import components
 from vae_jax.distributions.bernoulli_logits import BernoulliLogits
 
 plt.style.use("vae_jax.paper")

@@ -33,7 +33,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from vae_jax import build_model, components, elbo
+from vae_jax import build_model, elbo
+from vae_jax.config import components
 from vae_jax.distributions.bernoulli_logits import BernoulliLogits
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli
 from vae_jax.plots import show_images

@@ -39,7 +39,7 @@ from tabulate import tabulate
 import vae_jax
 from vae_jax import plots
 from vae_jax.plots import BLUE, GREY, ORANGE
-from vae_jax.statistics import difference, estimate
+from vae_jax.sweeps.statistics import difference, estimate
 from vae_jax.types import Likelihood, Prior, Spec, no_params
 
 plt.style.use("vae_jax.paper")

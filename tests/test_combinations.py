@@ -9,10 +9,12 @@ import optax
 import pytest
 from numpyro.distributions import Independent, constraints
 
-from vae_jax import build_model, components
+from vae_jax import build_model
+from vae_jax.config import components
 from vae_jax.divergences import require_nested_supports
 from vae_jax.errors import UserError
-from vae_jax.training import initial_state, make_update, optimization
+from vae_jax.runs.state import initial_state, optimization
+from vae_jax.training.update import make_update
 from vae_jax.types import Dataset
 
 PRIORS, POSTERIORS, LIKELIHOODS, OBJECTIVES = (

@@ -11,10 +11,12 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 
 from tests.compiled import compiled
-from vae_jax import build_model, checkpoints, components, iwae
+from vae_jax import build_model, iwae
+from vae_jax.config import components
 from vae_jax.flows.made import init_made
 from vae_jax.flows.made import made as made_network
-from vae_jax.training import State
+from vae_jax.runs import checkpoints
+from vae_jax.runs.state import State
 
 SHAPE, LATENT = (4, 6, 1), 3
 BITS = (np.random.default_rng(0).uniform(size=(5, *SHAPE)) < 0.5).astype(np.float32)

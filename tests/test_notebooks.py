@@ -9,7 +9,7 @@ import jupytext
 import nbformat
 import pytest
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
+FOLDER = Path(__file__).parents[1] / "notebooks"
 SCRIPTS = sorted(FOLDER.glob("[0-9]*.py"))
 NAMES = [script.stem for script in SCRIPTS]
 LARGEST, LARGEST_COVER, LONGEST_CELL = 300_000, 60_000, 15  # bytes, bytes, lines

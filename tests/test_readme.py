@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from vae_jax.main import main
+from vae_jax.cli.main import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -24,7 +24,7 @@ def test_the_prior_of_ones_own_trains(tmp_path, monkeypatch, name):
     monkeypatch.syspath_prepend(tmp_path)
     Path("my_lab").mkdir()
     Path("my_lab/horseshoe.py").write_text(BLOCKS[1])
-    experiment = Path(__file__).parent.parent / "experiments" / "digits.py"
+    experiment = Path(__file__).parents[1] / "experiments" / "digits.py"
     flags = [f"--config={experiment}:quick", "--workdir=run", f"--config.prior={name}"]
     assert main(["vae-jax", "train", *flags]) == 0
     assert main(["vae-jax", "evaluate", "--workdir=run", "--num_importance_samples=5"]) == 0

@@ -5,18 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / "vae_jax"
+PACKAGE = Path(__file__).parents[1] / "vae_jax"
 ORDER = [
     "errors",
     "caches",
     "types",
-    "components",
-    "optimizers",
     "config",
     "networks",
     "flows",
     "distributions",
     "model",
+    "weights",
     "divergences",
     "kl_estimators",
     "posteriors",
@@ -25,34 +24,15 @@ ORDER = [
     "objectives",
     "estimators",
     "datasets",
-    "checkpoints",
-    "passes",
-    "streaming",
-    "training",
-    "jobs",
-    "directories",
+    "batches",
     "runs",
-    "interrupts",
-    "logs",
-    "loops",
-    "fitting",
-    "quantities",
+    "training",
     "evaluation",
-    "grids",
     "sweeps",
-    "workers",
-    "execution",
-    "statistics",
-    "rows",
-    "comparisons",
-    "tables",
     "plots",
-    "sweep_plots",
     "kl_comparison",
-    "sampling",
-    "reports",
-    "flags",
-    "main",
+    "reporting",
+    "cli",
 ]
 
 
@@ -97,7 +77,9 @@ def test_heavy_imports_wait_until_they_are_needed():
         "filelock",
         "tabulate",
     ]
-    program = f"import sys, vae_jax, vae_jax.main; print([m for m in {heavy} if m in sys.modules])"
+    program = (
+        f"import sys, vae_jax, vae_jax.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    )
     command = [sys.executable, "-c", program]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"

@@ -8,18 +8,18 @@ from typing import Any
 
 _HOME = {
     "DivergedError": "errors",
-    "Run": "runs",
+    "Run": "runs.run",
     "RunsFailedError": "errors",
     "UserError": "errors",
     "build_model": "model",
-    "default_config": "config",
+    "default_config": "config.fields",
     "elbo": "objectives.elbo",
-    "evaluate": "evaluation",
-    "fit": "fitting",
-    "fit_seeds": "fitting",
+    "evaluate": "evaluation.evaluate",
+    "fit": "training.fit",
+    "fit_seeds": "training.fit",
     "iwae": "objectives.iwae",
-    "load": "runs",
-    "log_weights": "model",
+    "load": "runs.run",
+    "log_weights": "weights",
 }
 __all__ = sorted(_HOME)
 

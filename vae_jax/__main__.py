@@ -1,4 +1,4 @@
-from vae_jax.main import run
+from vae_jax.cli.main import run
 
 if __name__ == "__main__":
     run()

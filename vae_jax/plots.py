@@ -1,6 +1,7 @@
 """Figures, made from arrays and without pyplot; each function returns a matplotlib Figure."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,3 +219,21 @@ def bounds(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     return figure
+
+
+def save_figures(figures: dict[str, Figure], workdir: Path) -> list[Path]:
+    """Writes `workdir/figures/<name>.png` for each."""
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
+    return [folder / f"{name}.png" for name in figures]
+
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+STYLES = ("-", "--", "-.", ":")
+
+
+MARKERS = "osD^v<>Xph"

@@ -15,7 +15,7 @@ more than 0.1 under any objective. 45 runs, 7 minutes on 2 CPU cores.
 
 from ml_collections import ConfigDict
 
-from vae_jax.config import default_config, is_quick
+from vae_jax.config.fields import default_config, is_quick
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -36,7 +36,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from vae_jax.config import is_quick
+from vae_jax.config.fields import is_quick
 
 MASSES = (
     "categorical(levels=17)",

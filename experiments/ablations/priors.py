@@ -29,7 +29,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from vae_jax.config import is_quick
+from vae_jax.config.fields import is_quick
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -1,194 +1,21 @@
-"""Data sets, one a file; here what they share: x from stored values, held-out examples, checks."""
+"""Data sets, one a file, and what is needed to write another."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-from numpyro.distributions import constraints
-
-from vae_jax.errors import UserError
-from vae_jax.types import Array, Dataset, Model
-
-CHECKED_TOGETHER = 1000
-Binarize = Literal["none", "static", "dynamic"]
-Values = Literal["greys", "levels", "dequantized"]
-USABLE = (
-    "finite values are read, from 0 to the scale if they are to be binarized, "
-    "and integers if they are levels"
+from vae_jax.datasets._making import (
+    Binarize,
+    Values,
+    count,
+    generator,
+    hold_out,
+    make_dataset,
+    shuffled_splits,
 )
-BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
-    "none": lambda key, x: x,
-    "static": lambda key, x: jnp.where(x > 0.5, 1.0, 0.0),
-    "dynamic": lambda key, x: jnp.where(_halves(key, x.size) / 2**16 < x, 1.0, 0.0),
-}
 
-
-def _halves(key: Array, size: int) -> Array:
-    """Uniform integers below 2^16 as floats, two from each random word, in half the time of one.
-
-    For u = half / 2^16, P(u < x) is x rounded up to a multiple of 2^-16, exactly x at 0 and 1.
-    """
-    words = jax.random.bits(key, ((size + 1) // 2,), jnp.uint32)
-    halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size]
-    return halves.astype(jnp.float32)
-
-
-def _dequantize(key: Array, raw: Array, levels: int) -> Array:
-    """(raw + u) / levels, u uniform on the 2^15 odd multiples of 2^-16: exact up to 256 levels."""
-    u = (2 * jnp.floor(_halves(key, raw.size) / 2) + 1) / 2**16
-    return (raw + u) / levels
-
-
-def make_dataset(
-    splits: Mapping[str, Any],
-    *,
-    scale: float = 1.0,
-    binarize: Binarize = "none",
-    values: Values = "greys",
-    log_prob: Callable[[Array], Array] | None = None,
-    labels: Mapping[str, np.ndarray] | None = None,
-) -> Dataset:
-    """A data set whose x is made of raw values on the device, at every presentation.
-
-    With `values` greys x is raw / scale, binarized as asked: `static` is x > 0.5, `dynamic` draws
-    Bernoulli(x). With levels x is raw, an integer 0, ..., scale: L = scale + 1 levels. Dequantized,
-    x is (raw + u) / L with u ~ U(0, 1), inside (0, 1); then log p(x), a density, is comparable to
-    masses on levels: log P(raw) >= E_u log p((raw + u) / L) - D log L, where P is the mass of p on
-    the D-dimensional bin of raw (Theis et al. 2016).
-
-    Raises:
-        UserError: for levels that are binarized, or more than 256 of them to be dequantized.
-    """
-    if binarize != "none" and values != "greys":
-        raise UserError(f"values={values!r} goes with binarize='none', not {binarize!r}")
-    if values != "greys" and scale % 1:
-        raise UserError(f"scale={scale}: the greatest level is a whole number")
-    if values == "dequantized" and scale > 255:
-        raise UserError(f"values='dequantized' takes at most 256 levels, not {scale + 1:.0f}")
-    made: Callable[[Array, Array], Array] = {
-        "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
-        "levels": lambda key, raw: raw,
-        "dequantized": lambda key, raw: _dequantize(key, raw, int(scale) + 1),
-    }[values]
-
-    def preprocess(key: Array, raw: Array) -> Array:
-        flat = raw.reshape(-1).astype(jnp.float32)  # XLA is faster over one long axis
-        return made(key, flat).reshape(raw.shape)
-
-    def usable(raw: Any) -> Any:
-        in_range = (raw >= 0) & (raw <= scale)
-        return in_range & (values == "greys" or raw % 1 == 0)
-
-    checked = np.isfinite if binarize == "none" and values == "greys" else usable
-    bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
-    return Dataset(splits, preprocess, log_prob, labels or {}, checked, bin_width)
-
-
-def generator(seed: int) -> np.random.Generator:
-    """Random numbers for simulated data.
-
-    Raises:
-        UserError: for a negative seed.
-    """
-    if seed < 0:
-        raise UserError(f"seed={seed}: a seed is not negative")
-    return np.random.default_rng(seed)
-
-
-def count(size: int | float, total: int) -> int:
-    """A number of examples given as a count (int) or as a fraction of `total` (float).
-
-    Raises:
-        UserError: if it is negative or leaves nothing.
-    """
-    number = size if isinstance(size, int) else round(size * total)
-    if not 0 <= number < total:
-        raise UserError(f"{size} examples or parts of {total} cannot be held out")
-    return number
-
-
-def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
-    """The splits train and validation: the last examples of the training set, none if 0."""
-    kept = len(train) - count(validation, len(train))
-    held = {} if kept == len(train) else {"validation": train[kept:]}
-    return {"train": train[:kept], **held}
-
-
-def shuffled_splits(
-    data: np.ndarray, validation: int | float, test: int | float, labels: np.ndarray | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Splits of one array after a shuffle that is always the same, and the test set's labels."""
-    order = np.random.default_rng(0).permutation(len(data))
-    first = count(test, len(data))
-    splits = {**hold_out(data[order[first:]], validation), "test": data[order[:first]]}
-    return splits, {} if labels is None else {"test": labels[order[:first]]}
-
-
-def x_shape(dataset: Dataset) -> tuple[int, ...]:
-    """The shape of one example on the device."""
-    raw = np.asarray(dataset.splits["train"][0])
-    return jax.eval_shape(dataset.preprocess, jax.random.key(0), raw).shape
-
-
-def require_shapes(dataset: Dataset) -> Dataset:
-    """The data set, if each split has examples and all of them one shape.
-
-    Raises:
-        UserError: naming the split.
-    """
-    for name, split in dataset.splits.items():
-        if len(split) == 0:
-            raise UserError(f"data: the {name} split is empty")
-    shape = np.shape(dataset.splits["train"][0])
-    for name, split in dataset.splits.items():
-        if (other := np.shape(split[0])) != shape:
-            raise UserError(f"data: {name} examples have shape {other}, train examples {shape}")
-    return dataset
-
-
-def require_valid(dataset: Dataset, model: Model) -> None:
-    """Checks every value before training: stored so that it makes sense, and what p(x | z) takes.
-
-    Raises:
-        UserError: naming the split, the example and the value.
-    """
-    splits = dataset.splits
-    preprocess = jax.jit(jax.vmap(dataset.preprocess))
-    keys = jax.random.split(jax.random.key(0), CHECKED_TOGETHER)
-    for name, split in splits.items():
-        for start in range(0, len(split), CHECKED_TOGETHER):
-            rows = np.minimum(np.arange(start, start + CHECKED_TOGETHER), len(split) - 1)
-            raw = gather(split, rows)
-            _require(name, rows, raw, dataset.usable(raw), USABLE)
-            x = np.asarray(preprocess(keys, raw))
-            _require(name, rows, x, model.accepts(x), f"the likelihood takes {told(model.accepts)}")
-
-
-def told(accepts: constraints.Constraint) -> str:
-    """A constraint in words: `integers from 0 to 255`."""
-    kind = "integers" if accepts.is_discrete else "numbers"
-    low, high = (getattr(accepts, f"{side}_bound", None) for side in ("lower", "upper"))
-    if low is None and high is None:
-        return "finite numbers" if accepts is constraints.real else repr(accepts).strip("<>")
-    if isinstance(accepts, type(constraints.open_interval(0, 1))):
-        return f"{kind} between {low:g} and {high:g}, neither included"
-    return kind + "".join(
-        f" {word} {bound:g}" for word, bound in (("from", low), ("to", high)) if bound is not None
-    )
-
-
-def _require(name: str, rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str) -> None:
-    if not np.all(ok):
-        example, *element = (int(i) for i in np.argwhere(~np.asarray(ok))[0])
-        where = f"data: {name} split, example {rows[example]}, element {element}"
-        raise UserError(f"{where} is {values[(example, *element)]}: {wanted}")
-
-
-def gather(split: Any, rows: Any) -> np.ndarray:
-    """The examples of a slice or an index array, stacked, from an array or any sequence."""
-    if isinstance(split, np.ndarray):
-        return np.asarray(split[rows])
-    indices = range(len(split))[rows] if isinstance(rows, slice) else rows
-    return np.stack([split[int(i)] for i in indices])
+__all__ = [
+    "Binarize",
+    "Values",
+    "count",
+    "generator",
+    "hold_out",
+    "make_dataset",
+    "shuffled_splits",
+]

@@ -1,6 +1,6 @@
 from sklearn.datasets import load_digits
 
-from vae_jax.datasets import Binarize, Values, make_dataset, shuffled_splits
+from vae_jax.datasets._making import Binarize, Values, make_dataset, shuffled_splits
 from vae_jax.types import Dataset
 
 

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import MultivariateNormal
 
-from vae_jax.datasets import generator, make_dataset, shuffled_splits
+from vae_jax.datasets._making import generator, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 

@@ -1,4 +1,4 @@
-from vae_jax.datasets import Binarize, Values
+from vae_jax.datasets._making import Binarize, Values
 from vae_jax.datasets.tfds import tfds
 from vae_jax.types import Dataset
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_jax.datasets import Binarize, Values, hold_out, make_dataset, shuffled_splits
+from vae_jax.datasets._making import Binarize, Values, hold_out, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 

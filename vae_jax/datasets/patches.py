@@ -1,7 +1,7 @@
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from vae_jax.datasets import Values, generator, make_dataset
+from vae_jax.datasets._making import Values, generator, make_dataset
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 

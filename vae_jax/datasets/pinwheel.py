@@ -1,6 +1,6 @@
 import numpy as np
 
-from vae_jax.datasets import generator, make_dataset, shuffled_splits
+from vae_jax.datasets._making import generator, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 

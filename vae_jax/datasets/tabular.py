@@ -3,7 +3,7 @@ from typing import Literal
 import numpy as np
 import sklearn.datasets
 
-from vae_jax.datasets import make_dataset, shuffled_splits
+from vae_jax.datasets._making import make_dataset, shuffled_splits
 from vae_jax.types import Dataset
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vae_jax.caches import cache_dir
-from vae_jax.datasets import Binarize, Values, hold_out, make_dataset
+from vae_jax.datasets._making import Binarize, Values, hold_out, make_dataset
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 

@@ -1,6 +1,6 @@
 from sklearn.datasets import make_moons
 
-from vae_jax.datasets import make_dataset, shuffled_splits
+from vae_jax.datasets._making import make_dataset, shuffled_splits
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 

@@ -6,7 +6,7 @@ from jax.scipy.special import logsumexp
 from jax.scipy.stats import norm
 from numpyro.distributions import Distribution, constraints
 
-from vae_jax.flows import bounded
+from vae_jax.flows.layers import bounded
 from vae_jax.flows.made import init_made, made
 from vae_jax.types import Array, Params, Shape
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
 from vae_jax.errors import UserError
-from vae_jax.model import log_weights
 from vae_jax.types import Array, Model, Params
+from vae_jax.weights import log_weights
 
 LARGEST = 2**25  # draws of one example: its log weights and their sums take about 1 GiB
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import Transform
 
-from vae_jax.flows import bounded
+from vae_jax.flows.layers import bounded
 from vae_jax.flows.made import init_made, made
 from vae_jax.types import Array, Params
 

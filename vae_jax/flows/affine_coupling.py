@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import Transform
 
-from vae_jax.flows import bounded
+from vae_jax.flows.layers import bounded
 from vae_jax.networks.mlp import mlp
 from vae_jax.types import Array, Network, Params
 

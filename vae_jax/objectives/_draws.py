@@ -9,8 +9,8 @@ from jax.scipy.special import logsumexp
 from numpyro.distributions import Distribution
 
 from vae_jax.errors import UserError
-from vae_jax.model import LogWeights, log_weights, typed
 from vae_jax.types import Array, Model, Params, Shape
+from vae_jax.weights import LogWeights, log_weights, typed
 
 Gradient = Literal["standard", "stl", "dreg"]
 

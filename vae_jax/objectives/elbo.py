@@ -6,10 +6,10 @@ from numpyro.distributions import Distribution
 
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.model import typed, weigh
 from vae_jax.objectives._draws import require_not_negative, require_positive, terms_of
 from vae_jax.objectives._schedules import ramp
 from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.weights import typed, weigh
 
 
 def elbo(

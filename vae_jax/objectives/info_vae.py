@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from vae_jax.errors import UserError
-from vae_jax.model import typed
 from vae_jax.objectives._draws import first_draws, require_not_negative, require_several
 from vae_jax.objectives.elbo import elbo
 from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.weights import typed
 
 Kernel = Literal["gaussian", "inverse_multiquadratic"]
 

@@ -2,9 +2,9 @@ import jax
 import numpy as np
 
 from vae_jax.errors import UserError
-from vae_jax.model import LogWeights
 from vae_jax.objectives._draws import draws, require_positive, taught_by, terms_of
 from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.weights import LogWeights
 
 
 def tvo(

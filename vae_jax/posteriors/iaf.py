@@ -2,8 +2,8 @@ import jax
 from numpyro.distributions.transforms import Transform
 
 from vae_jax.errors import UserError
-from vae_jax.flows import reversing
 from vae_jax.flows.affine_autoregressive import AffineAutoregressive
+from vae_jax.flows.layers import reversing
 from vae_jax.posteriors._flow import flow
 from vae_jax.types import Array, Params, Posterior, Spec
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal, TransformedDistribution
 
 from vae_jax.errors import UserError
-from vae_jax.flows import reversing
 from vae_jax.flows.affine_autoregressive import AffineAutoregressive
+from vae_jax.flows.layers import reversing
 from vae_jax.types import Array, Params, Prior, Spec
 
 

@@ -1,0 +1,86 @@
+"""Splits as they are stored: their shapes, whether their values make sense, rows of them."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from numpyro.distributions import constraints
+
+from vae_jax.errors import UserError
+from vae_jax.types import Dataset, Model
+
+CHECKED_TOGETHER = 1000
+
+
+USABLE = (
+    "finite values are read, from 0 to the scale if they are to be binarized, "
+    "and integers if they are levels"
+)
+
+
+def x_shape(dataset: Dataset) -> tuple[int, ...]:
+    """The shape of one example on the device."""
+    raw = np.asarray(dataset.splits["train"][0])
+    return jax.eval_shape(dataset.preprocess, jax.random.key(0), raw).shape
+
+
+def require_shapes(dataset: Dataset) -> Dataset:
+    """The data set, if each split has examples and all of them one shape.
+
+    Raises:
+        UserError: naming the split.
+    """
+    for name, split in dataset.splits.items():
+        if len(split) == 0:
+            raise UserError(f"data: the {name} split is empty")
+    shape = np.shape(dataset.splits["train"][0])
+    for name, split in dataset.splits.items():
+        if (other := np.shape(split[0])) != shape:
+            raise UserError(f"data: {name} examples have shape {other}, train examples {shape}")
+    return dataset
+
+
+def require_valid(dataset: Dataset, model: Model) -> None:
+    """Checks every value before training: stored so that it makes sense, and what p(x | z) takes.
+
+    Raises:
+        UserError: naming the split, the example and the value.
+    """
+    splits = dataset.splits
+    preprocess = jax.jit(jax.vmap(dataset.preprocess))
+    keys = jax.random.split(jax.random.key(0), CHECKED_TOGETHER)
+    for name, split in splits.items():
+        for start in range(0, len(split), CHECKED_TOGETHER):
+            rows = np.minimum(np.arange(start, start + CHECKED_TOGETHER), len(split) - 1)
+            raw = gather(split, rows)
+            _require(name, rows, raw, dataset.usable(raw), USABLE)
+            x = np.asarray(preprocess(keys, raw))
+            _require(name, rows, x, model.accepts(x), f"the likelihood takes {told(model.accepts)}")
+
+
+def told(accepts: constraints.Constraint) -> str:
+    """A constraint in words: `integers from 0 to 255`."""
+    kind = "integers" if accepts.is_discrete else "numbers"
+    low, high = (getattr(accepts, f"{side}_bound", None) for side in ("lower", "upper"))
+    if low is None and high is None:
+        return "finite numbers" if accepts is constraints.real else repr(accepts).strip("<>")
+    if isinstance(accepts, type(constraints.open_interval(0, 1))):
+        return f"{kind} between {low:g} and {high:g}, neither included"
+    return kind + "".join(
+        f" {word} {bound:g}" for word, bound in (("from", low), ("to", high)) if bound is not None
+    )
+
+
+def _require(name: str, rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str) -> None:
+    if not np.all(ok):
+        example, *element = (int(i) for i in np.argwhere(~np.asarray(ok))[0])
+        where = f"data: {name} split, example {rows[example]}, element {element}"
+        raise UserError(f"{where} is {values[(example, *element)]}: {wanted}")
+
+
+def gather(split: Any, rows: Any) -> np.ndarray:
+    """The examples of a slice or an index array, stacked, from an array or any sequence."""
+    if isinstance(split, np.ndarray):
+        return np.asarray(split[rows])
+    indices = range(len(split))[rows] if isinstance(rows, slice) else rows
+    return np.stack([split[int(i)] for i in indices])

@@ -1,0 +1,1 @@
+"""The commands, one a file: `flags(flags)` declares its flags, `run(args)` does its work."""

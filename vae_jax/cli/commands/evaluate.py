@@ -1,0 +1,26 @@
+from vae_jax.cli.flags import Args, Flags, evaluation_options, use_device, workdir
+
+
+def flags(flags: Flags) -> None:
+    """Declares which run is evaluated, and how."""
+    flags.workdir()
+    flags.checkpoint()
+    flags.evaluation()
+    flags.seed()
+    flags.device()
+
+
+def run(args: Args) -> None:
+    """Bounds, log p(x) and both KLs on a split, with standard errors, into results.json."""
+    from vae_jax.evaluation.evaluate import evaluate
+    from vae_jax.evaluation.numbers import table
+    from vae_jax.runs import load_all
+    from vae_jax.runs.directory import save_results
+
+    use_device(args.device)
+    options = evaluation_options(args) | {"seed": args.seed}
+    for path, trained in load_all(workdir(args), args.checkpoint):
+        results = evaluate(trained, **options)
+        save_results(path, args.split, results)
+        print(table(results))
+        print(f"{results['num_examples']} examples of {args.split}; {path / 'results.json'}")

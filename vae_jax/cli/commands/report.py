@@ -1,0 +1,27 @@
+from vae_jax.cli.flags import Args, Flags, workdir
+
+
+def flags(flags: Flags) -> None:
+    """Declares what is reported and, of many runs, what is compared."""
+    flags.workdir()
+    flags.text("metric", "log_p", "of many runs: what is compared, a name of results.json")
+    flags.text("split", "test", "of many runs: where it is compared")
+    flags.text("baseline", "", "of many runs: the setting compared with; default: the first")
+    flags.number("confidence", 0.95, "of many runs: of the intervals", least=0.5, most=0.9999)
+
+
+def run(args: Args) -> None:
+    """One self-contained report.html of a run, or of many: then with tables that compare them."""
+    from vae_jax.reporting import pages, tables
+    from vae_jax.runs import directory
+    from vae_jax.sweeps.compare import compare
+    from vae_jax.sweeps.plan import read_plan
+
+    path = workdir(args)
+    single = (path / "config.json").exists()
+    if single or not (directory.members(path) or read_plan(path)["settings"]):
+        print(pages.report(path))
+        return
+    comparison = compare(path, args.split, args.metric, args.baseline, args.confidence)
+    print(tables.terminal(comparison))
+    print(*pages.report_many(comparison, path), sep="\n")

@@ -1,0 +1,94 @@
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from vae_jax.cli.flags import Args, Flags, evaluation_options, use_device, workdir
+from vae_jax.errors import RunsFailedError, UserError
+
+GRID = (
+    "FIELD=VALUE|VALUE|..., again for more fields, which multiply; FIELD may be an argument of "
+    "a part, as prior.components; a VALUE may hold uniform(LOW, HIGH), log_uniform(LOW, HIGH) "
+    "or integers(LOW, HIGH), to be drawn with --random=N"
+)
+
+
+def flags(flags: Flags) -> None:
+    """Declares what varies, how it is evaluated, and where it runs."""
+    flags.workdir()
+    flags.config_file()
+    flags.evaluation()
+    flags.texts("grid", GRID)
+    flags.texts("zip", "as --grid, but these fields take their values together; a bare --zip: all")
+    flags.integer("random", 0, "draw that many settings in place of all", least=0)
+    flags.integer("random_seed", 0, "of that drawing", least=0)
+    flags.integer("num_seeds", None, "runs of each setting; default: config.num_seeds")
+    flags.integer("num_workers", 1, "processes, each with its share of the cores")
+    flags.boolean("dry_run", "print what would run, and stop")
+    flags.boolean("print_commands", "print a `vae-jax train` line for each run, and stop")
+
+
+def run(args: Args) -> None:
+    """Train and evaluate many settings, each with many seeds; what is done is not done again."""
+    from vae_jax import config
+    from vae_jax.sweeps import plan
+
+    path, asked = workdir(args), evaluation_options(args)
+    if args.num_workers > 1:  # this process only plans: an accelerator's memory is the workers'
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    base, overrides = _varied(args)
+    use_device(base.device)
+    settings = plan.plan(base, overrides, path, asked)
+    if args.random and len(settings) < len(overrides):
+        draws = f"{len(overrides)} draws made {len(settings)} different settings"
+        print(draws, file=sys.stderr)
+    if args.dry_run:
+        print(plan.describe(settings, asked))
+    elif args.print_commands:
+        flag = args.flags["config"]
+        given = {f: value for f, value in flag.override_values.items() if f != "num_seeds"}
+        print(
+            *plan.train_commands(settings, config.resolve(base), flag.config_filename, given),
+            sep="\n",
+        )
+    else:
+        _execute(settings, path, asked, args)
+
+
+def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
+    """The config that is varied, and the overrides."""
+    from vae_jax import config
+    from vae_jax.sweeps import grids, plan
+
+    if args.config is None:
+        raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+    listed = plan.listed(args.flags["config"].config_filename)
+    base = config.resolve(args.config)
+    base.num_seeds = args.num_seeds or base.num_seeds
+    grid, zipped = list(args.grid), list(args.zip)
+    if zipped == [""]:
+        grid, zipped = [], grid
+    drawn = {"num_random": args.random, "seed": args.random_seed}
+    return base, grids.combine(grid, zipped, listed, **drawn)
+
+
+def _execute(settings: Any, path: Path, asked: dict[str, Any], args: Args) -> None:
+    from vae_jax.reporting import tables
+    from vae_jax.runs import directory
+    from vae_jax.sweeps import plan
+    from vae_jax.sweeps.compare import compare
+    from vae_jax.sweeps.execute import execute
+
+    directory.make_directory(path)
+    with directory.locked(path):
+        plan.save_plan(settings, path, evaluation=asked, random=args.random)
+        print(plan.totals(settings, asked))
+        left, failed = plan.units(settings, asked, args.num_workers), None
+        try:
+            execute(left, args.num_workers, {s.name: s.job for s in settings})
+        except RunsFailedError as error:  # said last, so that the table does not hide it
+            failed = error
+        print(tables.terminal(compare(path, asked["split"])))
+        print(f"next: vae-jax report --workdir={path}")
+    if failed:
+        raise failed

@@ -1,0 +1,28 @@
+from vae_jax.cli.flags import Args, Flags, use_device, workdir
+from vae_jax.errors import UserError
+
+
+def flags(flags: Flags) -> None:
+    """Declares what is trained, and where."""
+    flags.workdir()
+    flags.config_file()
+
+
+def run(args: Args) -> None:
+    """Train what a config describes, or go on with a run that was stopped."""
+    from vae_jax import config
+    from vae_jax.training.fit import fit, fit_seeds
+
+    path, cfg = workdir(args), args.config
+    if cfg is None:
+        if not (path / "config.json").exists():
+            raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+        cfg = config.read(path / "config.json")
+    cfg = config.resolve(cfg)
+    use_device(cfg.device)
+    if cfg.num_seeds == 1:
+        steps = fit(cfg, path).step
+        print(f"{steps} steps are done; next: vae-jax evaluate --workdir={path}")
+    else:
+        runs = fit_seeds(cfg, path)
+        print(f"{len(runs)} runs are done; next: vae-jax evaluate --workdir={path}")

@@ -1,0 +1,195 @@
+"""Flags: how a command declares them, how they are read, and their help."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from absl import flags as absl_flags
+from ml_collections import config_flags
+
+from vae_jax.errors import UserError, unknown
+
+Args = SimpleNamespace  # a command's flags by name; `words`: what is no flag; `given`: names
+
+
+class Flags:
+    """The flags of one command."""
+
+    def __init__(self, argv: Sequence[str]):
+        """`argv` is the command line that they will be read from."""
+        self.values = absl_flags.FlagValues()
+        self._argv = list(argv)
+        self.boolean("debug", "show the traceback of an error")
+        absl_flags.DEFINE_bool(
+            "help", False, "show this help", short_name="h", flag_values=self.values
+        )
+
+    def text(self, name: str, default: str | None, about: str) -> None:
+        """Declares a flag that holds a string."""
+        absl_flags.DEFINE_string(name, default, about, flag_values=self.values)
+
+    def texts(self, name: str, about: str) -> None:
+        """Declares a flag that holds a list of strings, since it may be given several times."""
+        absl_flags.DEFINE_multi_string(name, [], about, flag_values=self.values)
+
+    def boolean(self, name: str, about: str) -> None:
+        """Declares a flag that is on or, by default, off."""
+        absl_flags.DEFINE_bool(name, False, about, flag_values=self.values)
+
+    def choice(self, name: str, choices: Sequence[str], about: str) -> None:
+        """Declares a flag that holds one of some strings, by default the first."""
+        absl_flags.DEFINE_enum(name, choices[0], choices, about, flag_values=self.values)
+
+    def integer(self, name: str, default: int | None, about: str, *, least: int = 1) -> None:
+        """Declares a flag that holds a whole number, `least` or more."""
+        absl_flags.DEFINE_integer(name, default, about, least, flag_values=self.values)
+
+    def number(self, name: str, default: float, about: str, *, least: float, most: float) -> None:
+        """Declares a flag that holds a number from `least` to `most`."""
+        absl_flags.DEFINE_float(name, default, about, least, most, flag_values=self.values)
+
+    def workdir(self) -> None:
+        """Declares `--workdir`, which `workdir` reads."""
+        self.text("workdir", None, "the directory of a run, or of many")
+
+    def config_file(self) -> None:
+        """Declares `--config` and, for each field, `--config.FIELD`."""
+        about = "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field"
+        config_flags.DEFINE_config_file(
+            "config", None, about, flag_values=self.values, sys_argv=self._argv
+        )
+
+    def device(self) -> None:
+        """Declares `--device`."""
+        self.text("device", "auto", "auto, cpu, gpu or tpu")
+
+    def seed(self) -> None:
+        """Declares `--seed`."""
+        self.integer("seed", 0, "of all draws", least=0)
+
+    def checkpoint(self) -> None:
+        """Declares `--checkpoint`."""
+        self.choice("checkpoint", ["best", "last"], "which parameters")
+
+    def evaluation(self) -> None:
+        """Declares the flags that `evaluation_options` reads."""
+        self.text("split", "test", "train, validation or test")
+        self.text("iwae_samples", "", "the k of the IWAE bounds; 1,5,50,500 up to K if none given")
+        self.integer("num_importance_samples", 5000, "K, draws of z per example")
+        self.integer("quadrature_points", 0, "a dimension, for latents of 1 or 2", least=0)
+        self.integer("batch_size", 100, "examples together; changes no result")
+
+    def read(self) -> Args:
+        """Reads the command line, and the experiment file that it names.
+
+        Raises:
+            UserError: if the file cannot be read, or a flag or field does not exist.
+        """
+        words = _parse(self.values, self._argv)
+        given = {name for name in self.values if self.values[name].present}
+        values = {name: self.values[name].value for name in self.values}
+        return Args(**values, words=words, given=given, flags=self.values)
+
+
+def workdir(args: Args) -> Path:
+    """The directory that `--workdir` names.
+
+    Raises:
+        UserError: if it names none.
+    """
+    if not args.workdir:
+        raise UserError("--workdir=DIR is needed")
+    return Path(args.workdir)
+
+
+def use_device(device: str) -> None:
+    """Makes JAX compute on a kind of device, and keep compiled programs on disk.
+
+    Raises:
+        UserError: if there is none of that kind.
+    """
+    from vae_jax import caches
+    from vae_jax.batches import devices
+
+    caches.keep_compiled_programs()
+    devices.use_device(device)
+
+
+def evaluation_options(args: Args) -> dict[str, Any]:
+    """The arguments of `evaluate` that the flags of `Flags.evaluation` stand for."""
+    return {
+        "split": args.split,
+        "num_importance_samples": args.num_importance_samples,
+        "iwae_samples": integers(args.iwae_samples, "iwae_samples") or None,
+        "quadrature_points": args.quadrature_points,
+        "batch_size": args.batch_size,
+    }
+
+
+def integers(text: str, name: str) -> tuple[int, ...]:
+    """`"1,5,50"` -> (1, 5, 50).
+
+    Raises:
+        UserError: for anything else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError as error:
+        raise UserError(f"--{name}={text}: whole numbers, with commas, are needed") from error
+
+
+def without_none(**options: Any) -> dict[str, Any]:
+    """The options that were set, for a function that has its own defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _parse(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
+    """Parses flags, an experiment file among them, and returns what is no flag."""
+    argv = ["--zip=" if arg == "--zip" else arg for arg in argv]
+    fields = [arg.removeprefix("--config.").split("=")[0] for arg in argv if "--config." in arg]
+    for field in fields:
+        if field not in _default_config():
+            raise unknown("config field", field, _default_config())
+    if fields and not any(arg.split("=")[0] == "--config" for arg in argv):
+        raise UserError(f"--config.{fields[0]} goes with --config=FILE")
+    try:
+        words = values(argv)[1:]
+        if "config" in values and values["config"].present:
+            _ = values.config.seed  # the file is read here
+    except (absl_flags.Error, UserError) as error:  # ml_collections' message has a traceback
+        raise UserError(_last_line(error).rpartition("Error: ")[2]) from error
+    except (OSError, AttributeError, TypeError, SyntaxError, ImportError, NameError) as error:
+        raise UserError(f"--config: {_last_line(error)}") from error
+    return words
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def _default_config() -> dict[str, Any]:
+    from vae_jax.config import default_config
+
+    return default_config().to_dict()
+
+
+def help_text(command: str, about: str, flags: Flags) -> str:
+    """What `vae-jax COMMAND --help` prints."""
+    values = flags.values
+    text = f"vae-jax {command}: {about}\n"
+    for name in sorted(values):
+        flag = values[name]
+        text += f"\n  --{name}={flag.default}\n      {flag.help}" if name == flag.name else ""
+    return text + (_config_help() if "config" in values else "")
+
+
+def _config_help() -> str:
+    fields = "\n".join(f"  --config.{k}={v}" for k, v in sorted(_default_config().items()))
+    return f"\n\nfields of the config and their defaults:\n{fields}"
+
+
+def summary(function: Any) -> str:
+    """The first paragraph of a docstring, on one line."""
+    return " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())

@@ -1,0 +1,98 @@
+"""The command line, and nothing else: a command's name to its file, mistakes to one line."""
+
+import importlib
+import logging
+import os
+import pkgutil
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags as absl_flags
+from absl import logging as absl_logging
+
+from vae_jax.cli import commands
+from vae_jax.cli.flags import Flags, help_text, summary
+from vae_jax.errors import DivergedError, MistakesError, RunsFailedError, UserError, unknown
+
+
+def command_names() -> list[str]:
+    """The commands: the files of `commands/`, with hyphens."""
+    return [module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__)]
+
+
+def find_command(name: str) -> Any:
+    """The module of a command.
+
+    Raises:
+        UserError: if there is no such command.
+    """
+    if name not in command_names():
+        raise unknown("command", name, command_names())
+    return importlib.import_module(f"{commands.__name__}.{name.replace('-', '_')}")
+
+
+def _usage() -> str:
+    lines = [f"  {name:10} {summary(find_command(name).run)}" for name in command_names()]
+    return "\n".join(["usage: vae-jax COMMAND [--flags], --help for each", "", *lines])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a command line and returns its exit status."""
+    arguments = list(argv[1:])
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(_usage())
+        return 0
+    debug = "--debug" in arguments
+    try:
+        _run_command(arguments[0], arguments)
+    except MistakesError as error:
+        return _fail(debug, "\n".join(error.lines), 2)
+    except (UserError, absl_flags.Error) as error:
+        return _fail(debug, _on_one_line(error), 2)
+    except RunsFailedError as error:
+        return _fail(debug, "\n".join(error.lines), 1)
+    except DivergedError as error:
+        return _fail(debug, _on_one_line(error), 1)
+    except KeyboardInterrupt as stop:
+        return _fail(debug, str(stop) or "stopped", 128 + getattr(stop, "signum", signal.SIGINT))
+    except BrokenPipeError:  # somebody has read enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _fail(debug, _on_one_line(error), 1)
+    return 0
+
+
+def _run_command(name: str, argv: Sequence[str]) -> None:
+    command, flags = find_command(name), Flags(argv)
+    command.flags(flags)
+    args = flags.read()
+    if args.help:
+        more = command.more_help() if hasattr(command, "more_help") else ""
+        print(help_text(name, summary(command.run), flags), *filter(None, [more]), sep="\n\n")
+        return
+    if args.words and not getattr(command, "TAKES_WORDS", False):
+        raise UserError(f"unexpected argument {args.words[0]!r}: flags are written --name=value")
+    command.run(args)
+
+
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _fail(debug: bool, message: str, status: int) -> int:
+    if debug:
+        raise
+    print(f"vae-jax: {message}", file=sys.stderr)
+    return status
+
+
+def run() -> None:
+    """The entry point: quiet libraries, our messages as they are."""
+    sys.path.insert(0, "")  # a component or an experiment of one's own, as with python -m
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    absl_logging.set_verbosity("error")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    logging.getLogger("vae_jax").setLevel(logging.INFO)
+    sys.exit(main(sys.argv))

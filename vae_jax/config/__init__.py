@@ -1,0 +1,33 @@
+"""Experiments as configs: strings to functions, defaults, checks, identity."""
+
+from vae_jax.config.fields import (
+    FAMILY_OF,
+    NOT_IDENTITY,
+    default_config,
+    differences,
+    identity,
+    in_field,
+    is_quick,
+    of_seed,
+    override,
+    read,
+    resolve,
+    seeds,
+    stored,
+)
+
+__all__ = [
+    "FAMILY_OF",
+    "NOT_IDENTITY",
+    "default_config",
+    "differences",
+    "identity",
+    "in_field",
+    "is_quick",
+    "of_seed",
+    "override",
+    "read",
+    "resolve",
+    "seeds",
+    "stored",
+]

@@ -1,0 +1,188 @@
+"""An experiment's configuration, one flat ConfigDict: defaults, validation, JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vae_jax.config import components, optimizers
+from vae_jax.errors import UserError, unknown
+
+FAMILY_OF = {
+    "data": "datasets",
+    "encoder": "networks",
+    "decoder": "networks",
+    "posterior": "posteriors",
+    "prior": "priors",
+    "likelihood": "likelihoods",
+    "objective": "objectives",
+}
+# May differ when a run goes on elsewhere, or beside other seeds.
+NOT_IDENTITY = ("device", "max_device_bytes", "num_seeds", "seeds_at_once")
+
+
+def default_config() -> ConfigDict:
+    """The fields there are, with their defaults; an experiment file changes what it needs."""
+    return ConfigDict(
+        {
+            "data": "digits",
+            "encoder": "mlp",
+            "decoder": "mlp",
+            "latent_dim": 10,
+            "posterior": "diag_normal",
+            "prior": "standard_normal",
+            "likelihood": "bernoulli",
+            "objective": "elbo",
+            "precision": "float32",  # of the networks' products; bfloat16 keeps float32 parameters
+            "optimizer": "adam(learning_rate=1e-3)",  # optax's own; num_steps is the run's length
+            "clip_norm": 0.0,  # global norm the gradient is clipped to; 0: not clipped
+            "ema_decay": 0.0,  # averaging of the parameters that are evaluated; 0: none
+            "batch_size": 100,
+            "num_epochs": 100,
+            "eval_every_epochs": 1.0,  # validation bound and checkpoint; fractions are allowed
+            "log_every_steps": 1000,  # at most this many steps in one call of the device
+            "seed": 0,
+            "num_seeds": 1,  # runs, of seed, seed + 1, ..., each in a directory of its own
+            "seeds_at_once": 0,  # trained along one axis; 0: the program chooses
+            "device": "auto",  # auto, cpu, gpu or tpu
+            "max_device_bytes": 4 * 2**30,  # larger training sets are streamed
+        }
+    )
+
+
+def is_quick(arg: str) -> bool:
+    """Whether an experiment file was given the argument `quick`, as in `FILE.py:quick`.
+
+    Raises:
+        UserError: for any other argument.
+    """
+    if arg not in ("", "quick"):
+        raise UserError(f"argument {arg!r} of the experiment file: there is 'quick'")
+    return arg == "quick"
+
+
+def resolve(config: ConfigDict) -> ConfigDict:
+    """The config with every default filled in, also those of its components, and validated.
+
+    Raises:
+        UserError: for an unknown field, a wrong type or range, an unknown component or argument.
+    """
+    full = default_config()
+    for name, value in config.items():
+        if name not in full:
+            raise unknown("config field", name, full)
+        full[name] = _coerce(name, value, full[name])
+    for name, family in FAMILY_OF.items():
+        full[name] = in_field(name, components.resolve, family, full[name])
+    full.optimizer = in_field("optimizer", optimizers.resolve, full.optimizer)
+    _check_ranges(full)
+    return full
+
+
+def in_field(name: str, function: Any, *args: Any) -> Any:
+    """Calls the function, naming the config field in what it raises."""
+    try:
+        return function(*args)
+    except UserError as error:
+        raise UserError(f"config.{name}: {error}") from error
+
+
+def _coerce(name: str, value: Any, default: Any) -> Any:
+    wanted = type(default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise UserError(f"config.{name}={value!r} is not of type {wanted.__name__}")
+    return value
+
+
+def _check_ranges(config: ConfigDict) -> None:
+    positive = ("latent_dim", "batch_size", "num_epochs", "eval_every_epochs", "log_every_steps")
+    for name in (*positive, "num_seeds"):
+        if not config[name] > 0:
+            raise UserError(f"config.{name}={config[name]}: it must be positive")
+    for name in ("clip_norm", "max_device_bytes", "seed", "seeds_at_once"):
+        if not config[name] >= 0:
+            raise UserError(f"config.{name}={config[name]}: it must not be negative")
+    if not 0 <= config.ema_decay < 1:
+        raise UserError(f"config.ema_decay={config.ema_decay}: it must be in [0, 1)")
+
+
+def override(config: ConfigDict, field: str, value: Any) -> None:
+    """Sets a field, or an argument of the part that a field names.
+
+    Args:
+        config: what is changed.
+        field: `latent_dim`, `prior`, or dotted: `prior.components`.
+        value: text as on a command line, or a value of the field's type.
+
+    Raises:
+        UserError: for a field that is not there, or a value that it cannot have.
+    """
+    name, _, argument = field.removeprefix("config.").partition(".")
+    if name not in config:
+        raise unknown("config field", name, config)
+    if argument and name not in (*FAMILY_OF, "optimizer"):
+        raise UserError(f"config.{name} has no argument {argument!r}: it is no part")
+    text = value if isinstance(value, str) else repr(value)
+    if argument:
+        value = in_field(name, components.replace, config[name], argument, text)
+    config[name] = _coerce(name, _literal(value, config[name]), config[name])
+
+
+def _literal(value: Any, default: Any) -> Any:
+    """Text as a value of the default's type, where it is one."""
+    try:
+        return type(default)(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def seeds(config: ConfigDict) -> range:
+    """The seeds of the runs that a config asks for."""
+    return range(config.seed, config.seed + config.num_seeds)
+
+
+def of_seed(config: ConfigDict, seed: int) -> ConfigDict:
+    """The config of one run among those of many seeds."""
+    return ConfigDict({**config.to_dict(), "seed": seed, "num_seeds": 1})
+
+
+def identity(config: ConfigDict) -> str:
+    """What two runs of one setting have in common, whatever their seed and device."""
+    fields = {k: v for k, v in config.items() if k not in (*NOT_IDENTITY, "seed")}
+    return json.dumps(fields, sort_keys=True)
+
+
+def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
+    """`field: value -> value` for each field in which two runs differ as runs."""
+    fields = [name for name in one if name not in NOT_IDENTITY]
+    return [f"{f}: {one[f]!r} -> {other.get(f)!r}" for f in fields if one[f] != other.get(f)]
+
+
+def read(path: Path) -> ConfigDict:
+    """Reads the config of a run directory, validated.
+
+    Raises:
+        UserError: if there is none, or it is not one.
+    """
+    return resolve(ConfigDict(_stored(path)))
+
+
+def stored(path: Path) -> ConfigDict:
+    """The config of a run directory as it was written, resolved: its parts need not be importable.
+
+    Raises:
+        UserError: if there is none, or it is not one.
+    """
+    return ConfigDict({**default_config().to_dict(), **_stored(path)})
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path.parent} holds no run: there is no {path.name}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error

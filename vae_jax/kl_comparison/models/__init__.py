@@ -1,0 +1,1 @@
+"""KL(q(z|x) || p(z)) of a trained model."""

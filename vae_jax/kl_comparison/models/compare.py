@@ -1,0 +1,113 @@
+"""A run -> its KL compared, in numbers and figures."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from tqdm import tqdm
+
+from vae_jax.batches.keys import example_keys, keys_of, presented
+from vae_jax.batches.splits import gather
+from vae_jax.divergences import describe
+from vae_jax.errors import UserError
+from vae_jax.kl_comparison.models.examples import LONGER, closed_and_sampled, has_closed_form
+from vae_jax.kl_comparison.models.figures import figures, save
+from vae_jax.kl_comparison.models.gradients import Study, groups_of, objectives, rounded
+from vae_jax.kl_comparison.models.stages import stages
+from vae_jax.kl_comparison.models.statistics import of_gradients, of_values
+from vae_jax.runs.directory import COMPARISON, read_results, write_json
+from vae_jax.runs.run import Run, load
+
+DRAWS_PER_BATCH_STEP = 4
+
+
+def compare_run(
+    workdir: Path,
+    *,
+    split: str = "test",
+    num_samples: int = 1024,
+    repetitions: int = 512,
+    seed: int = 0,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """KL(q(z|x) || p(z)) of a trained model in closed form and sampled: values and gradients.
+
+    Values are those of the best checkpoint, as `evaluate` has them; gradients are of a batch of
+    training examples, at initialization, in the middle and at the end of training. Figures go to
+    `figures/compare_kl_*.png`, numbers into `results.json`.
+
+    Args:
+        workdir: a run's directory.
+        split: whose examples' KL is compared.
+        num_samples: K, draws of z per example.
+        repetitions: draws of z for each example of the batch, see `gradients.rounded`.
+        seed: of all draws.
+        quiet: no progress on stderr.
+
+    Returns:
+        what `results.json` holds; see `run_statistics` for the names.
+
+    Raises:
+        UserError: if there is no run or split, or too few samples or repetitions.
+    """
+    if repetitions < 32:
+        raise UserError(f"repetitions={repetitions}: at least 32 are needed for an error of each")
+    began, run = time.monotonic(), load(workdir)
+    reference, values = closed_and_sampled(run, split, num_samples, seed, quiet)
+    longer = LONGER * num_samples
+    results = {
+        "split": split,
+        "checkpoint": run.which,
+        "checkpoint_step": run.step,
+        "num_examples": len(values["kl"]),
+        "num_samples": num_samples,
+        "seed": seed,
+        "pair": _pair(run),
+        "reference": f"sampled, K = {longer}" if reference == "sampled" else reference,
+        **of_values(values, num_samples),
+        "gradients": gradients_of(run, repetitions, seed, quiet),
+    }
+    results["seconds"] = round(time.monotonic() - began, 3)
+    save(figures(values, results), workdir)
+    write_json(workdir / "results.json", read_results(workdir) | {COMPARISON: results})
+    return results
+
+
+def _pair(run: Run) -> str:
+    """`KL(Independent[Normal] || Independent[Normal])`."""
+    said = []
+
+    def trace(params: Any) -> Any:
+        q = run.model.encode(params, jnp.zeros((1, *run.dataset.splits["train"][0].shape)))
+        said.append(f"KL({describe(q)} || {describe(run.model.prior(params))})")
+        return jnp.zeros(())
+
+    jax.eval_shape(trace, run.params)
+    return said[0]
+
+
+def gradients_of(run: Run, repetitions: int, seed: int, quiet: bool = True) -> dict[str, Any]:
+    """The gradient study at each stage of a run, of its first full batch of training examples."""
+    repetitions = rounded(repetitions)
+    fixed, of_batches = jax.random.split(keys_of(seed).sample)
+    size = run.config.batch_size
+    raw = jnp.asarray(gather(run.dataset.splits["train"], slice(0, size)))
+    keys, x = presented(run.dataset, example_keys(fixed, jnp.arange(size)), raw)
+    found = objectives(has_closed_form(run.model, run.params, x))
+    study = Study(run.model, found, groups_of(run.params))
+    steps, rows = max(8, repetitions // DRAWS_PER_BATCH_STEP), []
+    there = stages(run)
+    for stage in tqdm(there, unit="stage", disable=True if quiet else None, desc="gradients"):
+        draws = study.draws(stage.params, keys, x, repetitions)
+        spread = study.batches(stage.params, run.dataset, of_batches, size, steps)
+        estimators = of_gradients(draws, *spread)
+        rows.append({"stage": stage.name, "step": stage.step, "estimators": estimators})
+    return {
+        "batch_size": size,
+        "repetitions": repetitions,
+        "num_batches": 2 * steps,
+        "note": None if len(there) == 3 else "no checkpoint from the middle of training was kept",
+        "stages": rows,
+    }

@@ -1,0 +1,1 @@
+"""KL(q || p) of two distributions that are named."""

@@ -1,0 +1,132 @@
+"""What a trained model makes: samples, reconstructions, interpolations, the latent plane."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from vae_jax import plots
+from vae_jax.batches.keys import example_keys, keys_of, presented
+from vae_jax.batches.splits import gather, x_shape
+from vae_jax.runs.run import Run
+
+SIDE = 20  # of the grid over the latent plane
+Unit = Callable[[Any], np.ndarray]
+
+
+def sample(run: Run, seed: int = 0, num_samples: int = 64) -> dict[str, Figure]:
+    """The figures that suit the data and the latent space, by name.
+
+    Args:
+        run: the run.
+        seed: of every draw shown.
+        num_samples: draws from the prior that are shown.
+    """
+    return dict(_figures(run, jax.random.split(keys_of(seed).sample, 5), num_samples))
+
+
+def _figures(run: Run, keys: Any, num_samples: int) -> Iterator[tuple[str, Figure]]:
+    split = run.dataset.splits["test"]
+    raw = jnp.asarray(gather(split, slice(0, max(1000, num_samples))))
+    _, x = presented(run.dataset, example_keys(keys[0], jnp.arange(len(raw))), raw)
+    unit = _to_unit(x) if plots.is_image(x_shape(run.dataset)) else None
+    means, draws = _ancestral(run, keys[1], num_samples if unit else len(x))
+    yield "samples", _samples(x, means, draws, unit, num_samples)
+    yield "reconstructions", _reconstructions(run, keys[2], x, unit)
+    yield "interpolations", _interpolations(run, keys[2], x, unit)
+    if run.config.latent_dim == 2:
+        yield "aggregated_posterior", _aggregated(run, keys[3], keys[4])
+        if unit:
+            yield "manifold", _manifold(run, keys[4], unit)
+
+
+def _to_unit(x: Any) -> Unit:
+    """Images in the units of x -> [0, 1]: greys as they are, levels by the largest in sight."""
+    low, high = min(0.0, float(x.min())), max(1.0, float(x.max()))
+    return lambda images: (np.asarray(images) - low) / (high - low)
+
+
+def _flat(x: Any) -> np.ndarray:
+    return np.asarray(x).reshape(len(x), -1)
+
+
+def _ancestral(run: Run, key: Any, count: int) -> tuple[Any, Any]:
+    """Means of p(x | z), and draws x ~ p(x | z), for z ~ p(z)."""
+    z_key, x_key = jax.random.split(key)
+    p = run.model.decode(run.params, run.model.prior(run.params).sample(z_key, (count,)))
+    return p.mean, p.sample(x_key)
+
+
+def _samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> Figure:
+    panels = {
+        "data": x[: len(means)],
+        r"means of $p(x \mid z)$, $z \sim p(z)$": means,
+        r"draws $x \sim p(x \mid z)$": draws,
+    }
+    if unit:
+        return plots.image_panels({k: unit(v) for k, v in panels.items()}, _columns(count))
+    return plots.point_panels({k: _flat(v) for k, v in panels.items()}, _shown(x))
+
+
+def _shown(x: Any) -> list[int]:
+    """The two elements of vectors that vary most."""
+    return sorted(np.argsort(-_flat(x).var(0), kind="stable")[:2].tolist())
+
+
+def _columns(count: int) -> int:
+    return int(np.ceil(np.sqrt(count)))
+
+
+def _reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
+    x = x[:12] if unit else x
+    z_key, x_key = jax.random.split(key)
+    p = run.model.decode(run.params, run.model.encode(run.params, x).sample(z_key))
+    if not unit:
+        return plots.agreement(_flat(x), _flat(p.mean))
+    rows = {"$x$": x, "mean": p.mean, "draw": p.sample(x_key)}
+    return plots.image_rows({name: unit(images) for name, images in rows.items()})
+
+
+def _interpolations(
+    run: Run, key: Any, x: Any, unit: Unit | None, pairs: int = 6, steps: int = 12
+) -> Figure:
+    """Means of p(x | z) along straight lines between draws z ~ q(z | x) of test examples."""
+    pairs = min(pairs, len(x) // 2)
+    z = run.model.encode(run.params, x[: 2 * pairs]).sample(key).reshape(pairs, 2, -1)
+    t = jnp.linspace(0, 1, steps)[None, :, None]
+    line = z[:, :1] * (1 - t) + z[:, 1:] * t
+    means = np.asarray(run.model.decode(run.params, line).mean)
+    if not unit:
+        return plots.paths(means.reshape(pairs, steps, -1), _shown(x))
+    return plots.image_rows({f"{i + 1}": unit(row) for i, row in enumerate(means)})
+
+
+def _plane(run: Run, key: Any, side: int, margin: float = 0.0) -> Any:
+    """A grid `[side, side, 2]` over what the prior covers, and more; the second axis is z_1."""
+    draws = run.model.prior(run.params).sample(key, (10_000,))
+    low, high = jnp.quantile(draws, jnp.array([0.002, 0.998]), axis=0)
+    more = margin * (high - low)
+    z_1, z_2 = jnp.linspace(low - more, high + more, side, axis=1)
+    return jnp.stack(jnp.meshgrid(z_1, z_2), axis=-1)
+
+
+def _manifold(run: Run, key: Any, unit: Unit) -> Figure:
+    grid = _plane(run, key, SIDE)
+    low, high = (tuple(map(float, grid[i, i])) for i in (0, -1))
+    means = np.asarray(run.model.decode(run.params, grid).mean)
+    return plots.manifold(unit(means), (low[0], high[0], low[1], high[1]))
+
+
+def _aggregated(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
+    raw = jnp.asarray(gather(run.dataset.splits["test"], slice(0, most)))
+    x_key, z_key = jax.random.split(key)
+    _, x = presented(run.dataset, example_keys(x_key, jnp.arange(len(raw))), raw)
+    z = run.model.encode(run.params, x).sample(z_key)
+    labels = run.dataset.labels.get("test")
+    grid = _plane(run, plane_key, 100, margin=0.15)  # the contour of 99% is wider than each axis'
+    log_prior = np.asarray(run.model.prior(run.params).log_prob(grid))
+    labels = None if labels is None else labels[: len(raw)]
+    return plots.aggregated_posterior(np.asarray(z), labels, np.asarray(grid), log_prior)

@@ -1,0 +1,236 @@
+"""Figures that compare settings; each function returns a matplotlib Figure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vae_jax.config.fields import FAMILY_OF
+from vae_jax.evaluation.numbers import HIGHER_IS_BETTER, LOWER_IS_BETTER, family
+from vae_jax.plots import BLUE, COLOURS, GREY, MARKERS, ORANGE, STYLES
+from vae_jax.sweeps.compare import Comparison, numeric_leaves
+from vae_jax.sweeps.results import Ran, Row
+
+OUT_OF_SIGHT = 3  # an interval that reaches so many times farther than the rest is cut
+MOST_CURVES = 10
+FEW_POINTS = 20  # a curve of so few has its points marked
+WIDE_RANGE = 20  # a field whose values span more is drawn on a logarithmic axis
+
+
+def figures(comparison: Comparison) -> dict[str, Figure]:
+    """The figures that suit what varies, by name."""
+    shown = [row for row in comparison.rows if row.estimate]
+    drawn_at_random = bool(comparison.plan.get("random"))
+    made = {"intervals": intervals(comparison, shown)} if shown else {}
+    if any(_drawn(row) for row in comparison.rows):
+        made["curves"] = curves(comparison)
+    pairs = {tuple(row.fields.values()) for row in shown}
+    if len(comparison.fields) == 2 and len(shown) == len(pairs) > 1 and not drawn_at_random:
+        made["heat_map"] = heat_map(comparison, shown)
+    axes = numeric_axes(shown)
+    if drawn_at_random and axes:
+        made["random_search"] = scatter(comparison, shown, axes)
+    return made
+
+
+def short(row: Row) -> str:
+    """What a setting is called in a figure: parts by their value, other fields by name too."""
+    parts = (*FAMILY_OF, "optimizer")
+    named = [v if f in parts else f"{f}={v}" for f, v in row.fields.items()]
+    return "\n".join(named) or row.name
+
+
+def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
+    """Left each setting's mean with both errors and its seeds; right the paired differences."""
+    lines = max((short(row).count("\n") + 1 for row in rows), default=1)
+    height = 1.6 + len(rows) * max(0.34, 0.2 * lines)
+    figure = Figure(figsize=(11, height), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for place, row in enumerate(rows):
+        _mean(left, row, place)
+        _difference(right, row, place)
+    left.set_yticks(range(len(rows)), [short(row) for row in rows], fontsize=8)
+    left.set_ylim(len(rows) - 0.4, -0.6)
+    left.set_xlabel(f"{comparison.metric} [{comparison.unit}]")
+    _cut(right, rows)
+    right.axvline(0, color=GREY, lw=1)
+    level = f"{comparison.confidence * 100:g}%"
+    right.set_xlabel(f"difference to the baseline, {level} intervals [{comparison.unit}]")
+    for axes in (left, right):
+        axes.grid(axis="x", alpha=0.3)
+        _legend_once(axes)
+    return figure
+
+
+def _mean(axes: Axes, row: Row, place: int) -> None:
+    found = row.estimate
+    if found is None:
+        return
+    each = [run.values.mean() for run in row.good if run.values is not None]
+    axes.errorbar(
+        found.mean, place, xerr=found.examples_error, fmt="none", ecolor=ORANGE, elinewidth=1,
+        capsize=4, label="± std. error over examples",
+    )  # fmt: skip
+    axes.errorbar(
+        found.mean, place, xerr=found.seeds_error, fmt="o", ms=5, color=BLUE, elinewidth=4,
+        label="mean ± std. error over seeds",
+    )  # fmt: skip
+    axes.plot(each, [place + 0.22] * len(each), "|", color=GREY, ms=6, label="each seed")
+
+
+def _difference(axes: Axes, row: Row, place: int) -> None:
+    found = row.difference
+    if found is None:
+        axes.annotate(row.remark, (0, place), xytext=(4, 0), textcoords="offset points",
+                      fontsize=8, va="center", color=GREY)  # fmt: skip
+        return
+    for bounds, colour, width, offset, label in (
+        (found.examples_interval, ORANGE, 1, 0.12, "for other test examples"),
+        (found.seeds_interval, BLUE, 3, -0.12, "for other seeds"),
+    ):
+        if bounds:
+            axes.plot(bounds, [place + offset] * 2, color=colour, lw=width, label=label,
+                      marker="|", ms=6)  # fmt: skip
+    axes.plot(found.estimate.mean, place, "o", ms=4, color="black")
+
+
+def _cut(axes: Axes, rows: Sequence[Row]) -> None:
+    """Keeps one very wide interval from making all others specks; arrows where it runs out."""
+    found = [row.difference for row in rows if row.difference]
+    reach = [max(map(abs, f.seeds_interval or (f.estimate.mean,) * 2)) for f in found]
+    near = [max(map(abs, f.examples_interval or (f.estimate.mean,) * 2)) for f in found]
+    if not found or not np.isfinite([*reach, *near]).all():
+        return
+    most = max(*near, OUT_OF_SIGHT * float(np.median(near)), float(np.median(reach))) * 1.15
+    if max(reach) <= most:
+        return
+    axes.set_xlim(-most, most)
+    for place, row in enumerate(rows):
+        low, high = (row.difference and row.difference.seeds_interval) or (0.0, 0.0)
+        for bound, side, marker in ((low, -most, "<"), (high, most, ">")):
+            if abs(bound) > most and bound * side > 0:
+                axes.plot(side, place - 0.12, marker, color=BLUE, ms=8, clip_on=False)
+
+
+def _legend_once(axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    first = dict(zip(labels, handles, strict=True))
+    axes.legend(first.values(), first.keys(), fontsize=7, loc="lower center",
+                bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)  # fmt: skip
+
+
+def curves(comparison: Comparison) -> Figure:
+    """Bounds against epochs: mean over the seeds that are done, band of one standard error."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes, shown = figure.subplots(), _worth_a_curve(comparison)
+    means = {row.name: _curve(axes, row, i) for i, row in enumerate(shown)}
+    everything = np.concatenate(list(means.values()))
+    lowest = min(float(mean[-1]) for mean in means.values())  # that nothing leaves the picture
+    low = min(float(np.quantile(everything, 0.1)), lowest - 0.05 * float(np.ptp(everything)))
+    axes.set_ylim(low if low < everything.max() else None, None)
+    held_out = all(run.held_out for row in shown for run in _drawn(row))
+    where = "held-out examples" if held_out else "training examples"
+    axes.set(xlabel="epoch", ylabel=f"each objective's bound, {where} [nats]")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _curve(axes: Axes, row: Row, i: int) -> np.ndarray:
+    """Draws a setting's curve; its means."""
+    colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
+    epochs, values = _aligned([run.curve for run in _drawn(row)])
+    mean = values.mean(0)
+    mark = MARKERS[i % len(MARKERS)] if len(epochs) <= FEW_POINTS else ""
+    axes.plot(epochs, mean, style, marker=mark, color=colour, lw=1.4, ms=4,
+              label=short(row).replace("\n", ", "))  # fmt: skip
+    if len(values) > 1:
+        error = values.std(0, ddof=1) / np.sqrt(len(values))
+        axes.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
+    return mean
+
+
+def _drawn(row: Row) -> list[Ran]:
+    """The runs that a setting's curve is of: those that are done, or all while none is."""
+    begun = [run for run in row.runs if len(run.curve)]
+    return [run for run in begun if run.state == "done"] or begun
+
+
+def _worth_a_curve(comparison: Comparison) -> list[Row]:
+    """The settings with curves: all, or the baseline and the best where they are too many."""
+    rows = [row for row in comparison.rows if _drawn(row)]
+    sign = -1 if family(comparison.metric) in LOWER_IS_BETTER else 1
+    mean = {r.name: sign * r.estimate.mean if r.estimate else -np.inf for r in rows}
+    ranked = sorted(rows, key=lambda r: (r.name != comparison.baseline, -mean[r.name]))
+    chosen = {row.name for row in ranked[:MOST_CURVES]}
+    return [row for row in rows if row.name in chosen]
+
+
+def _aligned(found: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs that all runs have a value for, and the values there `[seeds, points]`."""
+    tables = [dict(map(tuple, curve)) for curve in found]
+    epochs = sorted(set(tables[0]).intersection(*tables))
+    return np.array(epochs), np.array([[table[e] for e in epochs] for table in tables])
+
+
+def heat_map(comparison: Comparison, rows: Sequence[Row]) -> Figure:
+    """The mean for each pair of values of the two fields that vary."""
+    first, second = comparison.fields
+    down = list(dict.fromkeys(row.fields[first] for row in rows))
+    along = list(dict.fromkeys(row.fields[second] for row in rows))
+    means = np.full((len(down), len(along)), np.nan)
+    figure = Figure(figsize=(2.5 + 1.7 * len(along), 1.8 + 0.6 * len(down)), layout="constrained")
+    axes = figure.subplots()
+    for row in rows:
+        place = down.index(row.fields[first]), along.index(row.fields[second])
+        means[place] = row.estimate.mean if row.estimate else np.nan
+    image = axes.imshow(means, cmap="cividis", aspect="auto")
+    middle = (np.nanmin(means) + np.nanmax(means)) / 2
+    for (i, j), mean in np.ndenumerate(means):
+        colour = "black" if mean > middle else "white"
+        text = "–" if np.isnan(mean) else f"{mean:.2f}"
+        axes.text(j, i, text, ha="center", va="center", color=GREY if text == "–" else colour)
+    axes.set_yticks(range(len(down)), down, fontsize=8)
+    axes.set_xticks(range(len(along)), along, fontsize=8, rotation=20, ha="right")
+    axes.set(ylabel=first, xlabel=second)
+    figure.colorbar(image, label=f"{comparison.metric} [{comparison.unit}]")
+    return figure
+
+
+def numeric_axes(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """The numbers that vary over all settings: `optimizer.learning_rate` -> one for each row."""
+    found = [numeric_leaves(row) for row in rows]
+    common = [name for name in (found[0] if found else ()) if all(name in f for f in found)]
+    values = {name: np.array([f[name] for f in found]) for name in common}
+    return {name: v for name, v in values.items() if len(set(v)) > 1}
+
+
+def scatter(
+    comparison: Comparison, rows: Sequence[Row], values: Mapping[str, np.ndarray]
+) -> Figure:
+    """The metric against each number that was drawn, the best setting marked."""
+    figure = Figure(figsize=(4.2 * len(values), 3.8), layout="constrained")
+    found = [row.estimate for row in rows if row.estimate]
+    means = np.array([e.mean for e in found])
+    errors = np.array([e.seeds_error or 0.0 for e in found])
+    best = _best(comparison.metric, means)
+    panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+    for axes, (name, x) in zip(panels, values.items(), strict=True):
+        axes.errorbar(x, means, errors, fmt="o", color=BLUE, ms=4, capsize=2, elinewidth=1)
+        if best is not None:
+            axes.plot(x[best], means[best], "*", ms=15, color=ORANGE, mec="black")
+            axes.set_title(f"best of {len(x)} (star): {x[best]:.4g}", fontsize=9)
+        if x.min() > 0 and x.max() / x.min() > WIDE_RANGE:
+            axes.set_xscale("log")
+        axes.set_xlabel(name)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel(f"{comparison.metric} [{comparison.unit}]")
+    return figure
+
+
+def _best(metric: str, means: np.ndarray) -> int | None:
+    """Which mean is the best; None for a metric of which neither more nor less is better."""
+    if family(metric) in HIGHER_IS_BETTER:
+        return int(means.argmax())
+    return int(means.argmin()) if family(metric) in LOWER_IS_BETTER else None

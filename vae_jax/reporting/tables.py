@@ -1,0 +1,173 @@
+"""A comparison as a table: for a terminal, CSV, Markdown, LaTeX."""
+
+import csv
+import io
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from vae_jax.sweeps.compare import Comparison
+from vae_jax.sweeps.results import Row
+from vae_jax.sweeps.statistics import Estimate
+
+
+def terminal(comparison: Comparison) -> str:
+    """For people at a terminal, with a line that says how to read it."""
+    return f"{_table(comparison, 'simple')}\n{textwrap.fill(legend(comparison), 100)}"
+
+
+def markdown(comparison: Comparison) -> str:
+    """GitHub's Markdown."""
+    return f"{_table(comparison, 'github')}\n\n{legend(comparison)}\n"
+
+
+def latex(comparison: Comparison) -> str:
+    """For the package booktabs, numbers in math mode."""
+    table = _table(comparison, "latex_booktabs")
+    number = r"[+-]?\d+\.\d+"
+    table = re.sub(rf"(?<![\w.=+-]){number}(?: ± \d+\.\d+)?(?![\w.])", r"$\g<0>$", table)
+    table = re.sub(r"± (?=[a-z])", r"$\\pm$ ", table).replace("±", r"\pm")
+    table = table.replace("< $", "$<$ $").replace("–", "--")
+    return f"{table}\n% {legend(comparison).replace('±', '+-')}\n"
+
+
+def _table(comparison: Comparison, style: str) -> str:
+    """Names to the left, numbers to the right."""
+    rows, names = cells(comparison), header(comparison)
+    count = len(rows[0]) - len(comparison.fields or [""]) - 1
+    align = ["left"] * (len(rows[0]) - count - 1) + ["right"] * count + ["left"]
+    return tabulate(rows, names, style, disable_numparse=True, colalign=align)
+
+
+def header(comparison: Comparison) -> list[str]:
+    """The columns of the table for reading."""
+    level = f"{comparison.confidence * 100:g}%"
+    return [
+        *(comparison.fields or ["setting"]), f"{comparison.metric} ± seeds", "± examples", "seeds",
+        "difference", f"[{level}, seeds]", f"[{level}, examples]", "p (seeds)", "time",
+        "parameters", "remarks",
+    ]  # fmt: skip
+
+
+def cells(comparison: Comparison) -> list[list[str]]:
+    """A row of text for each setting."""
+    return [_cells(comparison, row) for row in comparison.rows]
+
+
+def _cells(comparison: Comparison, row: Row) -> list[str]:
+    digits = _digits(comparison)
+    found, compared = row.estimate, row.difference
+    return [
+        *(list(row.fields.values()) or [row.name]),
+        "–" if found is None else _plus_minus(found.mean, found.seeds_error, digits),
+        _number(found and found.examples_error, digits),
+        _count(len(row.good), len(row.runs)),
+        _number(compared and compared.estimate.mean, digits, sign=True),
+        _interval(compared and compared.seeds_interval, digits),
+        _interval(compared and compared.examples_interval, digits),
+        _p_value(compared and compared.p_value),
+        "–" if row.seconds is None else _time(row.seconds),
+        "–" if row.num_parameters is None else f"{row.num_parameters:,}",
+        row.remark,
+    ]
+
+
+def _count(good: int, asked: int) -> str:
+    return str(good) if good == asked else f"{good} of {asked}"
+
+
+def _digits(comparison: Comparison) -> int:
+    """Decimals that show two figures of the smallest error there is, at least 2 and at most 5."""
+    found = [row.estimate for row in comparison.rows if row.estimate]
+    errors = [e for f in found for e in (f.seeds_error, f.examples_error) if e]
+    small = min(errors, default=1.0)
+    return next((d for d in range(2, 5) if small * 10**d >= 1), 5)
+
+
+def _number(value: float | None, digits: int, sign: bool = False) -> str:
+    return "–" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def _plus_minus(mean: float, error: float | None, digits: int) -> str:
+    return _number(mean, digits) + ("" if error is None else f" ± {error:.{digits}f}")
+
+
+def _interval(bounds: tuple[float, float] | None, digits: int) -> str:
+    return "–" if bounds is None else f"[{bounds[0]:+.{digits}f}, {bounds[1]:+.{digits}f}]"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+def legend(comparison: Comparison) -> str:
+    """What the columns are, in a few sentences."""
+    c, m = comparison, comparison.comparisons
+    baseline = next(row.label for row in c.rows if row.name == c.baseline)
+    corrected = f", Bonferroni-corrected for {m} differences" if m > 1 else ""
+    return (
+        f"{c.metric} in {c.unit} on the {c.split} split ({c.method or 'not evaluated'}): mean ± "
+        "standard error over seeds, and standard error over test examples, which are taken as "
+        f"independent. Difference to the baseline ({baseline}), paired by seed and by example; "
+        "Student's t intervals, one for other seeds and one for other test examples, and p over "
+        f"seeds{corrected}. Time: of training, without compilation, mean over seeds."
+    )
+
+
+def csv_rows(comparison: Comparison) -> str:
+    """One row a setting, numbers in full."""
+    names = [
+        *comparison.fields, "name", "metric", "mean", "seeds_error", "examples_error", "num_seeds",
+        "difference", "difference_seeds_error", "difference_examples_error", "num_pairs",
+        "seeds_low", "seeds_high", "examples_low", "examples_high", "p_value", "training_seconds",
+        "num_parameters", "remark",
+    ]  # fmt: skip
+    return _csv(names, [_csv_row(comparison, row) for row in comparison.rows])
+
+
+def _csv_row(comparison: Comparison, row: Row) -> list[Any]:
+    compared = row.difference
+    return [
+        *row.fields.values(), row.name, comparison.metric, *_numbers(row.estimate), len(row.good),
+        *_numbers(compared and compared.estimate), compared and compared.estimate.num_seeds,
+        *((compared and compared.seeds_interval) or (None, None)),
+        *((compared and compared.examples_interval) or (None, None)),
+        compared and compared.p_value, row.seconds, row.num_parameters, row.remark,
+    ]  # fmt: skip
+
+
+def _numbers(found: Estimate | None) -> Sequence[float | None]:
+    return found[:3] if found else (None, None, None)
+
+
+def csv_runs(comparison: Comparison) -> str:
+    """One row a run, with the mean of every number that was evaluated."""
+    every = [run for row in comparison.rows for run in row.runs]
+    metrics = list(dict.fromkeys(n for run in every for n in run.results.get("numbers", {})))
+    names = [*comparison.fields, "name", "seed", "state", *metrics, "training_seconds", "message"]
+    lines = []
+    for row in comparison.rows:
+        for run in row.runs:
+            numbers = run.results.get("numbers", {})
+            means = [numbers.get(metric, {}).get("mean") for metric in metrics]
+            own = [row.name, run.seed, run.state, *means, run.seconds, run.message]
+            lines.append([*row.fields.values(), *own])
+    return _csv(names, lines)
+
+
+def _csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([names, *rows])
+    return text.getvalue()

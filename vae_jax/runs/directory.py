@@ -1,0 +1,218 @@
+"""What a run directory holds besides checkpoints, and a directory of many: files, no arrays."""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import filelock
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from vae_jax import config
+from vae_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
+LOCK_SECONDS = 60  # longer than a process lives on that was told to stop
+OTHER = "choose another --workdir"
+COMPARISON = "compare_kl"  # in results.json, beside the splits
+
+
+def members(workdir: Path) -> dict[str, dict[int, Path]]:
+    """The runs under one roof: setting -> seed -> run directory; empty where there are none.
+
+    `workdir` holds directories `seed_<i>`, or a directory of such for each setting.
+    """
+    if own := _seeds_in(workdir):
+        return {workdir.resolve().name: own}
+    folders = sorted(p for p in workdir.glob("*") if p.is_dir())
+    return {folder.name: found for folder in folders if (found := _seeds_in(folder))}
+
+
+def roof(workdir: Path) -> dict[str, dict[int, Path]]:
+    """`members`, or nothing where the directory is itself a run."""
+    return {} if (workdir / "config.json").exists() else members(workdir)
+
+
+def _seeds_in(folder: Path) -> dict[int, Path]:
+    paths = [path.parent for path in folder.glob("seed_*/config.json")]
+    found = {path.name.removeprefix("seed_"): path for path in paths}
+    return {int(seed): found[seed] for seed in sorted(filter(str.isdigit, found), key=int)}
+
+
+def require_same(workdir: Path, cfg: ConfigDict) -> None:
+    """Checks that a directory, if it holds a run, holds one of this config.
+
+    Raises:
+        UserError: naming the fields that differ, or that it holds many runs.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={workdir} cannot be written: it is a file")
+    if roof(workdir):
+        raise UserError(f"--workdir={workdir} holds many runs: {OTHER}")
+    path = workdir / "config.json"
+    differing = config.differences(config.read(path), cfg) if path.exists() else []
+    if differing:
+        message = f"--workdir={workdir} holds a run of another config ({'; '.join(differing)})"
+        raise UserError(f"{message}: {OTHER}")
+
+
+@contextlib.contextmanager
+def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
+    """Holds a run directory, made if need be, with the config and the environment in it.
+
+    Raises:
+        UserError: if it cannot be written, another process holds it, or it has another config.
+    """
+    make_directory(workdir)
+    with locked(workdir):
+        require_same(workdir, cfg)
+        write_json(workdir / "config.json", cfg.to_dict())
+        write_json(workdir / "environment.json", environment())
+        for old in ("failed.json", "traceback.txt"):
+            (workdir / old).unlink(missing_ok=True)
+        yield
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Holds a directory against other processes; that of a dead one is free.
+
+    Raises:
+        UserError: if another process holds it, and still does after `LOCK_SECONDS`.
+    """
+    lock = filelock.FileLock(workdir / ".lock")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock.acquire(timeout=0))
+        except filelock.Timeout:
+            logger.info("another process is at work in %s: waiting for it", workdir)
+            stack.enter_context(_patiently(lock, workdir))
+        yield
+
+
+def _patiently(lock: filelock.FileLock, workdir: Path) -> Any:
+    try:
+        return lock.acquire(timeout=LOCK_SECONDS)
+    except filelock.Timeout as error:
+        raise UserError(f"--workdir={workdir}: another process is at work there") from error
+
+
+def make_directory(workdir: Path, flag: str = "workdir") -> None:
+    """Makes a directory that can be written, which `flag` named.
+
+    Raises:
+        UserError: if that cannot be.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(workdir, os.W_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise UserError(f"--{flag}={workdir} cannot be written: {reason}")
+
+
+def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:
+    """The directory of each seed's run, `workdir/seed_<i>`.
+
+    Raises:
+        UserError: if `workdir` is itself a run, or holds seeds of another config.
+    """
+    if (workdir / "config.json").exists():
+        message = "holds a single run, not a directory for each seed"
+        raise UserError(f"--workdir={workdir} {message}: {OTHER}")
+    if members(workdir) and not _seeds_in(workdir):
+        raise UserError(f"--workdir={workdir} holds many settings, not seeds of one: {OTHER}")
+    for seed, path in _seeds_in(workdir).items():
+        require_same(path, config.of_seed(cfg, seed))
+    return {seed: workdir / f"seed_{seed}" for seed in config.seeds(cfg)}
+
+
+def record_failure(workdir: Path, kind: str, message: str) -> None:
+    """Notes in a run directory why its run did not end well, for reports; the next try forgets it.
+
+    `kind` is one word: diverged, failed, died.
+    """
+    write_json(workdir / "failed.json", {"kind": kind, "message": message})
+
+
+def failure(workdir: Path) -> dict[str, str] | None:
+    """What `record_failure` noted last, None if nothing."""
+    path = workdir / "failed.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def last_checkpoint(workdir: Path) -> int:
+    """The step of the newest checkpoint, 0 where there is none."""
+    names = (path.name for path in workdir.glob("checkpoints/*"))
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
+def read_results(workdir: Path) -> dict[str, Any]:
+    """What `results.json` holds, by split, and under `COMPARISON`; empty if there is none."""
+    path = workdir / "results.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def read_splits(workdir: Path) -> dict[str, Any]:
+    """What `results.json` holds of splits."""
+    return {name: of for name, of in read_results(workdir).items() if name != COMPARISON}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON whole or not at all."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    new.write_text(json.dumps(value, indent=2) + "\n")
+    new.replace(path)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices, commit and command: what is needed to have a number again."""
+    packages = ("vae-jax", "jax", "jaxlib", "flax", "numpyro", "optax", "orbax-checkpoint", "numpy")
+    here = str(Path(__file__).parent)
+    git = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=40"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "command": sys.argv,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in packages},
+        "devices": [str(device.device_kind) for device in jax.devices()],
+        "commit": commit or None,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
+    """Adds a split's numbers to `results.json`, and its arrays as `per_example/<split>.npz`."""
+    path = workdir / "results.json"
+    (workdir / "per_example").mkdir(exist_ok=True)
+    arrays = workdir / "per_example" / f"{split}.npz"
+    new = arrays.with_name(f"{split}.tmp.npz")
+    np.savez_compressed(new, **results["per_example"])
+    new.replace(arrays)
+    numbers = {name: value for name, value in results.items() if name != "per_example"}
+    write_json(path, read_results(workdir) | {split: numbers})
+
+
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, none if there is no such file; a last one cut short is left."""
+    path = workdir / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]

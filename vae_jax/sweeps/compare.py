@@ -1,0 +1,193 @@
+"""The settings under one roof, each compared with a baseline."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vae_jax.config import components
+from vae_jax.errors import UserError, unknown
+from vae_jax.evaluation.numbers import OF_LEVELS
+from vae_jax.runs import directory
+from vae_jax.sweeps.plan import read_plan
+from vae_jax.sweeps.results import Row, read_rows
+from vae_jax.sweeps.statistics import difference
+
+
+class Comparison(NamedTuple):
+    """What a report of many runs is made from."""
+
+    metric: str
+    unit: str
+    method: str
+    split: str
+    rows: Sequence[Row]
+    baseline: str  # a row's name
+    confidence: float
+    comparisons: int  # differences that the intervals are corrected for
+    plan: Mapping[str, Any]
+
+    @property
+    def fields(self) -> list[str]:
+        """What varies."""
+        return list(self.rows[0].fields)
+
+
+def compare(
+    workdir: Path,
+    split: str = "test",
+    metric: str = "log_p",
+    baseline: str = "",
+    confidence: float = 0.95,
+) -> Comparison:
+    """Compares the settings in a directory of many runs.
+
+    Args:
+        workdir: what `sweep`, or `train` with several seeds, left.
+        split: where the metric was evaluated.
+        metric: a name in `results.json`.
+        baseline: a setting's directory, or `field=value, ...` that holds for one setting alone;
+            the first if empty.
+        confidence: of all intervals together.
+
+    Raises:
+        UserError: if there are no runs, or no such setting or metric.
+    """
+    rows, plan = read_rows(workdir, split, metric), read_plan(workdir)
+    chosen = _find(rows, baseline)
+    numbers = [run.results["numbers"][metric] for row in rows for run in row.good]
+    if not numbers:
+        _require_known(rows, workdir, split, metric)
+    why = {row.name: _incomparable(row, chosen, metric) for row in rows}
+    count = sum(not reason for reason in why.values())
+    compared = [_compared(row, chosen, why[row.name], confidence, count) for row in rows]
+    first = (numbers or [{}])[0]
+    unit, method = first.get("unit", "nats per example"), first.get("method", "")
+    return Comparison(metric, unit, method, split, compared, chosen.name, confidence, count, plan)
+
+
+def _find(rows: Sequence[Row], text: str) -> Row:
+    """The row that a directory's name or `field=value, ...` means; the first for no text."""
+    if not text:
+        return rows[0]
+    wanted = {_normal(part) for part in _assignments(text)}
+    exact = [row for row in rows if row.name == text]
+    held = [r for r in rows if wanted <= {_normal(f"{f}={v}") for f, v in r.fields.items()}]
+    found = exact or held
+    if not found:
+        raise unknown("setting", text, [row.label for row in rows])
+    if len(found) > 1:
+        labels = " | ".join(row.label for row in found)
+        raise UserError(f"--baseline={text} is said of {len(found)} settings: {labels}")
+    return found[0]
+
+
+def _assignments(text: str) -> list[str]:
+    """`"a=f(x=1, y=2), b=3"` -> `["a=f(x=1, y=2)", "b=3"]`."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _normal(assignment: str) -> str:
+    """`field=value` with the value as Python would write it."""
+    field, _, value = assignment.strip().partition("=")
+    try:
+        return f"{field}={ast.unparse(ast.parse(value.strip(), mode='eval'))}"
+    except SyntaxError:
+        return assignment.strip()
+
+
+def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) -> None:
+    """Raises UserError if runs were evaluated, but not on this split or without this metric."""
+    known = sorted({n for row in rows for r in row.runs for n in r.results.get("numbers", {})})
+    if metric in known:  # but of no run that counts
+        return
+    if known:
+        raise unknown(f"metric of split {split!r}", metric, known)
+    members = directory.members(workdir).values()
+    paths = [path for found in members for path in found.values()]
+    if splits := sorted({name for path in paths for name in directory.read_splits(path)}):
+        raise unknown("evaluated split", split, splits)
+
+
+def _incomparable(row: Row, baseline: Row, metric: str) -> str:
+    """Why a setting has no difference to the baseline; empty if it has one."""
+    if row.name == baseline.name:
+        return "baseline"
+    if row.estimate is None or baseline.estimate is None or not row.cfg or not baseline.cfg:
+        return f"no {metric}" if baseline.estimate else f"the baseline has no {metric}"
+    if _data(row.cfg.data, metric) != _data(baseline.cfg.data, metric):
+        return "other data than the baseline's"
+    both = [run.results for r in (row, baseline) for run in r.good]
+    if any(results.get("warning") for results in both):
+        return "no log-likelihood: data outside the support"
+    for name, reason in DIFFERENT.items():
+        matters = name != "probability" or metric not in OF_LEVELS
+        if matters and len({results.get(name) for results in both}) > 1:
+            return reason
+    return "" if _pairs(row, baseline) else "no seed in common with the baseline"
+
+
+def _data(text: str, metric: str) -> str:
+    """The data that a metric is of; that of levels is the same in whatever units x has them."""
+    call = components.parse(text)
+    values = {"values": None} if metric in OF_LEVELS else {}
+    return str(call._replace(arguments=call.arguments | values))
+
+
+DIFFERENT = {
+    "probability": "a density and a probability do not compare",
+    "num_importance_samples": "evaluated with another number of draws",
+    "seed": "evaluated with another seed",
+    "checkpoint": "the one's best checkpoint, the other's last",
+    "num_examples": "another test set than the baseline's",
+}
+
+
+def _pairs(row: Row, baseline: Row) -> list[tuple[np.ndarray, np.ndarray]]:
+    theirs = {run.seed: run.values for run in baseline.good}
+    pairs = [(run.values, theirs[run.seed]) for run in row.good if run.seed in theirs]
+    return [(a, b) for a, b in pairs if a is not None and b is not None]
+
+
+def _compared(row: Row, baseline: Row, why: str, confidence: float, count: int) -> Row:
+    if why:
+        return row._replace(remark=", ".join(filter(None, [row.remark, why])))
+    pairs = _pairs(row, baseline)
+    mine, theirs = map(np.stack, zip(*pairs, strict=True))
+    found = difference(mine, theirs, confidence, count)
+    fewer = len(pairs) < max(len(row.good), len(baseline.good))
+    said = f"difference over {len(pairs)} common seeds" if fewer else ""
+    remark = ", ".join(filter(None, [row.remark, said]))
+    return row._replace(difference=found, remark=remark)
+
+
+def numeric_leaves(row: Row) -> dict[str, float]:
+    """The numbers in what varies: `{"optimizer.learning_rate": 0.001}`."""
+    found: dict[str, float] = {}
+    for field, text in row.fields.items():
+        _collect(found, field, text)
+    return found
+
+
+def _collect(found: dict[str, float], field: str, value: Any) -> None:
+    if isinstance(value, str):
+        try:
+            found[field] = float(value)
+            return
+        except ValueError:
+            value = components.parse(value) if value else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        found[field] = float(value)
+    if isinstance(value, components.Call):
+        for name, argument in value.arguments.items():
+            if not isinstance(argument, str):
+                _collect(found, f"{field}.{name}", argument)

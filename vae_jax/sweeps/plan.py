@@ -1,0 +1,255 @@
+"""A sweep: settings x seeds, each a run directory as `train` makes it, under one roof."""
+
+import importlib.util
+import json
+import re
+import shlex
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from vae_jax import config
+from vae_jax.errors import MistakesError, UserError, counted, one_line
+from vae_jax.evaluation.evaluate import check
+from vae_jax.runs import directory
+from vae_jax.runs.parts import Loaded
+from vae_jax.sweeps.grids import Overrides
+from vae_jax.training.job import Job, make_job
+
+LONGEST_NAME = 120  # characters of a directory's name
+FIXED = ("seed", *config.NOT_IDENTITY)  # not varied: seeds have --num_seeds, the rest no effect
+
+
+class Setting(NamedTuple):
+    """One config, run with some seeds."""
+
+    name: str  # of its directory
+    overrides: Overrides
+    job: Job
+    folders: Mapping[int, Path]  # seed -> run directory
+
+
+class Unit(NamedTuple):
+    """Runs that share one compiled program, for one process; plain enough to be sent to it."""
+
+    name: str
+    cfg: dict[str, Any]
+    folders: dict[int, Path]
+    evaluation: dict[str, Any]  # arguments of `evaluate`
+    steps: int  # updates of all runs
+
+
+def plan(
+    base: ConfigDict, listed: Sequence[Overrides], workdir: Path, asked: Mapping[str, Any]
+) -> list[Setting]:
+    """The settings that overrides of a config make, checked, named and placed in `workdir`.
+
+    A config that `workdir` has runs of already keeps its directory, however it was written then.
+
+    Args:
+        base: the config.
+        listed: the overrides.
+        workdir: the sweep's directory.
+        asked: arguments of `evaluate`, which must be possible too.
+
+    Raises:
+        UserError: if `workdir` is itself a run.
+        MistakesError: naming every setting that cannot work.
+    """
+    if (workdir / "config.json").exists():
+        raise UserError(f"--workdir={workdir} holds a single run: {directory.OTHER}")
+    jobs, taken = _jobs(base, listed, asked), _existing(workdir)
+    settings: dict[str, Setting] = {}
+    for overrides, job in zip(listed, jobs, strict=True):
+        key = config.identity(job.cfg)
+        name = taken.setdefault(key, _new_name(overrides, set(taken.values())))
+        folders = directory.seed_folders(job.cfg, workdir / name)
+        settings.setdefault(key, Setting(name, overrides, job, folders))
+    return list(settings.values())
+
+
+def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any]) -> list[Job]:
+    """A job for each of the overrides, or all that is wrong with any of them."""
+    loaded, found = Loaded(), []
+    faults: dict[str, list[Overrides]] = {}
+    cause = None
+    for overrides in listed:
+        try:
+            found.append(_checked(base, overrides, asked, loaded))
+        except Exception as error:  # whatever a combination makes a library raise
+            cause = error
+            faults.setdefault(one_line(error), []).append(overrides)
+    if faults:
+        count = sum(len(made) for made in faults.values())
+        summary = f"{count} of {counted(len(listed), 'setting')} cannot work"
+        raise MistakesError(summary, _described(faults)) from cause
+    return found
+
+
+def _checked(
+    base: ConfigDict, overrides: Overrides, asked: Mapping[str, Any], loaded: Loaded
+) -> Job:
+    cfg = ConfigDict(base.to_dict())
+    for field in sorted(overrides, key=lambda f: f.count(".")):  # a part before its arguments
+        if field in FIXED:
+            raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
+        config.override(cfg, field, overrides[field])
+    job = make_job(config.resolve(cfg), loaded=loaded)
+    check(job.model, job.dataset, job.state.params, **asked)
+    return job
+
+
+def _described(faults: Mapping[str, list[Overrides]]) -> list[str]:
+    """A line for each mistake, with the settings that make it."""
+    return [
+        f"{message} [{' | '.join(label(overrides) for overrides in settings)}]"
+        for message, settings in faults.items()
+    ]
+
+
+def label(overrides: Overrides) -> str:
+    """`prior=standard_normal, latent_dim=2`, for people."""
+    return ", ".join(f"{field}={value}" for field, value in overrides.items()) or "the config"
+
+
+def _existing(workdir: Path) -> dict[str, str]:
+    """The configs that have runs in a directory: identity -> name."""
+    found: dict[str, str] = {}
+    for path in sorted(workdir.glob("*/seed_*/config.json")):
+        found.setdefault(config.identity(config.stored(path)), path.parent.parent.name)
+    return found
+
+
+def _new_name(overrides: Overrides, taken: set[str]) -> str:
+    """A directory's name that a person recognizes and a shell need not quote, not taken yet."""
+    text = re.sub(r"['\" )]", "", label(overrides).replace("(", "-")) if overrides else "base"
+    stem = re.sub(r"[^A-Za-z0-9=.,_+-]", "_", text)[:LONGEST_NAME]
+    numbered = (f"{stem}-{i}" for i in range(2, len(taken) + 3))
+    return stem if stem not in taken else next(name for name in numbered if name not in taken)
+
+
+def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
+    """Whether a run was trained to its end and evaluated as asked, or has diverged."""
+    if failure := directory.failure(path):
+        return failure["kind"] == "diverged"
+    found = directory.read_results(path).get(asked["split"], {})
+    as_asked = {
+        "finished": True,
+        "checkpoint": "best",
+        "seed": 0,
+        "num_importance_samples": asked["num_importance_samples"],
+        "quadrature_points": asked["quadrature_points"],
+    }
+    wanted = {f"iwae_{k}" for k in asked["iwae_samples"] or ()}
+    return found.items() >= as_asked.items() and found["numbers"].keys() >= wanted
+
+
+def _missing(setting: Setting, asked: Mapping[str, Any]) -> dict[int, Path]:
+    return {s: path for s, path in setting.folders.items() if not is_done(path, asked)}
+
+
+def units(
+    settings: Sequence[Setting], asked: Mapping[str, Any], num_workers: int = 1
+) -> list[Unit]:
+    """What is left to do, at least a unit for each worker where there are runs enough."""
+    left = [(setting, missing) for setting in settings if (missing := _missing(setting, asked))]
+    found = []
+    for setting, missing in left:
+        parts = min(len(missing), -(-num_workers // len(left)))
+        for i in range(parts):
+            folders = dict(list(missing.items())[i::parts])
+            cfg, steps = setting.job.cfg.to_dict(), setting.job.num_steps * len(folders)
+            found.append(Unit(setting.name, cfg, folders, dict(asked), steps))
+    return found
+
+
+def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
+    """What would run, a line each, with parameter counts."""
+    lines = []
+    for setting in settings:
+        done = len(setting.folders) - len(_missing(setting, asked))
+        seeds = ", ".join(map(str, setting.folders))
+        state = f"; {done} of {len(setting.folders)} done" if done else ""
+        job = setting.job
+        lines.append(
+            f"{setting.name}: {job.num_parameters:,} parameters, {job.num_steps:,} updates, "
+            f"seeds {seeds}{state}"
+        )
+    return "\n".join([*lines, totals(settings, asked)])
+
+
+def totals(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
+    """How many settings and runs there are, and what is left to be done with them."""
+    missing = [_missing(setting, asked) for setting in settings]
+    runs = sum(len(setting.folders) for setting in settings)
+    left = sum(len(paths) for paths in missing)
+    trained = sum(
+        directory.last_checkpoint(path) >= setting.job.num_steps
+        for setting, paths in zip(settings, missing, strict=True)
+        for path in paths.values()
+    )
+    again = f", {trained} only to be evaluated as asked" if trained else ""
+    heads = f"{counted(len(settings), 'setting')}, {counted(runs, 'run')}"
+    return f"{heads}, {runs - left} of them done before{again}"
+
+
+def train_commands(
+    settings: Sequence[Setting], base: ConfigDict, file: str, given: Mapping[str, Any]
+) -> list[str]:
+    """One `vae-jax train` line for each run, for another scheduler.
+
+    `base` is the config of `file` under the overrides `given`, resolved.
+    """
+    lines = []
+    for setting in settings:
+        cfg = setting.job.cfg
+        varied = {f: cfg[f] for f in cfg if f not in FIXED and cfg[f] != base[f]}
+        for seed, path in setting.folders.items():
+            fields = {**given, **varied, "seed": seed, "num_seeds": 1}
+            flags = [f"--config.{field}={value}" for field, value in fields.items()]
+            command = ["vae-jax", "train", f"--config={file}", *flags, f"--workdir={path}"]
+            lines.append(shlex.join(command))
+    return lines
+
+
+def listed(file: str) -> list[Overrides]:
+    """What the function `sweep` of an experiment file returns; nothing if it has none.
+
+    Raises:
+        UserError: if that is no list of dicts.
+    """
+    path = file.partition(":")[0]
+    spec = importlib.util.spec_from_file_location("_experiment", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--config={file}: it is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        found = module.sweep() if hasattr(module, "sweep") else []
+    except Exception as error:  # whatever somebody's own code raises
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(f"{where.filename}, line {where.lineno}: {one_line(error)}") from error
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise UserError(f"{path}: sweep() returns a list of dicts, config field -> value")
+    return found
+
+
+def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:
+    """Adds the settings and their seeds to `sweep.json`, so that a report knows what was meant."""
+    known = read_plan(workdir)
+    for setting in settings:
+        old = known["settings"].get(setting.name, {"overrides": setting.overrides, "seeds": []})
+        seeds = sorted({*old["seeds"], *setting.folders})
+        count = setting.job.num_parameters
+        known["settings"][setting.name] = {**old, "seeds": seeds, "num_parameters": count}
+    directory.make_directory(workdir)
+    directory.write_json(workdir / "sweep.json", {**known, **more})
+
+
+def read_plan(workdir: Path) -> dict[str, Any]:
+    """What `save_plan` wrote; no settings where there is none."""
+    path = workdir / "sweep.json"
+    return json.loads(path.read_text()) if path.exists() else {"settings": {}}

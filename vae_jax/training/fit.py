@@ -1,0 +1,100 @@
+"""`fit`: from a config to a trained run, or to one for each of many seeds."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from vae_jax import config
+from vae_jax.errors import RunsFailedError, UserError, one_line
+from vae_jax.runs import directory
+from vae_jax.runs.run import Run
+from vae_jax.training.job import make_job
+from vae_jax.training.logs import Progress
+from vae_jax.training.loop import Observe, Outcome, train
+from vae_jax.types import Model
+
+
+def fit(
+    cfg: ConfigDict,
+    workdir: str | Path | None = None,
+    *,
+    model: Model | None = None,
+    quiet: bool = False,
+    observe: Observe | None = None,
+) -> Run:
+    """Trains what a config describes, with checkpoints and logs in `workdir` where one is given.
+
+    Called again with the same config and workdir it goes on after the last checkpoint, and ends
+    with the parameters that an uninterrupted run ends with, bit for bit on the same machine.
+
+    Args:
+        cfg: the config; missing fields have their defaults.
+        workdir: the run directory; None keeps nothing on disk.
+        model: in place of the model that the config names.
+        quiet: no progress on stderr.
+        observe: called with the run as it is before the first update and at every validation
+            (`config.eval_every_epochs`), for pictures of a model that learns; it changes nothing.
+
+    Returns:
+        the run with its last parameters (`runs.load` gives those with the best validation bound).
+
+    Raises:
+        UserError: for a mistake in the config, the data or the workdir, before training starts.
+        DivergedError: when the bound stops being finite; the last good state is saved.
+        Interrupted: a KeyboardInterrupt, after Ctrl-C or SIGTERM, once the state is saved.
+    """
+    cfg = config.resolve(cfg)
+    if cfg.num_seeds > 1:
+        raise UserError(f"config.num_seeds={cfg.num_seeds}: `fit` trains one, `fit_seeds` several")
+    folder = None if workdir is None else Path(workdir)
+    [outcome] = _fit(cfg, {cfg.seed: folder}, model, quiet, observe).values()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def fit_seeds(
+    cfg: ConfigDict,
+    workdir: str | Path | None = None,
+    *,
+    model: Model | None = None,
+    quiet: bool = False,
+) -> list[Run]:
+    """`fit` for `num_seeds` seeds from `seed` on, sharing one compiled program.
+
+    Each is the same run as that seed alone, in a run directory of its own, `workdir/seed_<i>`: bit
+    for bit where seeds train one after another, up to rounding where they train along an axis.
+    `config.seeds_at_once` of them train along one axis: 0 lets the program choose, all of them on
+    an accelerator, one after another on a CPU. A seed that diverges does not keep the others from
+    ending.
+
+    Raises:
+        RunsFailedError: when all are done, if any diverged or failed otherwise.
+        UserError, Interrupted: as `fit` does.
+    """
+    cfg = config.resolve(cfg)
+    nowhere: dict[int, Path | None] = dict.fromkeys(config.seeds(cfg))
+    folders = nowhere if workdir is None else directory.seed_folders(cfg, Path(workdir))
+    outcomes = _fit(cfg, folders, model, quiet)
+    failed = {s: o for s, o in outcomes.items() if isinstance(o, Exception)}
+    if failed:
+        reasons = [f"seed {seed}: {one_line(error)}" for seed, error in failed.items()]
+        raise RunsFailedError(f"{len(failed)} of {len(outcomes)} runs failed", reasons)
+    return [run for run in outcomes.values() if isinstance(run, Run)]
+
+
+def _fit(
+    cfg: ConfigDict,
+    folders: Mapping[int, Path | None],
+    model: Model | None,
+    quiet: bool,
+    observe: Observe | None = None,
+) -> dict[int, Outcome]:
+    for seed, path in folders.items():
+        if path:
+            directory.require_same(path, config.of_seed(cfg, seed))
+    job = make_job(cfg, model)
+    progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
+    return dict(train(job, folders, progress, observe))

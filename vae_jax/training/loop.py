@@ -1,0 +1,271 @@
+"""The training loop: seeds of one job, in directories of their own, going on where they stopped."""
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vae_jax import config
+from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for, replicated
+from vae_jax.batches.keys import Keys, epoch_order, example_keys, keys_of, presented
+from vae_jax.batches.passes import exact_pass
+from vae_jax.batches.windows import Window, Windows, fits, windows
+from vae_jax.errors import DivergedError
+from vae_jax.runs import checkpoints, directory
+from vae_jax.runs.run import Run
+from vae_jax.runs.state import State, evaluated_params
+from vae_jax.training.advice import advise
+from vae_jax.training.interrupts import Interrupted, caught_signals
+from vae_jax.training.job import Job
+from vae_jax.training.logs import Log, Progress
+from vae_jax.training.update import RunSteps
+
+logger = logging.getLogger(__name__)
+Outcome = Run | Exception
+Observe = Callable[[Run], object]
+
+
+class _Loop(NamedTuple):
+    """What the runs of a job share while they train."""
+
+    job: Job
+    mesh: Mesh
+    cut: Windows
+    run_steps: RunSteps
+    bounds: Callable[..., Any]
+    progress: Callable[..., Progress]
+    observe: Observe | None
+
+
+@dataclasses.dataclass
+class _Member:
+    """One seed's run: what is its own, and how far it has come."""
+
+    cfg: ConfigDict
+    keys: Keys
+    path: Path | None
+    manager: Any
+    log: Log
+    state: State
+    windows: Iterator[Window]
+    diverged: DivergedError | None = None
+    shown: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def train(
+    job: Job,
+    folders: Mapping[int, Path | None],
+    progress: Callable[..., Progress] = Progress,
+    observe: Observe | None = None,
+) -> Iterator[tuple[int, Outcome]]:
+    """Trains a job's seeds, each in its directory (or nowhere), and shows them to `observe`.
+
+    Yields:
+        seed and its run, or the error that ended it, as soon as the seeds it trains with are done.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, once the states are saved.
+    """
+    seeds = list(folders)
+    advise(job, job.start(keys_of(seeds[0])).params)
+    size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe)
+    for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
+        try:
+            outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk})
+        except Exception as error:
+            outcomes = dict.fromkeys(chunk, error)
+        yield from outcomes.items()
+
+
+def _seeds_at_once(job: Job, count: int) -> int:
+    """How many seeds train along one axis; says what was chosen, where there is a choice."""
+    resident = fits(job.dataset.splits["train"], job.cfg.max_device_bytes)
+    asked, platform = job.cfg.seeds_at_once, devices()[0].platform
+    chosen = asked or (1 if platform == "cpu" or not resident else count)
+    if count > 1:
+        how = "one after another" if chosen == 1 else f"{min(chosen, count)} along one axis (vmap)"
+        why = "as asked" if asked else f"chosen for {platform}; config.seeds_at_once can say"
+        logger.info("%s seeds, one compiled program, %s (%s)", count, how, why)
+    return chosen
+
+
+def _make_loop(job: Job, progress: Callable[..., Progress], observe: Observe | None) -> _Loop:
+    cfg, mesh, split = job.cfg, mesh_for(job.cfg.batch_size), job.dataset.splits["train"]
+    longest = min(cfg.log_every_steps, job.eval_every)
+    cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
+    program, bounds = RunSteps(job.update), _make_bounds(job)
+    return _Loop(job, mesh, cut, program, bounds, progress, observe)
+
+
+def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
+    """The seeds that train together; those that were stopped at different steps do not."""
+    outcomes: dict[int, Outcome] = {}
+    with caught_signals() as received, contextlib.ExitStack() as stack:
+        opened = (_opened(loop, seed, path) for seed, path in folders.items())
+        members = [stack.enter_context(member) for member in opened]
+        for together in _at_the_same_step(members):
+            outcomes |= _train(loop, together, received)
+    return outcomes
+
+
+@contextlib.contextmanager
+def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
+    """A seed's run, its directory held, at its last state."""
+    cfg, keys = config.of_seed(loop.job.cfg, seed), keys_of(seed)
+    state = jax.device_put(loop.job.start(keys), replicated(loop.mesh))
+    with contextlib.ExitStack() as stack:
+        manager, halfway = None, loop.job.num_steps // 2
+        if path:
+            stack.enter_context(directory.claimed(path, cfg))
+            manager = stack.enter_context(checkpoints.opened(path, write=True, halfway=halfway))
+            state = checkpoints.restore_last_or(manager, state)
+        step = int(state.step)
+        log = stack.enter_context(Log(path, step))
+        yield _Member(cfg, keys, path, manager, log, state, _windows_left(loop, keys, step))
+
+
+def _at_the_same_step(members: list[_Member]) -> list[list[_Member]]:
+    """Those that were stopped at the same step go on together."""
+    steps = sorted({int(m.state.step) for m in members})
+    return [[m for m in members if int(m.state.step) == step] for step in steps]
+
+
+def _windows_left(loop: _Loop, keys: Keys, step: int) -> Iterator[Window]:
+    """The windows of steps from `step` to the end, cut where the config says and nowhere else."""
+    cfg, per_epoch = loop.job.cfg, loop.job.steps_per_epoch
+    size = len(loop.job.dataset.splits["train"])
+    for epoch in range(step // per_epoch, cfg.num_epochs):
+        order = epoch_order(keys.order, epoch, size, cfg.batch_size)
+        yield from loop.cut(order[max(0, step - epoch * per_epoch) :])
+
+
+def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int, Outcome]:
+    """The members from their common step to the end, or to where each diverges."""
+    job, going, step = loop.job, list(members), int(members[0].state.step)
+    with loop.progress([m.cfg.seed for m in members], step, job.num_steps) as progress:
+        if step == 0:
+            _show(loop, going)
+        while going and step < job.num_steps:
+            before, step = step, step + _run_window(loop, going, step)
+            going = [m for m in going if not m.diverged]
+            progress.advance(step, _mean([m.shown for m in going]))
+            if step // job.eval_every > before // job.eval_every or step == job.num_steps:
+                for member in going:
+                    _validate(loop, member)
+                _show(loop, going)
+                progress.line(step, step / job.steps_per_epoch, _mean([m.shown for m in going]))
+            if received and step < job.num_steps:
+                _stop(going, received[0])
+    return {m.cfg.seed: m.diverged or _run_of(job, m) for m in members}
+
+
+def _show(loop: _Loop, members: list[_Member]) -> None:
+    """Runs as they are now; copies, because the next steps take over the memory of the states."""
+    if loop.observe is None:
+        return
+    for run in (_run_of(loop.job, member) for member in members):
+        loop.observe(run._replace(params=jax.tree.map(jnp.copy, run.params)))
+
+
+def _run_of(job: Job, member: _Member) -> Run:
+    params = evaluated_params(member.state, job.cfg.ema_decay)
+    step = int(member.state.step)
+    return Run(member.cfg, job.dataset, job.model, params, step, member.path)
+
+
+def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
+    names = records[0] if records else ()
+    return {name: float(np.mean([record[name] for record in records])) for name in names}
+
+
+def _run_window(loop: _Loop, members: list[_Member], before: int) -> int:
+    """Some steps of each member: their number."""
+    pieces = [next(m.windows) for m in members]
+    states, keys = [m.state for m in members], [m.keys.train for m in members]
+    rows, ids = [p.rows for p in pieces], [p.ids for p in pieces]
+    arguments = (states, keys, pieces[0].data, rows, ids)
+    program, began = loop.run_steps.prepare(*arguments), time.monotonic()
+    found = jax.block_until_ready(program(*arguments))
+    seconds = (time.monotonic() - began) / len(members)
+    for member, (state, stacked) in zip(members, found, strict=True):
+        metrics = {name: np.asarray(values) for name, values in stacked.items()}
+        member.state = state
+        member.diverged = _note_divergence(member, metrics, before)
+        if not member.diverged:
+            member.shown = _log_window(loop.job, member, metrics, seconds)
+    return len(ids[0])
+
+
+def _log_window(
+    job: Job, member: _Member, metrics: dict[str, np.ndarray], seconds: float
+) -> dict[str, float]:
+    """Means over the window's steps, into the log; what of them is shown."""
+    means = {name: float(values.mean(dtype=np.float64)) for name, values in metrics.items()}
+    rate = len(metrics["bound"]) * job.cfg.batch_size / seconds
+    pace = {"examples_per_second": rate, "seconds": seconds}
+    step = int(member.state.step)
+    member.log.write(step, step / job.steps_per_epoch, means | pace)
+    return {"bound": means["bound"], "kl": means["kl"]}
+
+
+def _make_bounds(job: Job) -> Callable[..., dict[str, Any]]:
+    """(state, key, raw, ids) -> the bound of each example `[batch]`, jitted."""
+
+    @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+    def bounds(state: State, key: Any, raw: Any, ids: Any) -> dict[str, Any]:
+        params = evaluated_params(state, job.cfg.ema_decay)
+        keys, x = presented(job.dataset, example_keys(key, ids), raw)
+        return {"bound": job.objective(job.model, params, keys, x).value}
+
+    return bounds
+
+
+def _validate(loop: _Loop, member: _Member) -> None:
+    """The mean bound on the validation split, always with the same draws; then a checkpoint."""
+    split, bound, step = loop.job.dataset.splits.get("validation"), None, int(member.state.step)
+    if split is not None:
+        bounds = partial(loop.bounds, member.state, member.keys.validate)
+        values = exact_pass(bounds, split, loop.job.cfg.batch_size, loop.mesh)["bound"]
+        bound = float(values.mean())
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+        metrics = {"validation_bound": bound, "validation_error": float(error)}
+        member.log.write(step, step / loop.job.steps_per_epoch, metrics)
+        member.shown["validation"] = bound
+    if member.manager:
+        checkpoints.save(member.manager, step, member.state, bound)
+
+
+def _note_divergence(
+    member: _Member, metrics: dict[str, np.ndarray], before: int
+) -> DivergedError | None:
+    """The error, the last good state saved, if a step's metrics were not finite."""
+    finite = np.all([np.isfinite(values) for values in metrics.values()], axis=0)
+    if finite.all():
+        return None
+    first = int(np.argmin(finite))
+    terms = [f"{n} is {v[first]}" for n, v in metrics.items() if not np.isfinite(v[first])]
+    what, kept = f"step {before + first + 1}: {', '.join(terms)}", "nothing was kept"
+    if member.path:
+        checkpoints.save(member.manager, int(member.state.step), member.state)
+        kept = f"the state before it is kept in {member.manager.directory}"
+        directory.record_failure(member.path, "diverged", what)
+    return DivergedError(what, kept, learned=before + first > 0)
+
+
+def _stop(members: list[_Member], signum: int) -> None:
+    for member in members:
+        if member.manager:
+            checkpoints.save(member.manager, int(member.state.step), member.state)
+    message = f"stopped after step {int(members[0].state.step)}"
+    again = "; the same command goes on from here" if members[0].manager else ""
+    raise Interrupted(signum, message + again)

@@ -1,0 +1,132 @@
+"""One update, and many updates in one call of the device."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vae_jax.batches.devices import COMPILER_OPTIONS
+from vae_jax.batches.keys import example_keys, presented
+from vae_jax.errors import UserError
+from vae_jax.runs.state import Optimization, State, is_trained
+from vae_jax.types import Array, Bound, Dataset, Model, Objective, Params
+
+logger = logging.getLogger(__name__)
+
+
+Update = Callable[[State, Array, Array], tuple[State, dict[str, Array]]]
+
+
+def make_update(model: Model, objective: Objective, rule: Optimization, dataset: Dataset) -> Update:
+    """`(state, keys [batch, 2], raw) -> (state, metrics)`: ascent of the mean objective over x."""
+
+    def update(state: State, keys: Array, raw: Array) -> tuple[State, dict[str, Array]]:
+        z_keys, x = presented(dataset, keys, raw)
+
+        def loss(params: Params) -> tuple[Array, dict[str, Array]]:
+            bound = objective(model, params, z_keys, x, state.step)
+            if not isinstance(bound, Bound):
+                raise UserError(f"an objective returns a Bound, not a {type(bound).__name__}")
+            terms = {"bound": bound.value, **bound.terms}
+            return -bound.surrogate, {name: term.mean() for name, term in terms.items()}
+
+        (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        metrics = {**terms, "surrogate": -value, "gradient_norm": _norm(gradient)}
+        solved = model.refit or (lambda params, keys, x: params)
+        return _apply(rule, state, gradient, lambda new: solved(new, z_keys, x)), metrics
+
+    return update
+
+
+def _norm(tree: Params) -> Array:
+    """The global norm. Products with ones are vectorized where sums are not: 5% of a step."""
+    squares = [
+        jnp.square(x).reshape(-1, jnp.shape(x)[-1] if x.ndim else 1) for x in jax.tree.leaves(tree)
+    ]
+    return jnp.sqrt(sum((jnp.ones(len(square)) @ square).sum() for square in squares))
+
+
+def _apply(
+    rule: Optimization,
+    state: State,
+    gradient: Params,
+    solved: Callable[[Params], Params] = lambda params: params,
+) -> State:
+    updates, opt_state = rule.gradient.update(gradient, state.opt_state, state.params)
+    params = solved(optax.apply_updates(state.params, _of_trained(updates)))
+    average = rule.average.update(params, state.average)[1] if rule.average else ()
+    return State(state.step + 1, params, opt_state, average)
+
+
+def _of_trained(updates: Params) -> Params:
+    """The updates without those of what is not trained, which weight decay would move."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, update: update if is_trained(path) else jnp.zeros_like(update), updates
+    )
+
+
+def run_steps(
+    update: Update, state: State, key: Array, data: Array, rows: Array, ids: Array
+) -> tuple[State, dict[str, Array]]:
+    """Many updates, one after another: the new state, and the metrics of each, `[steps]`.
+
+    `rows` `[steps, batch]` are the examples' places in `data`, `ids` theirs in the split; the two
+    differ where `data` is a window of a streamed split. From the first step on whose metrics are
+    not finite, the state stays as it was before that step.
+    """
+
+    def body(carry: tuple[State, Array], batch: tuple[Array, Array]) -> tuple[Any, Any]:
+        (state, ok), (keys, rows) = carry, batch
+        new, metrics = update(state, keys, data[rows])
+        ok &= jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
+        return (jax.lax.cond(ok, lambda: new, lambda: state), ok), metrics
+
+    # All keys at once: on a CPU a threefry call is a loop of small kernels, dear inside a scan.
+    steps = jax.vmap(jax.random.fold_in, (None, 0))(key, state.step + jnp.arange(len(ids)))
+    keys = jax.vmap(example_keys)(steps, ids)
+    (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, rows))
+    return state, metrics
+
+
+class RunSteps:
+    """`run_steps` of an update as one program, for as many seeds as it is given states.
+
+    Called with `(states, keys, data, rows, ids)`, all but `data` lists with one entry a seed, it
+    gives `[(state, metrics)]`; the states are donated. Several seeds train along an axis that
+    `vmap` adds, one without.
+    """
+
+    def __init__(self, update: Update):
+        """Nothing is compiled yet."""
+        one = partial(run_steps, update)
+
+        def run_seeds(states: Any, keys: Any, data: Any, rows: Any, ids: Any) -> Any:
+            if len(states) == 1:
+                return [one(states[0], keys[0], data, rows[0], ids[0])]
+            along = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
+            found = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
+            return [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(len(states))]
+
+        self._jitted = jax.jit(run_seeds, donate_argnums=0, compiler_options=COMPILER_OPTIONS)
+        self._programs: dict[tuple[int, ...], Any] = {}
+
+    def prepare(self, *arguments: Any) -> Callable[..., list[tuple[State, dict[str, Array]]]]:
+        """The program for arguments of these shapes, compiled, so that a clock sees it run only."""
+        shapes = (len(arguments[0]), *arguments[-1][0].shape)
+        if shapes not in self._programs:
+            if not self._programs:
+                logger.info("compiling the training program")
+            self._programs[shapes] = self._jitted.lower(*arguments).compile()
+        return self._programs[shapes]
+
+    def __call__(self, *arguments: Any) -> list[tuple[State, dict[str, Array]]]:
+        """Runs the program."""
+        return self.prepare(*arguments)(*arguments)
+
+
+def _stack(trees: Any) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
