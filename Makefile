@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/digits
 
-.PHONY: demo test test-slow lint benchmarks notebooks clean
+.PHONY: demo test test-slow lint benchmarks notebooks architecture clean
 
 demo: .venv/installed
 	$(BIN)/vae-jax train --config=experiments/digits.py --workdir=$(RUN)
@@ -33,6 +33,9 @@ benchmarks: .venv/installed-test
 notebooks: .venv/installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[notebooks]'
 	$(BIN)/python notebooks/remake.py
+
+architecture: .venv/installed
+	$(BIN)/python -m docs.architecture
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
