@@ -356,14 +356,14 @@ def test_a_full_disk_stops_it_and_keeps_what_was_finished(capsys, tmp_path, monk
 @pytest.mark.slow
 def test_a_run_that_fails_is_noted_and_tried_again(capsys, tmp_path, monkeypatch):
     from vae_jax.evaluation.evaluate import evaluate
-    from vae_jax.sweeps import execute
+    from vae_jax.sweeps import work
 
     def broken(run, **options):
         if run.config.latent_dim == 3:
             raise MemoryError("too large")
         return evaluate(run, **options)
 
-    monkeypatch.setattr(execute, "evaluate", broken)
+    monkeypatch.setattr(work, "evaluate", broken)
     grid = ["--grid=latent_dim=2|3"]
     status, out, err = call(capsys, *arguments(tmp_path, grid=grid, seeds=1))
     assert status == 1

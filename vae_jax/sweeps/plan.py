@@ -17,6 +17,7 @@ from vae_jax.evaluation.evaluate import check
 from vae_jax.runs import directory
 from vae_jax.runs.parts import Loaded
 from vae_jax.sweeps.grids import Overrides
+from vae_jax.sweeps.units import Unit
 from vae_jax.training.job import Job, make_job
 
 LONGEST_NAME = 120  # characters of a directory's name
@@ -30,16 +31,6 @@ class Setting(NamedTuple):
     overrides: Overrides
     job: Job
     folders: Mapping[int, Path]  # seed -> run directory
-
-
-class Unit(NamedTuple):
-    """Runs that share one compiled program, for one process; plain enough to be sent to it."""
-
-    name: str
-    cfg: dict[str, Any]
-    folders: dict[int, Path]
-    evaluation: dict[str, Any]  # arguments of `evaluate`
-    steps: int  # updates of all runs
 
 
 def plan(
@@ -151,19 +142,13 @@ def _missing(setting: Setting, asked: Mapping[str, Any]) -> dict[int, Path]:
     return {s: path for s, path in setting.folders.items() if not is_done(path, asked)}
 
 
-def units(
-    settings: Sequence[Setting], asked: Mapping[str, Any], num_workers: int = 1
-) -> list[Unit]:
-    """What is left to do, at least a unit for each worker where there are runs enough."""
+def units(settings: Sequence[Setting], asked: Mapping[str, Any]) -> list[Unit]:
+    """What is left to do, a unit for each setting of which runs are missing."""
     left = [(setting, missing) for setting in settings if (missing := _missing(setting, asked))]
-    found = []
-    for setting, missing in left:
-        parts = min(len(missing), -(-num_workers // len(left)))
-        for i in range(parts):
-            folders = dict(list(missing.items())[i::parts])
-            cfg, steps = setting.job.cfg.to_dict(), setting.job.num_steps * len(folders)
-            found.append(Unit(setting.name, cfg, folders, dict(asked), steps))
-    return found
+    return [
+        Unit(s.name, s.job.cfg.to_dict(), runs, dict(asked), s.job.num_steps * len(runs))
+        for s, runs in left
+    ]
 
 
 def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ GRID = (
     "a part, as prior.components; a VALUE may hold uniform(LOW, HIGH), log_uniform(LOW, HIGH) "
     "or integers(LOW, HIGH), to be drawn with --random=N"
 )
+BACKEND = "what trains the runs: here, processes(num_workers=N) or a dotted path; default: here"
 
 
 def flags(flags: Flags) -> None:
@@ -23,7 +24,8 @@ def flags(flags: Flags) -> None:
     flags.integer("random", 0, "draw that many settings in place of all", least=0)
     flags.integer("random_seed", 0, "of that drawing", least=0)
     flags.integer("num_seeds", None, "runs of each setting; default: config.num_seeds")
-    flags.integer("num_workers", 1, "processes, each with its share of the cores")
+    flags.text("backend", "", BACKEND)
+    flags.integer("num_workers", None, "N, short for --backend='processes(num_workers=N)'")
     flags.boolean("dry_run", "print what would run, and stop")
     flags.boolean("print_commands", "print a `vae-jax train` line for each run, and stop")
 
@@ -33,8 +35,8 @@ def run(args: Args) -> None:
     from vae_jax import config
     from vae_jax.sweeps import plan
 
-    path, asked = workdir(args), evaluation_options(args)
-    if args.num_workers > 1:  # this process only plans: an accelerator's memory is the workers'
+    path, asked, backend = workdir(args), evaluation_options(args), _backend(args)
+    if args.backend or args.num_workers:  # its processes may need an accelerator's memory, too
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     base, overrides = _varied(args)
     use_device(base.device)
@@ -52,7 +54,21 @@ def run(args: Args) -> None:
             sep="\n",
         )
     else:
-        _execute(settings, path, asked, args)
+        _execute(settings, path, asked, backend, args.random)
+
+
+def _backend(args: Args) -> Any:
+    """The backend that `--backend` or `--num_workers` names.
+
+    Raises:
+        UserError: if both do, or there is no such backend.
+    """
+    from vae_jax.config import components
+
+    if args.backend and args.num_workers:
+        raise UserError("--num_workers is short for a --backend: give one of them")
+    short = f"processes(num_workers={args.num_workers})" if args.num_workers else "here"
+    return components.build("sweeps.backends", args.backend or short)
 
 
 def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
@@ -72,7 +88,9 @@ def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
     return base, grids.combine(grid, zipped, listed, **drawn)
 
 
-def _execute(settings: Any, path: Path, asked: dict[str, Any], args: Args) -> None:
+def _execute(
+    settings: Any, path: Path, asked: dict[str, Any], backend: Any, num_random: int
+) -> None:
     from vae_jax.reporting import tables
     from vae_jax.runs import directory
     from vae_jax.sweeps import plan
@@ -81,11 +99,11 @@ def _execute(settings: Any, path: Path, asked: dict[str, Any], args: Args) -> No
 
     directory.make_directory(path)
     with directory.locked(path):
-        plan.save_plan(settings, path, evaluation=asked, random=args.random)
+        plan.save_plan(settings, path, evaluation=asked, random=num_random)
         print(plan.totals(settings, asked))
-        left, failed = plan.units(settings, asked, args.num_workers), None
+        failed = None
         try:
-            execute(left, args.num_workers, {s.name: s.job for s in settings})
+            execute(plan.units(settings, asked), backend, {s.name: s.job for s in settings})
         except RunsFailedError as error:  # said last, so that the table does not hide it
             failed = error
         print(tables.terminal(compare(path, asked["split"])))
