@@ -13,8 +13,8 @@ from jax.flatten_util import ravel_pytree
 
 from benchmarks.rates import ratio, time_in_turn
 from vae_jax import default_config, fit
-from vae_jax.batches.keys import example_keys, presented
-from vae_jax.batches.splits import gather
+from vae_jax.batches.keys import example_keys
+from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.runs.run import Run
 
@@ -53,7 +53,7 @@ def signal_to_noise(gradients: list[np.ndarray]) -> float:
 def main() -> None:
     run = trained()
     raw = gather(run.dataset.splits["train"], slice(0, BATCH))
-    _, x = presented(run.dataset, example_keys(jax.random.key(0), np.arange(BATCH)), raw)
+    _, x = present(run.dataset, example_keys(jax.random.key(0), np.arange(BATCH)), raw)
     print(f"{'K':>4} {'estimator':10} {'encoder':>8} {'decoder':>8}  time of a gradient")
     for k in KS:
         gradients = {name: gradient_of(run, x, name, k) for name in ESTIMATORS}

@@ -10,7 +10,20 @@ from numpyro.distributions import Distribution
 
 from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
-from vae_jax.types import Array, Likelihood, Model, Network, Params, Posterior, Prior, Shape, Spec
+from vae_jax.types import (
+    Array,
+    Batch,
+    Examples,
+    Likelihood,
+    Model,
+    Network,
+    Params,
+    Posterior,
+    Prior,
+    Shape,
+    Spec,
+    as_batch,
+)
 
 Part = str | Callable[..., Any]
 OF_REFIT = 2**32 - 1  # a number that no draw of an objective has
@@ -41,23 +54,27 @@ def build_model(
     if latent_dim < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
 
-    def encode(params: Params, x: Array) -> Distribution:
-        features = encoder_network.apply(params["encoder"], p.inputs(x))
-        return q.distribution(params, features)
+    def encode(params: Params, batch: Examples) -> Distribution:
+        inputs = p.inputs(as_batch(batch).x)
+        return q.distribution(params, encoder_network.apply(params["encoder"], inputs))
 
-    def decode(params: Params, z: Array) -> Distribution:
+    def decode(params: Params, z: Array, given: Any = None) -> Distribution:
+        del given
         return p.distribution(params, decoder_network.apply(params["decoder"], z))
 
-    spec = Spec(tuple(x_shape), latent_dim, encode, decode)
-    q = _made("posteriors", posterior, Posterior, spec)
-    p = _made("likelihoods", likelihood, Likelihood, spec)
-    p_z = _made("priors", prior, Prior, spec)
+    def prior_of(params: Params, given: Any = None) -> Distribution:
+        return p_z.distribution(params) if given is None else p_z.distribution(params, given)
+
+    spec = Spec(tuple(x_shape), latent_dim, None, encode, decode, prior_of)
+    q = _make("posteriors", posterior, Posterior, spec)
+    p = _make("likelihoods", likelihood, Likelihood, spec)
+    p_z = _make("priors", prior, Prior, spec)
     network_of = partial(_network, precision)
     encoder_network = network_of(encoder, spec.x_shape, (q.num_features,))
     decoder_network = network_of(decoder, (latent_dim,), (*spec.x_shape, p.num_features))
 
-    def init(key: Array, batch: Array) -> Params:
-        keys = jax.random.split(key, 5)
+    def init(key: Array, batch: Examples) -> Params:
+        keys, batch = jax.random.split(key, 5), as_batch(batch)
         return {
             "encoder": encoder_network.init(keys[0]),
             "decoder": decoder_network.init(keys[1]),
@@ -66,18 +83,18 @@ def build_model(
             "prior": p_z.init(keys[4], batch),
         }
 
-    def refit(params: Params, keys: Array, x: Array) -> Params:
+    def refit(params: Params, keys: Array, batch: Batch) -> Params:
         """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
         refit_keys = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
-        z = jax.vmap(lambda key, x: encode(params, x).sample(key))(refit_keys, x)
+        z = jax.vmap(lambda key, one: encode(params, one).sample(key))(refit_keys, batch)
         features = decoder_network.apply(params["decoder"], z)
-        return {**params, "likelihood": p.refit(params, features, x)}
+        return {**params, "likelihood": p.refit(params, features, batch.x)}
 
-    return Model(init, encode, decode, p_z.distribution, p.accepts, refit if p.refit else None)
+    return Model(init, encode, decode, prior_of, p.accepts, refit if p.refit else None)
 
 
-def _made(family: str, part: Part, kind: Any, spec: Spec) -> Any:
-    """What a part's function makes, if it is of that family."""
+def _make(family: str, part: Part, kind: Any, spec: Spec) -> Any:
+    """The part that a string or a function stands for, if it is of that family."""
     made = components.build(family, part)(spec)
     if not isinstance(made, kind):
         raise UserError(f"{part} makes a {type(made).__name__}, where a {kind.__name__} is needed")

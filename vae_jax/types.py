@@ -6,11 +6,14 @@ encoder and a likelihood may own a learned scale, with nothing else knowing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
+
+from vae_jax.errors import UserError
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -18,61 +21,99 @@ UNTRAINED = "untrained"  # a part keeps under this key, in its branch, what no o
 Shape = tuple[int, ...]
 
 
+class Batch(NamedTuple):
+    """What a model sees of examples; None is an empty pytree, which costs nothing."""
+
+    x: Array  # [..., *x_shape]
+    given: Any = None  # what the model is conditioned on, [..., *given_shape]; None: nothing
+    observed: Array | None = None  # [..., *x_shape], which elements of x were seen; None: all
+
+    @property
+    def conditions(self) -> tuple[Any, ...]:
+        """`given` as an argument: `model.prior(params, *batch.conditions)`; empty for None."""
+        return () if self.given is None else (self.given,)
+
+
+Examples = Batch | Array  # public functions take a plain x where that is all there is
+
+
+def as_batch(examples: Examples) -> Batch:
+    """The examples as a `Batch`: a plain array is its x."""
+    return examples if isinstance(examples, Batch) else Batch(examples)
+
+
+class Context(NamedTuple):
+    """What an objective may know of the training that calls it."""
+
+    step: Array | int | None = None  # updates made before this one; None: after all schedules
+    num_examples: int | None = None  # in the training set; None: as many as are in the batch
+
+
+END = Context()  # training is over: evaluation's context
+
+
+def _no_model(*arguments: Any) -> Any:
+    del arguments
+    raise UserError("a part called the model while there is none: call it inside `distribution`")
+
+
 class Spec(NamedTuple):
     """What a part may know about the rest of the model; the first argument of its factory.
 
-    `encode` and `decode` are the finished model's: call them inside `distribution`, not while
-    the part is being built.
+    `encode`, `decode` and `prior` are the finished model's: call them inside `distribution`, not
+    while the part is being built.
     """
 
     x_shape: Shape
     latent_dim: int
-    encode: Callable[[Params, Array], Distribution]
-    decode: Callable[[Params, Array], Distribution]
+    given_shape: Shape | None = None
+    encode: Callable[[Params, Examples], Distribution] = _no_model
+    decode: Callable[..., Distribution] = _no_model  # (params, z, given=None)
+    prior: Callable[..., Distribution] = _no_model  # (params, given=None)
 
 
 class Network(NamedTuple):
     """A function with parameters, from `[..., *in_shape]` to `[..., *out_shape]`."""
 
     init: Callable[[Array], Params]  # (key) -> this network's branch of params
-    apply: Callable[[Params, Array], Array]  # (that branch, inputs) -> outputs
+    apply: Callable[[Params, Float[Array, "*batch_and_in"]], Float[Array, "*batch_and_out"]]
 
 
-def no_params(key: Array, batch: Array) -> Params:
-    """The `init` of a part that has no parameters of its own."""
+def no_params(key: Array, batch: Batch) -> Params:
+    """The `init` of a part that has no parameters of its own: an empty branch."""
     del key, batch
     return {}
 
 
 def as_it_is(x: Array) -> Array:
-    """The `inputs` of a likelihood whose data suits a network without scaling."""
+    """The `inputs` of a likelihood whose data suits a network without scaling: x."""
     return x
 
 
 class Prior(NamedTuple):
-    """p(z)."""
+    """p(z), or p(z | given)."""
 
-    init: Callable[[Array, Array], Params]  # (key, batch of x) -> params["prior"]
-    distribution: Callable[[Params], Distribution]  # event [latent_dim]
+    init: Callable[[Array, Batch], Params]  # (key, training examples) -> params["prior"]
+    distribution: Callable[..., Distribution]  # (params, given=None) -> event [latent_dim]
 
 
 class Posterior(NamedTuple):
-    """q(z | x), made from what the encoder network says about x; its draws are differentiable."""
+    """q(z | x), made from the encoder's features of x; its draws are differentiable."""
 
     num_features: int  # asked of the encoder, per example
-    init: Callable[[Array, Array], Params]  # (key, batch of x) -> params["posterior"]
-    distribution: Callable[[Params, Array], Distribution]  # features [..., num_features]
+    init: Callable[[Array, Batch], Params]  # (key, training examples) -> params["posterior"]
+    distribution: Callable[[Params, Float[Array, "*batch features"]], Distribution]
 
 
 class Likelihood(NamedTuple):
-    """p(x | z), made from what the decoder network says about z.
+    """p(x | z), made from the decoder's features of z.
 
     Its distribution has a `support`, a `mean` for pictures and `sample` for draws.
     """
 
     num_features: int  # asked of the decoder, per data element
-    init: Callable[[Array, Array], Params]  # (key, batch of x) -> params["likelihood"]
-    distribution: Callable[[Params, Array], Distribution]  # features [..., *x_shape, num_features]
+    init: Callable[[Array, Batch], Params]  # (key, training examples) -> params["likelihood"]
+    distribution: Callable[[Params, Float[Array, "*batch_and_x features"]], Distribution]
     accepts: constraints.Constraint = constraints.real  # the data it can be evaluated on
     inputs: Callable[[Array], Array] = as_it_is  # x -> x in units that suit the encoder network
     # (params, features, x of a training batch) -> params["likelihood"], after every update
@@ -82,40 +123,62 @@ class Likelihood(NamedTuple):
 class Model(NamedTuple):
     """The five parts wired together: four functions, and the data they can be evaluated on."""
 
-    init: Callable[[Array, Array], Params]  # (key, batch of x) -> params
-    encode: Callable[[Params, Array], Distribution]  # x [..., *x_shape] -> q(z | x)
-    decode: Callable[[Params, Array], Distribution]  # z [..., latent_dim] -> p(x | z)
-    prior: Callable[[Params], Distribution]  # p(z)
+    init: Callable[[Array, Examples], Params]  # (key, training examples) -> params
+    encode: Callable[[Params, Examples], Distribution]  # q(z | x), event [latent_dim]
+    decode: Callable[..., Distribution]  # (params, z [..., latent_dim], given=None) -> p(x | z)
+    prior: Callable[..., Distribution]  # (params, given=None) -> p(z)
     accepts: constraints.Constraint = constraints.real
-    refit: Callable[[Params, Array, Array], Params] | None = None  # (params, keys, x) -> params
+    # (params, keys [batch], batch) -> params with the likelihood's branch solved for
+    refit: Callable[[Params, Array, Batch], Params] | None = None
 
 
 class Bound(NamedTuple):
-    """What an objective says about a batch: the bound it reports and what is differentiated.
+    """An objective's answer for a batch: the bound it reports, and what is differentiated.
 
     `terms` has at least `log_likelihood` and `kl`, without any weight that training gives them.
     """
 
-    value: Array  # [...], the lower bound on log p(x) itself, nats per example
-    surrogate: Array  # [], what training maximizes
+    value: Float[Array, "..."]  # the lower bound on log p(x) itself, nats per example
+    surrogate: Float[Array, ""]  # what training maximizes
     terms: dict[str, Array]  # [...] each, nats per example
 
 
-# (model, params, key, x, step=None) -> Bound; one that has a parameter `num_examples` as well is
-# told the size of the training set.
-Objective = Callable[..., Bound]
+class Objective(Protocol):
+    """A lower bound on log p(x) that can be maximized; options are keyword arguments.
+
+    Args:
+        model: the model.
+        params: its parameters.
+        key: one key, or one per example.
+        batch: a `Batch`, or x `[..., *x_shape]`.
+        context: where training is; by default at its end.
+    """
+
+    def __call__(
+        self, model: Model, params: Params, key: Array, batch: Examples, context: Context = END
+    ) -> Bound:
+        """The bound and what training maximizes, nats."""
 
 
 class Estimate(NamedTuple):
-    """A Monte Carlo estimate and its standard error, nats, `[...]` each."""
+    """A Monte Carlo estimate and its standard error, nats."""
 
-    value: Array
-    standard_error: Array
+    value: Float[Array, "..."]
+    standard_error: Float[Array, "..."]
 
 
-# (key, q, p, num_samples) -> Estimate of KL(q || p), q and p with or without batch axes; UserError
-# where it cannot.
-Estimator = Callable[..., Estimate]
+class KLEstimator(Protocol):
+    """A sampled estimate of KL(q || p); one that is biased says so by the decorator `biased`.
+
+    Args:
+        key: one key.
+        q: the distribution that is drawn from, with or without batch axes `[...]`.
+        p: of the same event shape.
+        num_samples: K, draws.
+    """
+
+    def __call__(self, key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
+        """KL(q || p) in nats, `[...]`; raises UserError where it cannot be estimated."""
 
 
 class Dataset(NamedTuple):

@@ -1,24 +1,26 @@
 """The one primitive: log weights of draws z ~ q(z | x), which bounds and estimators reduce."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 from numpyro.distributions import Distribution
 
-from vae_jax.types import Array, Model, Params
+from vae_jax.types import Array, Batch, Examples, Model, Params, as_batch
 
 
 class LogWeights(NamedTuple):
     """The three terms of log w = log p(x|z) + log p(z) - log q(z|x), nats, `[num_samples, ...]`."""
 
-    log_likelihood: Array
-    log_prior: Array
-    log_posterior: Array
+    log_likelihood: Float[Array, "draws ..."]
+    log_prior: Float[Array, "draws ..."]
+    log_posterior: Float[Array, "draws ..."]
 
     @property
-    def log_weight(self) -> Array:
+    def log_weight(self) -> Float[Array, "draws ..."]:
         """log p(x, z) - log q(z | x), nats; its mean over draws is an unbiased ELBO."""
         return self.log_likelihood + self.log_prior - self.log_posterior
 
@@ -27,7 +29,7 @@ def log_weights(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
+    batch: Examples,
     num_samples: int = 1,
     *,
     first: Array | int = 0,
@@ -43,7 +45,7 @@ def log_weights(
         model: the model.
         params: its parameters.
         key: one key, or an array of keys, one per leading axis of x (one per example).
-        x: `[..., *x_shape]`.
+        batch: a `Batch`, or x `[..., *x_shape]`.
         num_samples: draws per example.
         first: the number of the first draw, where they are made in several calls.
         only_path: hold the parameters of log q(z | x) constant, but not its z.
@@ -52,17 +54,16 @@ def log_weights(
     Returns:
         Three terms, each `[num_samples, ...]`.
     """
-    key = typed(key)
+    key, batch = typed(key), as_batch(batch)
     if key.ndim:
         one = partial(log_weights, model, params, num_samples=num_samples, first=first)
         along = partial(one, only_path=only_path)
-        each = jax.vmap(lambda k, x, s: along(k, x, path_scale=s), (0, 0, 1), out_axes=1)
-        return each(key, x, path_scale)
-    q = model.encode(params, x)
-    density = model.encode(jax.lax.stop_gradient(params), x) if only_path else None
-    return weigh(
-        model, params, q, key, x, num_samples, first=first, density=density, path_scale=path_scale
-    )
+        each = jax.vmap(lambda k, b, s: along(k, b, path_scale=s), (0, 0, 1), out_axes=1)
+        return each(key, batch, path_scale)
+    q = model.encode(params, batch)
+    density = model.encode(jax.lax.stop_gradient(params), batch) if only_path else None
+    options: dict[str, Any] = {"first": first, "density": density, "path_scale": path_scale}
+    return weigh(model, params, q, key, batch, num_samples, **options)
 
 
 def typed(key: Array) -> Array:
@@ -76,7 +77,7 @@ def weigh(
     params: Params,
     q: Distribution,
     key: Array,
-    x: Array,
+    batch: Batch,
     num_samples: int = 1,
     *,
     first: Array | int = 0,
@@ -85,23 +86,57 @@ def weigh(
 ) -> LogWeights:
     """`log_weights` for one key where q(z | x) is known already, so that x is encoded once.
 
-    `density` is a q whose density is taken in place of that of the q which z is drawn from.
+    `density` is evaluated in place of q's density at the draws of q: the same numbers, with other
+    gradients.
     """
-    prior = model.prior(params)
+    prior = model.prior(params, *batch.conditions)
 
-    def draw(k: Array | int, scale: Array | None) -> LogWeights:
-        z, intermediates = q.sample_with_intermediates(jax.random.fold_in(key, k))
-        z = z if scale is None else _scale_gradient(z, scale[..., None])
-        log_q = q.log_prob(z, intermediates) if intermediates else (density or q).log_prob(z)
-        if intermediates and (density is not None or scale is not None):
-            by_z = (density or q).log_prob(z)  # for its gradient: what is known of a draw is exact
-            log_q = by_z + jax.lax.stop_gradient(log_q - by_z)
-        return LogWeights(model.decode(params, z).log_prob(x), prior.log_prob(z), log_q)
+    def terms(k: Array | int, scale: Array | None) -> LogWeights:
+        z, log_q = _draw(q, jax.random.fold_in(key, k), density, scale)
+        return LogWeights(_log_likelihood(model, params, z, batch), prior.log_prob(z), log_q)
 
-    if num_samples == 1:  # under vmap XLA would transpose for a draw axis of length 1: 5% of a step
-        scale = None if path_scale is None else path_scale[0]
-        return jax.tree.map(lambda term: term[None], draw(first, scale))
-    return jax.vmap(draw)(first + jnp.arange(num_samples), path_scale)
+    return _over_draws(terms, first, num_samples, path_scale)
+
+
+def log_likelihoods(
+    model: Model, params: Params, q: Distribution, key: Array, batch: Batch, num_samples: int
+) -> Float[Array, "draws ..."]:
+    """log p(x | z) alone, nats `[num_samples, ...]`, at the draws that `weigh` makes."""
+
+    def term(k: Array | int, scale: None) -> Array:
+        return _log_likelihood(model, params, q.sample(jax.random.fold_in(key, k)), batch)
+
+    return _over_draws(term, 0, num_samples, None)
+
+
+def _log_likelihood(model: Model, params: Params, z: Array, batch: Batch) -> Array:
+    return model.decode(params, z, *batch.conditions).log_prob(batch.x)
+
+
+def _over_draws(term: Callable[..., Any], first: Array | int, count: int, scale: Any) -> Any:
+    """`term(k, scale of k)` for each draw k, along a first axis."""
+    if count == 1:  # under vmap XLA would transpose for a draw axis of length 1: 5% of a step
+        return jax.tree.map(lambda a: a[None], term(first, None if scale is None else scale[0]))
+    return jax.vmap(term)(first + jnp.arange(count), scale)
+
+
+def _draw(
+    q: Distribution, key: Array, density: Distribution | None, scale: Array | None
+) -> tuple[Array, Array]:
+    """z ~ q and log q(z), which a flow knows without inverting itself.
+
+    With another `density`, or a `scale` of the gradient through z, the flow's value is kept and its
+    gradient is that of the density at z.
+    """
+    z, intermediates = q.sample_with_intermediates(key)
+    z = z if scale is None else _scale_gradient(z, scale[..., None])
+    if not intermediates:
+        return z, (density or q).log_prob(z)
+    log_q = q.log_prob(z, intermediates)
+    if density is None and scale is None:
+        return z, log_q
+    by_z = (density or q).log_prob(z)
+    return z, by_z + jax.lax.stop_gradient(log_q - by_z)
 
 
 @jax.custom_vjp

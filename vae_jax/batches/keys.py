@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vae_jax.types import Array, Dataset
+from vae_jax.types import Array
 
 
 class Keys(NamedTuple):
@@ -29,20 +29,6 @@ def keys_of(seed: int) -> Keys:
 def example_keys(key: Array, ids: Array) -> Array:
     """Two keys for each example, `[batch, 2]`, functions of (key, its index in the split)."""
     return jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i)))(ids)
-
-
-def presented(dataset: Dataset, keys: Array, raw: Array) -> tuple[Array, Array]:
-    """x, made of stored examples with one of their keys; the other is for what follows.
-
-    Args:
-        dataset: the data set.
-        keys: `[batch, 2]`, see `example_keys`.
-        raw: examples as stored, `[batch, ...]`.
-
-    Returns:
-        keys `[batch]` and x `[batch, *x_shape]`.
-    """
-    return keys[:, 0], jax.vmap(dataset.preprocess)(keys[:, 1], raw)
 
 
 def epoch_order(key: Array, epoch: int, size: int, batch_size: int) -> np.ndarray:

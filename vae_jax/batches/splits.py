@@ -3,11 +3,13 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import constraints
 
+from vae_jax.batches.keys import example_keys
 from vae_jax.errors import UserError
-from vae_jax.types import Dataset, Model
+from vae_jax.types import Array, Batch, Dataset, Model
 
 CHECKED_TOGETHER = 1000
 
@@ -84,3 +86,20 @@ def gather(split: Any, rows: Any) -> np.ndarray:
         return np.asarray(split[rows])
     indices = range(len(split))[rows] if isinstance(rows, slice) else rows
     return np.stack([split[int(i)] for i in indices])
+
+
+def present(dataset: Dataset, keys: Array, raw: Array) -> tuple[Array, Batch]:
+    """Keys `[batch]` and examples, made of stored ones with one of their two keys each.
+
+    Args:
+        dataset: the data set.
+        keys: `[batch, 2]`, see `example_keys`.
+        raw: examples as stored, `[batch, ...]`.
+    """
+    return keys[:, 0], Batch(jax.vmap(dataset.preprocess)(keys[:, 1], raw))
+
+
+def examples(dataset: Dataset, key: Array, split: str, count: int) -> tuple[Array, Batch]:
+    """Keys `[count]` and the first `count` examples of a split, all of them if there are fewer."""
+    raw = jnp.asarray(gather(dataset.splits[split], slice(0, count)))
+    return present(dataset, example_keys(key, jnp.arange(len(raw))), raw)

@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from vae_jax.batches.devices import COMPILER_OPTIONS, devices, fitting_devices, mesh_for, replicated
-from vae_jax.batches.keys import example_keys, keys_of, presented
+from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
-from vae_jax.batches.splits import gather, x_shape
+from vae_jax.batches.splits import gather, present, x_shape
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError, unknown
 from vae_jax.estimators.exact import exact
@@ -175,7 +175,7 @@ def _estimates(asked: _Asked) -> Callable[..., dict[str, Any]]:
     rows = ROWS.get(devices()[0].platform, ROWS_ELSEWHERE)
 
     def estimates(params: Any, marginal: Any, raw: Any, ids: Any) -> dict[str, Any]:
-        keys, x = presented(dataset, example_keys(key, ids), raw)
+        keys, (x, *_) = present(dataset, example_keys(key, ids), raw)
         values = importance(
             model, params, keys, x, num_samples=asked.num_samples, bounds=asked.bounds, rows=rows
         )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Estimate
+from vae_jax.types import Array, Estimate, KLEstimator
 
 
 def log_ratio(q: Distribution, p: Distribution, z: Array, intermediates: Any = None) -> Array:
@@ -19,6 +19,17 @@ def log_ratios(key: Array, q: Distribution, p: Distribution, num_samples: int) -
     """log q - log p at K independent draws of q, nats, `[K, ...]`."""
     z, intermediates = q.sample_with_intermediates(key, (at_least_one(num_samples),))
     return log_ratio(q, p, z, intermediates)
+
+
+def biased(estimator: KLEstimator) -> KLEstimator:
+    """The estimator, marked: it may be differentiated, and is never reported."""
+    estimator.biased = True  # type: ignore[attr-defined]
+    return estimator
+
+
+def is_biased(estimator: KLEstimator | None) -> bool:
+    """Whether an estimator's expectation is not the KL, whatever the number of draws."""
+    return getattr(estimator, "biased", False)
 
 
 def at_least_one(num_samples: int) -> int:

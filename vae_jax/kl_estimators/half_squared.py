@@ -1,9 +1,10 @@
 from numpyro.distributions import Distribution
 
-from vae_jax.kl_estimators._draws import log_ratios, mean_and_error
+from vae_jax.kl_estimators._draws import biased, log_ratios, mean_and_error
 from vae_jax.types import Array, Estimate
 
 
+@biased
 def half_squared(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
     """E_q[(log q - log p)^2] / 2, the mean over draws (k2 of Schulman 2020); never negative.
 

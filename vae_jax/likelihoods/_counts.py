@@ -9,7 +9,7 @@ import numpy as np
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.flat import Flat
-from vae_jax.types import Array, Likelihood, Params, Shape, Spec
+from vae_jax.types import Array, Batch, Likelihood, Params, Shape, Spec
 
 Dispersion = Literal["learned", "learned_per_element", "predicted"]
 FLOOR = 1e-4  # of rates and dispersions
@@ -25,9 +25,9 @@ def count_likelihood(
     distribution of the elements, `own()` its other parameters. The encoder sees log(1 + x).
     """
 
-    def init(key: Array, batch: Array) -> Params:
+    def init(key: Array, batch: Batch) -> Params:
         del key
-        mean = jnp.mean(batch.reshape(-1, *spec.x_shape), 0)
+        mean = jnp.mean(batch.x.reshape(-1, *spec.x_shape), 0)
         return {"log_rate": jnp.log(mean + 0.1), **own()}
 
     def distribution(params: Params, features: Array) -> Distribution:

@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.distributions.flat import Flat
 from vae_jax.errors import UserError
-from vae_jax.types import UNTRAINED, Array, Likelihood, Params, Shape, Spec, no_params
+from vae_jax.types import UNTRAINED, Array, Batch, Likelihood, Params, Shape, Spec, no_params
 
 Scale = float | Literal["learned", "learned_per_element", "predicted"]
 Refit = Callable[[Params, Array, Array], Params]
@@ -21,7 +21,7 @@ class Scales(NamedTuple):
     """How a scale is had: what the decoder says of it, its parameters, its value, its refit."""
 
     num_features: int
-    init: Callable[[Array, Array], Params]
+    init: Callable[[Array, Batch], Params]
     scale: Callable[[Params, Array], Array | float]  # (params, features) -> broadcast over x
     refit: Refit | None = None
 
@@ -75,11 +75,11 @@ def _found(shape: Shape, scale: str, min_scale: float, unit_spread: float) -> Sc
             return Scales(1, _start(own, unit_spread), lambda p, _: min_scale + _exp(p))
 
 
-def _start(shape: Shape, unit_spread: float) -> Callable[[Array, Array], Params]:
-    def init(key: Array, batch: Array) -> Params:
+def _start(shape: Shape, unit_spread: float) -> Callable[[Array, Batch], Params]:
+    def init(key: Array, batch: Batch) -> Params:
         """Starts from the spread of the data."""
         del key
-        return {"log_scale": jnp.full(shape, jnp.log((jnp.std(batch) + 1e-3) / unit_spread))}
+        return {"log_scale": jnp.full(shape, jnp.log((jnp.std(batch.x) + 1e-3) / unit_spread))}
 
     return init
 
@@ -95,9 +95,9 @@ def _predicted(min_scale: float) -> Callable[[Params, Array], Array]:
     return scale
 
 
-def _first_error(key: Array, batch: Array) -> Params:
+def _first_error(key: Array, batch: Batch) -> Params:
     del key
-    return {UNTRAINED: {"squared_error": jnp.var(batch)}}
+    return {UNTRAINED: {"squared_error": jnp.var(batch.x)}}
 
 
 def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:

@@ -1,6 +1,7 @@
 """Draws of z with their log weights, and how gradients reach what an objective makes of them."""
 
 import math
+from functools import partial
 from typing import Literal
 
 import jax
@@ -9,7 +10,7 @@ from jax.scipy.special import logsumexp
 from numpyro.distributions import Distribution
 
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Model, Params, Shape
+from vae_jax.types import Array, Batch, Examples, Model, Params, Shape, as_batch
 from vae_jax.weights import LogWeights, log_weights, typed
 
 Gradient = Literal["standard", "stl", "dreg"]
@@ -19,7 +20,7 @@ def draws(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
+    batch: Examples,
     num_samples: int,
     gradient: Gradient | Literal["score"] = "standard",
 ) -> LogWeights:
@@ -36,9 +37,10 @@ def draws(
     held, scale = jax.lax.stop_gradient(params), None
     only_path = gradient in ("stl", "dreg")
     if gradient == "score" or (gradient == "dreg" and num_samples > 1):
-        same = log_weights(model, held, key, x, num_samples, only_path=only_path).log_weight
+        same = log_weights(model, held, key, batch, num_samples, only_path=only_path).log_weight
         scale = jax.nn.softmax(same, axis=0) if only_path else jnp.zeros_like(same)
-    return log_weights(model, params, key, x, num_samples, only_path=only_path, path_scale=scale)
+    of = partial(log_weights, model, params, key, batch, num_samples)
+    return of(only_path=only_path, path_scale=scale)
 
 
 def terms_of(weights: LogWeights) -> dict[str, Array]:
@@ -57,14 +59,17 @@ def taught_by(value: Array, teacher: Array) -> Array:
     return jax.lax.stop_gradient(value - teacher) + teacher
 
 
-def first_draws(model: Model, params: Params, key: Array, x: Array) -> tuple[Distribution, Array]:
+def first_draws(
+    model: Model, params: Params, key: Array, batch: Examples
+) -> tuple[Distribution, Array]:
     """q(z | x), and the first draw z `[..., latent_dim]` that `log_weights` makes of it."""
-    key = typed(key)
+    key, batch = typed(key), as_batch(batch)
 
-    def draw(key: Array, x: Array) -> Array:
-        return model.encode(params, x).sample(jax.random.fold_in(key, 0))
+    def draw(key: Array, batch: Batch) -> Array:
+        return model.encode(params, batch).sample(jax.random.fold_in(key, 0))
 
-    return model.encode(params, x), jax.vmap(draw)(key, x) if key.ndim else draw(key, x)
+    z = jax.vmap(draw)(key, batch) if key.ndim else draw(key, batch)
+    return model.encode(params, batch), z
 
 
 def require_several(batch: Shape, objective: str) -> None:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 from vae_jax.types import Array
 
 
-def ramp(step: Array | None, rise: int, cycle: int = 0) -> Array | float:
+def ramp(step: Array | int | None, rise: int, cycle: int = 0) -> Array | float:
     """From 0 to 1 over the first `rise` updates, again in every `cycle`; 1 where step is None."""
     if step is None or rise == 0:
         return 1.0

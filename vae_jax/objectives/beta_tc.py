@@ -9,7 +9,7 @@ from vae_jax.divergences import describe
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import first_draws, require_not_negative, require_several
 from vae_jax.objectives.elbo import elbo
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 Weights = Literal["stratified", "weighted"]
 
@@ -18,9 +18,8 @@ def beta_tc(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
-    num_examples: int | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     alpha: float = 1.0,
     beta: float = 6.0,
@@ -29,8 +28,8 @@ def beta_tc(
 ) -> Bound:
     """E_q[log p(x|z)] - alpha I(x; z) - beta TC(z) - gamma sum_j KL(q(z_j) || p(z_j)), nats.
 
-    The mean KL over the N training examples taken apart (Chen et al. 2018, eq. 2), with
-    q(z) = 1/N sum_n q(z | x_n):
+    The mean KL over the N = `context.num_examples` training examples taken apart (Chen et al.
+    2018, eq. 2), with q(z) = 1/N sum_n q(z | x_n):
 
     - I(x; z) = E[log q(z|x) - log q(z)],
     - TC(z) = KL(q(z) || prod_j q(z_j)) = E[log q(z) - sum_j log q(z_j)],
@@ -39,13 +38,7 @@ def beta_tc(
     They are maximized as the batch estimates them, with one draw of z; all weights 1 are the ELBO
     with its KL sampled. Reported is the ELBO, as by `elbo`, a lower bound whatever the weights.
 
-    Args:
-        model: the model; its q(z|x) must be independent over the latent dimensions.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
-        num_examples: N; None is the number of examples in x.
+    Args beside those of `types.Objective`:
         alpha: weight of the mutual information.
         beta: weight of the total correlation.
         gamma: weight of the KL dimension by dimension.
@@ -55,14 +48,13 @@ def beta_tc(
     Raises:
         UserError: for a negative weight, a batch of one, or a q(z|x) that does not factorize.
     """
-    del step
     require_not_negative(alpha=alpha, beta=beta, gamma=gamma)
-    bound = elbo(model, params, key, x)
-    q, z = first_draws(model, params, key, x)
+    bound = elbo(model, params, key, batch)
+    q, z = first_draws(model, params, key, batch)
     latent_dim = z.shape[-1]
     require_several(z.shape[:-1], "beta_tc")
     pairs = _pairwise(q, z).reshape(-1, z.size // latent_dim, latent_dim)
-    log_weights = jnp.log(batch_weights(len(pairs), num_examples, weights))
+    log_weights = jnp.log(batch_weights(len(pairs), context.num_examples, weights))
     log_q_z = logsumexp(pairs.sum(-1) + log_weights, axis=1).mean()
     log_q_each = logsumexp(pairs + log_weights[..., None], axis=1).sum(-1).mean()
     information = q.log_prob(z).mean() - log_q_z

@@ -1,14 +1,14 @@
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import draws, log_mean_exp, terms_of
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
 def ciwae(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     num_samples: int = 5,
     beta: float = 0.5,
@@ -17,22 +17,16 @@ def ciwae(
 
     Between the ELBO with its KL sampled, beta = 1, and IWAE_K, beta = 0: a lower bound as they are.
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         num_samples: K.
         beta: weight of the ELBO, from 0 to 1.
 
     Raises:
         UserError: if K is not positive, or beta is outside [0, 1].
     """
-    del step
     if not 0 <= beta <= 1:
         raise UserError(f"beta={beta}: it must be in [0, 1]")
-    weights = draws(model, params, key, x, num_samples)
+    weights = draws(model, params, key, batch, num_samples)
     log_w = weights.log_weight
     bound = beta * log_w.mean(0) + (1 - beta) * log_mean_exp(log_w)
     return Bound(bound, bound.mean(), terms_of(weights))

@@ -7,15 +7,15 @@ from vae_jax.divergences import describe
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import require_not_negative, require_several
 from vae_jax.objectives.elbo import elbo
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
 def dip(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     kind: Literal[1, 2] = 2,
     off_diagonal: float = 10.0,
@@ -27,12 +27,7 @@ def dip(
     E[z|x] (kind 1), or that of z ~ q(z), which is E_x Cov[z|x] more (kind 2). Reported is the
     ELBO, as by `elbo`, a lower bound whatever the weights.
 
-    Args:
-        model: the model; its q(z|x) must know its mean, and for kind 2 its covariance.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         kind: DIP-VAE-I or DIP-VAE-II.
         off_diagonal: weight of the covariances.
         diagonal: weight of the variances' distances from 1.
@@ -41,9 +36,8 @@ def dip(
         UserError: for a negative weight, a batch of one, or a q(z|x) without the moments in closed
             form.
     """
-    del step
     require_not_negative(off_diagonal=off_diagonal, diagonal=diagonal)
-    bound, q = elbo(model, params, key, x), model.encode(params, x)
+    bound, q = elbo(model, params, key, batch), model.encode(params, batch)
     require_several(q.batch_shape, "dip")
     mean = _mean(q).reshape(-1, *q.event_shape)
     centred = mean - mean.mean(0)

@@ -1,26 +1,43 @@
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
+from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
+from vae_jax.kl_estimators._draws import is_biased
 from vae_jax.objectives._draws import require_not_negative, require_positive, terms_of
 from vae_jax.objectives._schedules import ramp
-from vae_jax.types import Array, Bound, Model, Params
-from vae_jax.weights import typed, weigh
+from vae_jax.types import (
+    END,
+    Array,
+    Batch,
+    Bound,
+    Context,
+    Examples,
+    KLEstimator,
+    Model,
+    Params,
+    as_batch,
+)
+from vae_jax.weights import log_likelihoods, typed, weigh
+
+OF_KL = 2**32 - 2  # a number that no draw of the likelihood has, for the draws of a KL estimator
 
 
 def elbo(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     num_samples: int = 1,
-    kl: Literal["auto", "closed_form", "sampled"] = "auto",
+    kl: str | Callable = "auto",
     gradient: Literal["standard", "stl"] = "standard",
     beta: float = 1.0,
     warmup_steps: int = 0,
@@ -41,16 +58,13 @@ def elbo(
     - |KL - C|, C raised linearly from 0 to `capacity` over `capacity_steps` updates (Burgess et
       al. 2018).
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: how many updates were made before this one; None is after all that rises with it.
+    Args beside those of `types.Objective`:
         num_samples: draws of z per example.
-        kl: `auto` takes the closed form where the pair of distributions has one.
+        kl: `closed_form`; `sampled`, by the draws that the likelihood has; `auto`, the first where
+            the pair of distributions has it; or one of `kl_estimators`, with as many draws of its
+            own. A biased one is differentiated, and `auto` is reported.
         gradient: `stl` leaves out the score of log q, whose mean is 0 (Roeder et al. 2017), so that
-            the noise vanishes where q is the posterior; it samples the KL.
+            the noise vanishes where q is the posterior; its KL is sampled.
         beta: weight of the KL in what is maximized.
         warmup_steps: length of the warm-up, in updates.
         cycle_steps: updates from one warm-up's start to the next one's; 0: there is one.
@@ -67,34 +81,77 @@ def elbo(
     _require_schedules(warmup_steps, cycle_steps, capacity, capacity_steps)
     require_positive(num_samples=num_samples)
     require_not_negative(beta=beta)
-    key, prior, stl = typed(key), model.prior(params), gradient == "stl"
-
-    def terms(key: Array, x: Array) -> dict[str, Array]:
-        q = model.encode(params, x)
-        density = model.encode(jax.lax.stop_gradient(params), x) if stl else None
-        weights = weigh(model, params, q, key, x, num_samples, density=density)
-        closed = None if stl else _CLOSED_FORM[kl](q, prior)
-        parts = {"kl_per_dimension": _per_dimension(q, prior)} if free_bits else {}
-        return terms_of(weights) | ({} if closed is None else {"kl": closed}) | parts
-
-    found = jax.vmap(terms)(key, x) if key.ndim else terms(key, x)
-    penalty = found["kl"].mean()
+    key, batch = typed(key), as_batch(batch)
+    stl = gradient == "stl"
+    kl_of = _kl_of("sampled" if stl else kl, per_dimension=free_bits > 0)
+    of_examples = partial(_terms, model, params, num_samples=num_samples, kl_of=kl_of, stl=stl)
+    terms, kl_parts = jax.vmap(of_examples)(key, batch) if key.ndim else of_examples(key, batch)
     if free_bits:
-        penalty = _free(found.pop("kl_per_dimension"), free_bits)
+        penalty = _free(kl_parts, free_bits)
     elif free_bits_total:
-        penalty = jnp.maximum(free_bits_total, penalty)
+        penalty = jnp.maximum(free_bits_total, kl_parts.mean())
     elif capacity is not None:
-        penalty = jnp.abs(penalty - capacity * ramp(step, capacity_steps))
-    weight = beta * ramp(step, warmup_steps, cycle_steps)
-    surrogate = found["log_likelihood"].mean() - weight * penalty
-    return Bound(found["log_likelihood"] - found["kl"], surrogate, found)
+        penalty = jnp.abs(kl_parts.mean() - capacity * ramp(context.step, capacity_steps))
+    else:
+        penalty = kl_parts.mean()
+    weight = beta * ramp(context.step, warmup_steps, cycle_steps)
+    surrogate = terms["log_likelihood"].mean() - weight * penalty
+    return Bound(terms["log_likelihood"] - terms["kl"], surrogate, terms)
 
 
-_CLOSED_FORM = {
+class _KLOf(NamedTuple):
+    """How the KL of q(z | x) and p(z) is computed."""
+
+    closed_form: Callable[[Distribution, Distribution], Array | None]  # None: by the draws of z
+    estimator: KLEstimator | None  # which is differentiated, and reported where it is unbiased
+    per_dimension: bool  # the parts of the closed form are differentiated
+
+
+_CLOSED_FORM: dict[str, Callable[[Distribution, Distribution], Array | None]] = {
     "auto": closed_form_kl,
     "closed_form": require_closed_form_kl,
     "sampled": lambda q, p: None,
 }
+
+
+def _kl_of(kl: str | Callable, per_dimension: bool) -> _KLOf:
+    if isinstance(kl, str) and kl in _CLOSED_FORM:
+        return _KLOf(_CLOSED_FORM[kl], None, per_dimension)
+    return _KLOf(closed_form_kl, components.build("kl_estimators", kl), per_dimension)
+
+
+def _terms(
+    model: Model,
+    params: Params,
+    key: Array,
+    batch: Batch,
+    *,
+    num_samples: int,
+    kl_of: _KLOf,
+    stl: bool,
+) -> tuple[dict[str, Array], Array]:
+    """The terms of the bound, nats `[...]`, and the KL, or its parts, that are differentiated."""
+    q, prior = model.encode(params, batch), model.prior(params, *batch.conditions)
+    estimate = _estimate(kl_of.estimator, key, q, prior, num_samples)
+    reported = None if is_biased(kl_of.estimator) else estimate
+    kl = kl_of.closed_form(q, prior) if reported is None else reported
+    if kl is None:
+        density = model.encode(jax.lax.stop_gradient(params), batch) if stl else None
+        terms = terms_of(weigh(model, params, q, key, batch, num_samples, density=density))
+    else:
+        likelihoods = log_likelihoods(model, params, q, key, batch, num_samples)
+        terms = {"log_likelihood": likelihoods.mean(0), "kl": kl}
+    if kl_of.per_dimension:
+        return terms, _per_dimension(q, prior)
+    return terms, terms["kl"] if estimate is None else estimate
+
+
+def _estimate(
+    estimator: KLEstimator | None, key: Array, q: Distribution, p: Distribution, num_samples: int
+) -> Array | None:
+    if estimator is None:
+        return None
+    return estimator(jax.random.fold_in(key, OF_KL), q, p, num_samples).value
 
 
 def _per_dimension(q: Distribution, prior: Distribution) -> Array:
@@ -109,15 +166,19 @@ def _free(kl: Array, free_bits: float) -> Array:
 
 
 def _require_consistent(
-    gradient: str, kl: str, free_bits: float, free_bits_total: float, capacity: float | None
+    gradient: str,
+    kl: str | Callable,
+    free_bits: float,
+    free_bits_total: float,
+    capacity: float | None,
 ) -> None:
     require_not_negative(free_bits=free_bits, free_bits_total=free_bits_total)
     require_not_negative(capacity=capacity or 0.0)
-    if gradient == "stl" and (kl == "closed_form" or free_bits):
-        other = "free_bits needs the closed form" if free_bits else "kl='closed_form' is none"
-        raise UserError(f"gradient='stl' is of a sampled KL, and {other}")
-    if free_bits and kl == "sampled":
-        raise UserError("free_bits needs the closed form, and kl='sampled' is none")
+    if gradient == "stl" and (kl not in ("auto", "sampled") or free_bits):
+        other = "free_bits needs the closed form" if free_bits else f"kl={kl!r} is none"
+        raise UserError(f"gradient='stl' is of a KL sampled by the likelihood's draws, and {other}")
+    if free_bits and kl not in ("auto", "closed_form"):
+        raise UserError(f"free_bits needs the closed form, and kl={kl!r} is none")
     if sum([free_bits > 0, free_bits_total > 0, capacity is not None]) > 1:
         raise UserError("free_bits, free_bits_total and capacity exclude each other: choose one")
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import first_draws, require_not_negative, require_several
 from vae_jax.objectives.elbo import elbo
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 from vae_jax.weights import typed
 
 Kernel = Literal["gaussian", "inverse_multiquadratic"]
@@ -16,8 +16,8 @@ def info_vae(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     alpha: float = 0.5,
     weight: float = 100.0,
@@ -30,12 +30,7 @@ def info_vae(
     between a draw of z for each example and as many draws of the prior, by its unbiased estimate,
     which can be negative. Reported is the ELBO, as by `elbo`, a lower bound whatever the weights.
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         alpha: how much of the KL is left out, at most 1.
         weight: of the MMD^2, the paper's alpha + lambda - 1.
         kernel: k(d^2) of a squared distance: exp(-d^2 / 2s^2) or 2s^2 / (2s^2 + d^2).
@@ -46,12 +41,11 @@ def info_vae(
         UserError: for alpha over 1, a negative weight, a bandwidth that is not positive, or a
             batch of one.
     """
-    del step
     require_not_negative(weight=weight)
     if alpha > 1 or bandwidth <= 0:
         raise UserError(f"alpha={alpha}, bandwidth={bandwidth}: at most 1, and over 0, are needed")
-    bound = elbo(model, params, key, x)
-    _, z = first_draws(model, params, key, x)
+    bound = elbo(model, params, key, batch)
+    _, z = first_draws(model, params, key, batch)
     require_several(z.shape[:-1], "info_vae")
     prior = _prior_draws(model, params, key, z.shape[:-1]).reshape(-1, z.shape[-1])
     discrepancy = squared_mmd(z.reshape(prior.shape), prior, kernel, bandwidth)

@@ -1,13 +1,13 @@
 from vae_jax.objectives._draws import Gradient, draws, log_mean_exp, terms_of
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
 def iwae(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     num_samples: int = 5,
     gradient: Gradient = "standard",
@@ -28,19 +28,13 @@ def iwae(
     The decoder learns from sum_k w~_k d log w_k with all three, and so does a prior, also by way of
     the encoder's parameters where it depends on them.
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         num_samples: K.
         gradient: the estimator; value and surrogate are the same numbers with each.
 
     Raises:
         UserError: if K is not positive.
     """
-    del step
-    weights = draws(model, params, key, x, num_samples, gradient)
+    weights = draws(model, params, key, batch, num_samples, gradient)
     bound = log_mean_exp(weights.log_weight)
     return Bound(bound, bound.mean(), terms_of(weights))

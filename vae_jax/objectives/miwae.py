@@ -1,13 +1,13 @@
 from vae_jax.objectives._draws import draws, log_mean_exp, require_positive, terms_of
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
 def miwae(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     num_samples: int = 5,
     num_means: int = 5,
@@ -17,21 +17,15 @@ def miwae(
     The mean of M independent IWAE_K, so M K draws: the bound that IWAE_K is, with the encoder's
     gradient M^1/2 times clearer.
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         num_samples: K, draws under each logarithm.
         num_means: M.
 
     Raises:
         UserError: if K or M is not positive.
     """
-    del step
     require_positive(num_samples=num_samples, num_means=num_means)
-    weights = draws(model, params, key, x, num_means * num_samples)
+    weights = draws(model, params, key, batch, num_means * num_samples)
     bound = mean_of_logs(weights.log_weight, num_means)
     return Bound(bound, bound.mean(), terms_of(weights))
 

@@ -2,7 +2,7 @@ import jax
 
 from vae_jax.objectives._draws import draws, log_mean_exp, require_positive, taught_by, terms_of
 from vae_jax.objectives.miwae import mean_of_logs
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 INFERENCE = ("encoder", "posterior")
 
@@ -11,8 +11,8 @@ def piwae(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     num_samples: int = 5,
     num_means: int = 5,
@@ -22,25 +22,19 @@ def piwae(
     The reported value is IWAE_MK, a lower bound on log p(x). The branches `encoder` and `posterior`
     of the parameters ascend the mean of M IWAE_K of the same draws, all others IWAE_MK.
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         num_samples: K, draws under each logarithm that the encoder learns from.
         num_means: M.
 
     Raises:
         UserError: if K or M is not positive.
     """
-    del step
     require_positive(num_samples=num_samples, num_means=num_means)
     held = jax.lax.stop_gradient(params)
     inference = {name: params[name] if name in INFERENCE else held[name] for name in params}
     generative = {name: held[name] if name in INFERENCE else params[name] for name in params}
-    weights = draws(model, generative, key, x, num_means * num_samples)
+    weights = draws(model, generative, key, batch, num_means * num_samples)
     bound = log_mean_exp(weights.log_weight)
-    same = draws(model, inference, key, x, num_means * num_samples).log_weight
+    same = draws(model, inference, key, batch, num_means * num_samples).log_weight
     teacher = bound + mean_of_logs(same, num_means)
     return Bound(bound, taught_by(bound, teacher).mean(), terms_of(weights))

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import draws, log_mean_exp, terms_of
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
 def renyi(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     num_samples: int = 5,
     alpha: float = 0.5,
@@ -24,22 +24,16 @@ def renyi(
     grows. With alpha < 0 it is maximized all the same, but it is no lower bound on log p(x), and
     IWAE_K is reported in its place.
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         num_samples: K.
         alpha: any number.
 
     Raises:
         UserError: if K is not positive, or alpha is not finite.
     """
-    del step
     if not math.isfinite(alpha):
         raise UserError(f"alpha={alpha}: a finite number is needed")
-    weights = draws(model, params, key, x, num_samples)
+    weights = draws(model, params, key, batch, num_samples)
     log_w = weights.log_weight
     bound = power_mean(log_w, 1 - alpha)
     value = bound if alpha >= 0 else log_mean_exp(log_w)

@@ -3,7 +3,7 @@ import numpy as np
 
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import draws, require_positive, taught_by, terms_of
-from vae_jax.types import Array, Bound, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 from vae_jax.weights import LogWeights
 
 
@@ -11,8 +11,8 @@ def tvo(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
-    step: Array | None = None,
+    batch: Examples,
+    context: Context = END,
     *,
     num_samples: int = 10,
     partitions: int = 5,
@@ -26,12 +26,7 @@ def tvo(
     sampled. Gradients are E_s[d log w] + Cov_s[log w, d log p(x, z)^beta_s q(z|x)^(1 - beta_s)],
     not through z: z need not be reparameterized.
 
-    Args:
-        model: the model.
-        params: its parameters.
-        key: one key, or one per example.
-        x: `[..., *x_shape]`.
-        step: not used.
+    Args beside those of `types.Objective`:
         num_samples: K.
         partitions: terms of the sum; their beta are 0, and evenly spaced in log beta from
             `first_beta` to 1, which is left out.
@@ -41,10 +36,9 @@ def tvo(
         UserError: if K is below 2 (one draw has no covariance), `partitions` below 1, or
             `first_beta` outside (0, 1).
     """
-    del step
     if num_samples < 2:
         raise UserError(f"num_samples={num_samples}: a covariance needs at least 2")
-    weights = draws(model, params, key, x, num_samples, "score")
+    weights = draws(model, params, key, batch, num_samples, "score")
     betas = _betas(partitions, first_beta)
     terms = [_term(weights, *pair) for pair in zip(betas, np.diff(betas), strict=False)]
     value, teacher = jax.tree.map(lambda *term: sum(term), *terms)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal, TransformedDistribution
 from numpyro.distributions.transforms import Transform
 
-from vae_jax.types import Array, Params, Posterior, Spec, no_params
+from vae_jax.types import Array, Batch, Params, Posterior, Spec, no_params
 
 Layers = Callable[[Params, Array], list[Transform]]
 
@@ -13,7 +13,7 @@ def flow(
     spec: Spec,
     num_features: int,
     layers: Layers,
-    init: Callable[[Array, Array], Params] = no_params,
+    init: Callable[[Array, Batch], Params] = no_params,
 ) -> Posterior:
     """A diagonal normal of the encoder's loc and log scale, sent through invertible layers.
 

@@ -5,7 +5,7 @@ from vae_jax.errors import UserError
 from vae_jax.flows.affine_autoregressive import AffineAutoregressive
 from vae_jax.flows.layers import reversing
 from vae_jax.posteriors._flow import flow
-from vae_jax.types import Array, Params, Posterior, Spec
+from vae_jax.types import Array, Batch, Params, Posterior, Spec
 
 
 def iaf(
@@ -24,7 +24,7 @@ def iaf(
         sizes = f"layers={layers}, hidden={hidden}, context={context}"
         raise UserError(f"{sizes}: positive numbers are needed")
 
-    def init(key: Array, batch: Array) -> Params:
+    def init(key: Array, batch: Batch) -> Params:
         del batch
         keys = jax.random.split(key, layers)
         args = (spec.latent_dim, hidden, context)

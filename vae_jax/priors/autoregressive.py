@@ -1,8 +1,10 @@
+from typing import Any
+
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.autoregressive_mixture import AutoregressiveMixture
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Params, Prior, Spec
+from vae_jax.types import Array, Batch, Params, Prior, Spec
 
 
 def autoregressive(
@@ -19,11 +21,11 @@ def autoregressive(
     if min((components, *hidden)) < 1:
         raise UserError(f"components={components}, hidden={hidden}: positive numbers are needed")
 
-    def init(key: Array, batch: Array) -> Params:
+    def init(key: Array, batch: Batch) -> Params:
         del batch
         return AutoregressiveMixture.init(key, spec.latent_dim, components, hidden)
 
-    def distribution(params: Params) -> Distribution:
+    def distribution(params: Params, given: Any = None) -> Distribution:
         return AutoregressiveMixture(**params["prior"])
 
     return Prior(init, distribution)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal, TransformedDistribution
@@ -5,7 +7,7 @@ from numpyro.distributions import Distribution, Normal, TransformedDistribution
 from vae_jax.errors import UserError
 from vae_jax.flows.affine_autoregressive import AffineAutoregressive
 from vae_jax.flows.layers import reversing
-from vae_jax.types import Array, Params, Prior, Spec
+from vae_jax.types import Array, Batch, Params, Prior, Spec
 
 
 def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Prior:
@@ -21,12 +23,12 @@ def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Pri
     if min((layers, *hidden)) < 1:
         raise UserError(f"layers={layers}, hidden={hidden}: positive numbers are needed")
 
-    def init(key: Array, batch: Array) -> Params:
+    def init(key: Array, batch: Batch) -> Params:
         del batch
         keys = jax.random.split(key, layers)
         return {"layers": [AffineAutoregressive.init(k, spec.latent_dim, hidden) for k in keys]}
 
-    def distribution(params: Params) -> Distribution:
+    def distribution(params: Params, given: Any = None) -> Distribution:
         layers = [AffineAutoregressive(own).inv for own in params["prior"]["layers"]]
         chain = reversing(layers, spec.latent_dim)
         return TransformedDistribution(Normal(jnp.zeros(spec.latent_dim), 1).to_event(1), chain)

@@ -1,10 +1,12 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.normal_mixture import NormalMixture
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Params, Prior, Spec
+from vae_jax.types import Array, Batch, Params, Prior, Spec
 
 
 def mixture(spec: Spec, *, components: int = 10) -> Prior:
@@ -20,12 +22,12 @@ def mixture(spec: Spec, *, components: int = 10) -> Prior:
         raise UserError(f"components={components}: at least 1 is needed")
     shape = (components, spec.latent_dim)
 
-    def init(key: Array, batch: Array) -> Params:
+    def init(key: Array, batch: Batch) -> Params:
         del batch
         zeros = {"log_scale": jnp.zeros(shape), "logits": jnp.zeros(components)}
         return {"loc": jax.random.normal(key, shape), **zeros}
 
-    def distribution(params: Params) -> Distribution:
+    def distribution(params: Params, given: Any = None) -> Distribution:
         own = params["prior"]
         return NormalMixture(own["logits"], own["loc"], jnp.exp(own["log_scale"]))
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax.numpy as jnp
 from numpyro.distributions import Distribution, Uniform
 
@@ -17,8 +19,7 @@ def uniform(spec: Spec, *, low: float = -1.0, high: float = 1.0) -> Prior:
     if low >= high:
         raise UserError(f"low={low}, high={high}: the box is empty")
 
-    def distribution(params: Params) -> Distribution:
-        del params
+    def distribution(params: Params, given: Any = None) -> Distribution:
         shape = (spec.latent_dim,)
         return Uniform(jnp.full(shape, low), jnp.full(shape, high)).to_event(1)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from numpyro.distributions import (
@@ -11,7 +13,7 @@ from numpyro.distributions import (
 
 from vae_jax.distributions.normal_mixture import NormalMixture
 from vae_jax.errors import UserError
-from vae_jax.types import UNTRAINED, Array, Params, Prior, Spec
+from vae_jax.types import UNTRAINED, Array, Batch, Params, Prior, Spec
 
 
 def vamp(
@@ -30,18 +32,17 @@ def vamp(
     if components < 1:
         raise UserError(f"components={components}: at least 1 is needed")
 
-    def init(key: Array, batch: Array) -> Params:
-        which, noise = jax.random.split(key)
-        rows = jax.random.choice(which, len(batch), (components,), components > len(batch))
+    def init(key: Array, batch: Batch) -> Params:
+        (which, noise), x = jax.random.split(key), jnp.asarray(batch.x)
+        rows = jax.random.choice(which, len(x), (components,), components > len(x))
         epsilon = jax.random.normal(noise, (components, *spec.x_shape))
-        batch = jnp.asarray(batch)
-        if not learned and components > len(batch):
-            raise UserError(f"components={components}: they start as {len(batch)} examples")
-        inputs = batch[rows] + 0.01 * jnp.std(batch) * epsilon
+        if not learned and components > len(x):
+            raise UserError(f"components={components}: they start as {len(x)} examples")
+        inputs = x[rows] + 0.01 * jnp.std(x) * epsilon
         weights = {"logits": jnp.zeros(components)} if weighted else {}
-        return {"inputs": inputs, **weights} if learned else {UNTRAINED: batch[rows], **weights}
+        return {"inputs": inputs, **weights} if learned else {UNTRAINED: x[rows], **weights}
 
-    def distribution(params: Params) -> Distribution:
+    def distribution(params: Params, given: Any = None) -> Distribution:
         own = params["prior"]
         inputs = own["inputs"] if learned else jax.lax.stop_gradient(own[UNTRAINED])
         return _mixed(own.get("logits", jnp.zeros(components)), spec.encode(params, inputs))

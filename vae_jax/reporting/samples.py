@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vae_jax import plots
-from vae_jax.batches.keys import example_keys, keys_of, presented
-from vae_jax.batches.splits import gather, x_shape
+from vae_jax.batches.keys import keys_of
+from vae_jax.batches.splits import examples, x_shape
 from vae_jax.runs.run import Run
 
 SIDE = 20  # of the grid over the latent plane
@@ -29,9 +29,8 @@ def sample(run: Run, seed: int = 0, num_samples: int = 64) -> dict[str, Figure]:
 
 
 def _figures(run: Run, keys: Any, num_samples: int) -> Iterator[tuple[str, Figure]]:
-    split = run.dataset.splits["test"]
-    raw = jnp.asarray(gather(split, slice(0, max(1000, num_samples))))
-    _, x = presented(run.dataset, example_keys(keys[0], jnp.arange(len(raw))), raw)
+    _, batch = examples(run.dataset, keys[0], "test", max(1000, num_samples))
+    x = batch.x
     unit = _to_unit(x) if plots.is_image(x_shape(run.dataset)) else None
     means, draws = _ancestral(run, keys[1], num_samples if unit else len(x))
     yield "samples", _samples(x, means, draws, unit, num_samples)
@@ -121,12 +120,11 @@ def _manifold(run: Run, key: Any, unit: Unit) -> Figure:
 
 
 def _aggregated(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
-    raw = jnp.asarray(gather(run.dataset.splits["test"], slice(0, most)))
     x_key, z_key = jax.random.split(key)
-    _, x = presented(run.dataset, example_keys(x_key, jnp.arange(len(raw))), raw)
-    z = run.model.encode(run.params, x).sample(z_key)
+    _, batch = examples(run.dataset, x_key, "test", most)
+    z = run.model.encode(run.params, batch).sample(z_key)
     labels = run.dataset.labels.get("test")
     grid = _plane(run, plane_key, 100, margin=0.15)  # the contour of 99% is wider than each axis'
     log_prior = np.asarray(run.model.prior(run.params).log_prob(grid))
-    labels = None if labels is None else labels[: len(raw)]
+    labels = None if labels is None else labels[: len(z)]
     return plots.aggregated_posterior(np.asarray(z), labels, np.asarray(grid), log_prior)

@@ -1,8 +1,6 @@
 """A config's parts: data set, model, objective, update rule, all made once."""
 
-import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,8 +8,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vae_jax import config
-from vae_jax.batches.keys import Keys, example_keys, presented
-from vae_jax.batches.splits import gather, require_shapes, require_valid, x_shape
+from vae_jax.batches.keys import Keys, example_keys
+from vae_jax.batches.splits import gather, present, require_shapes, require_valid, x_shape
 from vae_jax.config import components, optimizers
 from vae_jax.errors import UserError
 from vae_jax.model import build_model
@@ -33,12 +31,9 @@ def make_model(cfg: ConfigDict, dataset: Dataset) -> Model:
     return build_model(x_shape(dataset), cfg.latent_dim, **{name: cfg[name] for name in names})
 
 
-def make_objective(cfg: ConfigDict, dataset: Dataset) -> Objective:
-    """The objective a config names; told the training set's size where it asks for one."""
-    objective = components.build("objectives", cfg.objective)
-    if "num_examples" in inspect.signature(objective).parameters:
-        return partial(objective, num_examples=len(dataset.splits["train"]))
-    return objective
+def make_objective(cfg: ConfigDict) -> Objective:
+    """The objective a config names."""
+    return components.build("objectives", cfg.objective)
 
 
 def steps_per_epoch(cfg: ConfigDict, dataset: Dataset) -> int:
@@ -68,8 +63,8 @@ def make_start(cfg: ConfigDict, dataset: Dataset, model: Model) -> Callable[[Key
     @jax.jit
     def start(keys: Keys, raw: Any) -> State:
         ids = jnp.arange(len(raw))
-        _, x = presented(dataset, example_keys(keys.start, ids), raw)
-        return initial_state(model, rule, keys.model, x)
+        _, batch = present(dataset, example_keys(keys.start, ids), raw)
+        return initial_state(model, rule, keys.model, batch)
 
     return lambda keys: start(keys, raw)
 

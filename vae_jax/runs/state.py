@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vae_jax.types import UNTRAINED, Array, Model, Params
+from vae_jax.types import UNTRAINED, Array, Batch, Model, Params
 
 
 class State(NamedTuple):
@@ -36,8 +36,8 @@ def optimization(
     return Optimization(clipped if clip_norm else optimizer, average)
 
 
-def initial_state(model: Model, rule: Optimization, key: Array, batch: Array) -> State:
-    """The state before the first update; `batch` is x, for starts that depend on the data."""
+def initial_state(model: Model, rule: Optimization, key: Array, batch: Batch) -> State:
+    """The state before the first update; starts may depend on the data of `batch`."""
     params = model.init(key, batch)
     average = rule.average.init(params) if rule.average else ()
     return State(jnp.zeros((), jnp.int32), params, rule.gradient.init(params), average)

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vae_jax.batches.keys import example_keys, presented
-from vae_jax.batches.splits import gather
+from vae_jax.batches.keys import example_keys
+from vae_jax.batches.splits import gather, present
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError
 from vae_jax.runs.parts import INIT_BATCH
@@ -20,8 +20,8 @@ def _require_finite_kl(job: Job, params: Params, raw: Array) -> None:
     @jax.jit
     def kl(params: Params, raw: Array) -> Any:
         keys = example_keys(jax.random.key(0), jnp.arange(len(raw)))
-        _, x = presented(job.dataset, keys, raw)
-        return closed_form_kl(job.model.encode(params, x), job.model.prior(params))
+        _, batch = present(job.dataset, keys, raw)
+        return closed_form_kl(job.model.encode(params, batch), job.model.prior(params))
 
     found = kl(params, raw[:1])
     if found is not None and bool(jnp.isposinf(found).any()):
@@ -45,9 +45,9 @@ def advise(job: Job, params: Params) -> None:
     @jax.jit
     def in_support(params: Params, raw: Any) -> Any:
         keys = example_keys(jax.random.key(0), jnp.arange(len(raw)))
-        _, x = presented(job.dataset, keys, raw)
+        _, batch = present(job.dataset, keys, raw)
         z = jnp.zeros(job.model.prior(params).event_shape)
-        return job.model.decode(params, z).support(x).all()
+        return job.model.decode(params, z).support(batch.x).all()
 
     logger.info("%s", job.kl_form)
     _require_finite_kl(job, params, raw)

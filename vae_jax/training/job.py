@@ -68,7 +68,7 @@ def make_job(cfg: ConfigDict, model: Model | None = None, loaded: Loaded | None 
     if cfg.seeds_at_once > 1 and not fits(dataset.splits["train"], cfg.max_device_bytes):
         message = "a training set that is streamed serves one seed at a time"
         raise UserError(f"config.seeds_at_once={cfg.seeds_at_once}: {message}")
-    objective, start = make_objective(cfg, dataset), make_start(cfg, dataset, model)
+    objective, start = make_objective(cfg), make_start(cfg, dataset, model)
     update = make_update(model, objective, make_rule(cfg, dataset), dataset)
     state = jax.eval_shape(start, keys_of(0))
     _require_memory(state)

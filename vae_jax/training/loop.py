@@ -17,8 +17,9 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for, replicated
-from vae_jax.batches.keys import Keys, epoch_order, example_keys, keys_of, presented
+from vae_jax.batches.keys import Keys, epoch_order, example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
+from vae_jax.batches.splits import present
 from vae_jax.batches.windows import Window, Windows, fits, windows
 from vae_jax.errors import DivergedError
 from vae_jax.runs import checkpoints, directory
@@ -29,6 +30,7 @@ from vae_jax.training.interrupts import Interrupted, caught_signals
 from vae_jax.training.job import Job
 from vae_jax.training.logs import Log, Progress
 from vae_jax.training.update import RunSteps
+from vae_jax.types import Context
 
 logger = logging.getLogger(__name__)
 Outcome = Run | Exception
@@ -220,12 +222,13 @@ def _log_window(
 
 def _make_bounds(job: Job) -> Callable[..., dict[str, Any]]:
     """(state, key, raw, ids) -> the bound of each example `[batch]`, jitted."""
+    context = Context(num_examples=len(job.dataset.splits["train"]))
 
     @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
     def bounds(state: State, key: Any, raw: Any, ids: Any) -> dict[str, Any]:
         params = evaluated_params(state, job.cfg.ema_decay)
-        keys, x = presented(job.dataset, example_keys(key, ids), raw)
-        return {"bound": job.objective(job.model, params, keys, x).value}
+        keys, batch = present(job.dataset, example_keys(key, ids), raw)
+        return {"bound": job.objective(job.model, params, keys, batch, context).value}
 
     return bounds
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import optax
 
 from vae_jax.batches.devices import COMPILER_OPTIONS
-from vae_jax.batches.keys import example_keys, presented
+from vae_jax.batches.keys import example_keys
+from vae_jax.batches.splits import present
 from vae_jax.errors import UserError
 from vae_jax.runs.state import Optimization, State, is_trained
-from vae_jax.types import Array, Bound, Dataset, Model, Objective, Params
+from vae_jax.types import Array, Bound, Context, Dataset, Model, Objective, Params
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +24,13 @@ Update = Callable[[State, Array, Array], tuple[State, dict[str, Array]]]
 
 def make_update(model: Model, objective: Objective, rule: Optimization, dataset: Dataset) -> Update:
     """`(state, keys [batch, 2], raw) -> (state, metrics)`: ascent of the mean objective over x."""
+    num_examples = len(dataset.splits["train"])
 
     def update(state: State, keys: Array, raw: Array) -> tuple[State, dict[str, Array]]:
-        z_keys, x = presented(dataset, keys, raw)
+        z_keys, batch = present(dataset, keys, raw)
 
         def loss(params: Params) -> tuple[Array, dict[str, Array]]:
-            bound = objective(model, params, z_keys, x, state.step)
+            bound = objective(model, params, z_keys, batch, Context(state.step, num_examples))
             if not isinstance(bound, Bound):
                 raise UserError(f"an objective returns a Bound, not a {type(bound).__name__}")
             terms = {"bound": bound.value, **bound.terms}
@@ -36,8 +38,8 @@ def make_update(model: Model, objective: Objective, rule: Optimization, dataset:
 
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         metrics = {**terms, "surrogate": -value, "gradient_norm": _norm(gradient)}
-        solved = model.refit or (lambda params, keys, x: params)
-        return _apply(rule, state, gradient, lambda new: solved(new, z_keys, x)), metrics
+        solved = model.refit or (lambda params, keys, batch: params)
+        return _apply(rule, state, gradient, lambda new: solved(new, z_keys, batch)), metrics
 
     return update
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from tqdm import tqdm
 
-from vae_jax.batches.keys import example_keys, keys_of, presented
-from vae_jax.batches.splits import gather
+from vae_jax.batches.keys import keys_of
+from vae_jax.batches.splits import examples
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
 from vae_jax.kl_comparison.models.examples import LONGER, closed_and_sampled, has_closed_form
@@ -93,14 +93,13 @@ def gradients_of(run: Run, repetitions: int, seed: int, quiet: bool = True) -> d
     repetitions = rounded(repetitions)
     fixed, of_batches = jax.random.split(keys_of(seed).sample)
     size = run.config.batch_size
-    raw = jnp.asarray(gather(run.dataset.splits["train"], slice(0, size)))
-    keys, x = presented(run.dataset, example_keys(fixed, jnp.arange(size)), raw)
-    found = objectives(has_closed_form(run.model, run.params, x))
+    keys, batch = examples(run.dataset, fixed, "train", size)
+    found = objectives(has_closed_form(run.model, run.params, batch))
     study = Study(run.model, found, groups_of(run.params))
     steps, rows = max(8, repetitions // DRAWS_PER_BATCH_STEP), []
     there = stages(run)
     for stage in tqdm(there, unit="stage", disable=True if quiet else None, desc="gradients"):
-        draws = study.draws(stage.params, keys, x, repetitions)
+        draws = study.draws(stage.params, keys, batch, repetitions)
         spread = study.batches(stage.params, run.dataset, of_batches, size, steps)
         estimators = of_gradients(draws, *spread)
         rows.append({"stage": stage.name, "step": stage.step, "estimators": estimators})

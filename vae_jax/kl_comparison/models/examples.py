@@ -10,13 +10,13 @@ from numpyro.distributions import Distribution
 from tqdm import tqdm
 
 from vae_jax.batches.devices import COMPILER_OPTIONS, fitting_devices, mesh_for, replicated
-from vae_jax.batches.keys import example_keys, keys_of, presented
+from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
-from vae_jax.batches.splits import gather
+from vae_jax.batches.splits import examples, present
 from vae_jax.divergences import closed_form_kl, kl_per_dimension
 from vae_jax.errors import UserError, unknown
 from vae_jax.runs.run import Run
-from vae_jax.types import Array, Model, Params
+from vae_jax.types import Array, Examples, Model, Params
 from vae_jax.weights import log_weights
 
 ROWS = 2000  # draws times examples worked on together
@@ -57,23 +57,22 @@ def closed_and_sampled(
     return reference, values
 
 
-def has_closed_form(model: Model, params: Params, x: Array) -> bool:
+def has_closed_form(model: Model, params: Params, batch: Examples) -> bool:
     """Whether q(z|x) and p(z) are a pair with one; nothing is computed."""
     found = []
 
-    def trace(params: Params, x: Array) -> Array:
-        found.append(closed_form_kl(model.encode(params, x), model.prior(params)) is not None)
+    def trace(params: Params, batch: Examples) -> Array:
+        found.append(closed_form_kl(model.encode(params, batch), model.prior(params)) is not None)
         return jnp.zeros(())
 
-    jax.eval_shape(trace, params, x)
+    jax.eval_shape(trace, params, batch)
     return found[0]
 
 
 def _possible(run: Run) -> tuple[str, ...]:
     """The references to try, one after the other."""
-    raw = gather(run.dataset.splits["train"], slice(0, 1))
-    _, x = presented(run.dataset, example_keys(jax.random.key(0), jnp.arange(1)), jnp.asarray(raw))
-    if has_closed_form(run.model, run.params, x):
+    _, batch = examples(run.dataset, jax.random.key(0), "train", 1)
+    if has_closed_form(run.model, run.params, batch):
         return REFERENCES[:1]
     return REFERENCES[1:] if run.config.latent_dim in POINTS else REFERENCES[2:]
 
@@ -93,8 +92,8 @@ def _program(run: Run, num_samples: int, reference: str, seed: int) -> Callable[
     key = keys_of(seed).evaluate
 
     def program(params: Params, raw: Any, ids: Any) -> dict[str, Array]:
-        keys, x = presented(run.dataset, example_keys(key, ids), raw)
-        return _numbers(run.model, params, keys, x, num_samples, reference)
+        keys, batch = present(run.dataset, example_keys(key, ids), raw)
+        return _numbers(run.model, params, keys, batch.x, num_samples, reference)
 
     return jax.jit(program, compiler_options=COMPILER_OPTIONS)
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.batches.devices import COMPILER_OPTIONS
-from vae_jax.batches.keys import example_keys, presented
-from vae_jax.batches.splits import gather
+from vae_jax.batches.keys import example_keys
+from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
-from vae_jax.types import Array, Dataset, Model, Objective, Params
+from vae_jax.types import Array, Dataset, Examples, Model, Objective, Params
 
 ESTIMATORS = {
     "closed form": "elbo(kl='closed_form')",
@@ -71,11 +71,11 @@ def _variance(drawn: Tree, groups: Groups) -> dict[str, Array]:
 
 
 def _of_each(found: Mapping[str, Objective], model: Model) -> Callable[..., dict[str, Tree]]:
-    """(params, keys [batch], x) -> each estimator's gradient, from the same draws."""
+    """(params, keys [batch], batch) -> each estimator's gradient, from the same draws."""
 
-    def gradients(params: Params, keys: Array, x: Array) -> dict[str, Tree]:
+    def gradients(params: Params, keys: Array, batch: Examples) -> dict[str, Tree]:
         def surrogate(params: Params, objective: Objective) -> Array:
-            return objective(model, params, keys, x).surrogate
+            return objective(model, params, keys, batch).surrogate
 
         return {name: jax.grad(surrogate)(params, objective) for name, objective in found.items()}
 
@@ -97,7 +97,7 @@ class Study:
         self._scan = jax.jit(self._steps, static_argnums=5, compiler_options=COMPILER_OPTIONS)
         self._step = jax.jit(self._of_batches, compiler_options=COMPILER_OPTIONS)
 
-    def draws(self, params: Params, keys: Array, x: Array, repetitions: int) -> Draws:
+    def draws(self, params: Params, keys: Array, batch: Examples, repetitions: int) -> Draws:
         """Repetitions of the draws of z for one batch.
 
         ||E g||^2 and ||E d||^2, d the difference of two estimators' gradients, are estimated as
@@ -108,25 +108,31 @@ class Study:
         Args:
             params: where.
             keys: one per example, `[batch]`.
-            x: `[batch, *x_shape]`.
+            batch: the examples.
             repetitions: see `rounded`.
         """
         steps = rounded(repetitions) // (2 * AT_ONCE)
         nowhere = {name: jax.tree.map(jnp.zeros_like, params) for name in self._names}
-        means, first = self._scan(params, nowhere, keys, x, 0, steps)
-        _, second = self._scan(params, means, keys, x, steps, steps)
+        means, first = self._scan(params, nowhere, keys, batch, 0, steps)
+        _, second = self._scan(params, means, keys, batch, steps, steps)
         both = jax.tree.map(lambda *a: np.concatenate(a), first["variance"], second["variance"])
         return Draws(both, *jax.device_get((second["signal"], second["bias"])))
 
     def _steps(
-        self, params: Params, directions: dict[str, Tree], keys: Array, x: Array, first: Any, n: int
+        self,
+        params: Params,
+        directions: dict[str, Tree],
+        keys: Array,
+        batch: Examples,
+        first: Any,
+        n: int,
     ) -> tuple[dict[str, Tree], dict[str, Scalars]]:
         """The means over `n` steps, and the numbers of each."""
 
         def body(sums: dict[str, Tree], step: Array) -> Any:
             repetitions = AT_ONCE * step + jnp.arange(AT_ONCE)
             new = jax.vmap(lambda r: jax.vmap(jax.random.fold_in, (0, None))(keys, r))(repetitions)
-            drawn = jax.vmap(self._gradients, (None, 0, None))(params, new, x)
+            drawn = jax.vmap(self._gradients, (None, 0, None))(params, new, batch)
             means = jax.tree.map(lambda g: g.mean(0), drawn)
             numbers = self._projected(directions, means)
             numbers["variance"] = {n: _variance(g, self._groups) for n, g in drawn.items()}
@@ -160,17 +166,17 @@ class Study:
             ids = np.stack([rng.permutation(len(data))[:batch_size] for _ in range(2)])
             raw = gather(data, ids.ravel())
             keys = example_keys(jax.random.fold_in(key, step), jnp.arange(len(raw)))
-            found.append(self._step(params, *presented(dataset, keys, jnp.asarray(raw))))
+            found.append(self._step(params, *present(dataset, keys, jnp.asarray(raw))))
         within, total = jax.tree.map(lambda *a: np.stack(jax.device_get(a)), *found)
         return within, total
 
-    def _of_batches(self, params: Params, keys: Array, x: Array) -> tuple[Scalars, Scalars]:
-        """The variances of one step, from keys and x of two batches, one after the other."""
+    def _of_batches(self, params: Params, keys: Array, batch: Examples) -> tuple[Scalars, Scalars]:
+        """The variances of one step, of two batches that follow one another in `batch`."""
         draws = jax.vmap(jax.random.split, out_axes=1)(keys)  # [2 draws, 2 batches of keys]
         draws = draws.reshape(2, 2, -1)
         of_batches = jax.vmap(self._gradients, (None, 0, 0))
-        x = x.reshape(2, -1, *x.shape[1:])
-        g = jax.vmap(of_batches, (None, 0, None))(params, draws, x)
+        pair = jax.tree.map(lambda leaf: leaf.reshape(2, -1, *leaf.shape[1:]), batch)
+        g = jax.vmap(of_batches, (None, 0, None))(params, draws, pair)
         turned = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), g)
 
         def mean_variance(drawn: Tree) -> Scalars:

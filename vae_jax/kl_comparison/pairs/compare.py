@@ -17,7 +17,7 @@ from vae_jax.errors import UserError, one_line
 from vae_jax.kl_comparison.pairs import reference, verdicts
 from vae_jax.kl_comparison.pairs.cells import Cell, cell, relative_to, slope
 from vae_jax.kl_comparison.pairs.reference import Reference
-from vae_jax.types import Estimator
+from vae_jax.types import KLEstimator
 
 BASELINE = "plain"
 ELEMENTS = 2**20  # of z, drawn for an estimator and a K: a fraction of a second
@@ -58,7 +58,7 @@ def compare(
     p: Distribution,
     *,
     names: tuple[str, str] = ("q", "p"),
-    estimators: Mapping[str, Estimator] | None = None,
+    estimators: Mapping[str, KLEstimator] | None = None,
     max_samples: int = 4096,
     repetitions: int = 1000,
     seed: int = 0,
@@ -109,7 +109,7 @@ def compare(
     )
 
 
-def _every() -> dict[str, Estimator]:
+def _every() -> dict[str, KLEstimator]:
     names = components.names("kl_estimators")
     return {name: components.build("kl_estimators", name) for name in names}
 
@@ -141,7 +141,7 @@ def _study(
 def _repeat(
     q: Distribution,
     p: Distribution,
-    estimator: Estimator,
+    estimator: KLEstimator,
     num_samples: int,
     *,
     repetitions: int,
