@@ -3,56 +3,13 @@ import json
 import os
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-import filelock
 import pytest
 
-from tests.cli.test_cli import DIGITS, ROOT, TINY, call
-
-SHORT = [*TINY, "--config.num_epochs=2", "--config.eval_every_epochs=1.0"]
-EVALUATION = ["--num_importance_samples=20", "--iwae_samples=5"]
-GRID = ["--grid=prior=standard_normal|mixture(components=3)", "--grid=latent_dim=2|3"]
-
-
-def arguments(workdir, *more, grid=GRID, seeds=3):
-    fixed = ["sweep", f"--config={DIGITS}:quick", f"--workdir={workdir}", f"--num_seeds={seeds}"]
-    return [*fixed, *SHORT, *EVALUATION, *grid, *more]
-
-
-def table(workdir):
-    """The rows of table.csv, without what a clock says."""
-    rows = list(csv.DictReader((workdir / "table.csv").open()))
-    return [{k: v for k, v in row.items() if k != "training_seconds"} for row in rows]
-
-
-@pytest.fixture(scope="session")
-def made_once(tmp_path_factory, worker_id):
-    """A sweep's directory and what it said, made by the first of pytest's processes to ask."""
-    base = tmp_path_factory.getbasetemp()
-    base = base if worker_id == "master" else base.parent
-
-    def make(name, *more, **options):
-        workdir, said = base / name / "sweep", base / name / "said.json"
-        with filelock.FileLock(base / f"{name}.lock"):
-            if not said.exists():
-                command = [sys.executable, "-m", "vae_jax", *arguments(workdir, *more, **options)]
-                run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-                assert run.returncode == 0, run.stderr
-                said.write_text(json.dumps([run.stdout, run.stderr]))
-        return workdir, *json.loads(said.read_text())
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def swept(made_once):
-    """Twelve runs, two workers."""
-    return made_once("swept", "--num_workers=2")
+from tests.cli.test_cli import DIGITS, ROOT, call
+from tests.sweeps.commands import EVALUATION, SHORT, arguments, table
 
 
 def test_twelve_runs_with_two_workers(swept):
@@ -122,84 +79,6 @@ def test_the_report_of_a_sweep(capsys, swept, tmp_path):
     rows = table(workdir)
     assert [row["remark"] for row in rows] == ["", "baseline", "", ""]
     assert len(list(csv.DictReader((workdir / "runs.csv").open()))) == 12
-
-
-def start(workdir, *more, **options):
-    command = [sys.executable, "-m", "vae_jax", *arguments(workdir, *more, **options)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def wait_for(condition, process, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-
-
-def children(pid):
-    """The serving processes among the children of a process."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    commands = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in listed}
-    return [c for c, command in commands.items() if b"spawn_main" in command]
-
-
-LONGER = ["--config.num_epochs=60", "--config.eval_every_epochs=5.0"]
-ONE = ["--grid=latent_dim=2|3"]
-
-
-@pytest.fixture(scope="module")
-def longer(made_once):
-    """Four runs of two settings that nobody disturbed."""
-    return made_once("longer", "--num_workers=2", *LONGER, grid=ONE, seeds=2)[0]
-
-
-def reported(capsys, workdir):
-    assert call(capsys, "report", f"--workdir={workdir}")[0] == 0
-    return table(workdir)
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
-
-
-@pytest.mark.slow
-@needs_proc
-def test_a_killed_worker_is_replaced_and_its_runs_go_on(capsys, tmp_path, longer):
-    process = start(tmp_path, "--num_workers=2", *LONGER, grid=ONE, seeds=2)
-    wait_for(lambda: any(tmp_path.glob("*/seed_0/checkpoints/[1-9]*")), process)
-    os.kill(children(process.pid)[0], signal.SIGKILL)
-    assert process.wait(200) == 0
-    assert "was ended by SIGKILL, as when memory runs out; tried once more" in process.stderr.read()
-    assert reported(capsys, tmp_path) == reported(capsys, longer)
-
-
-@needs_proc
-@pytest.mark.slow
-def test_a_killed_sweep_goes_on_to_the_same_table(capsys, tmp_path, longer):
-    process = start(tmp_path, "--num_workers=2", *LONGER, grid=ONE, seeds=2)
-    wait_for(lambda: any(tmp_path.glob("*/seed_0/checkpoints/[1-9]*")), process)
-    orphans = children(process.pid)
-    process.kill()
-    process.wait()
-    again = start(tmp_path, "--num_workers=2", *LONGER, grid=ONE, seeds=2)
-    assert again.wait(200) == 0, again.stderr.read()
-    assert not any(Path(f"/proc/{orphan}").exists() for orphan in orphans)
-    assert reported(capsys, tmp_path) == reported(capsys, longer)
-
-
-@pytest.mark.slow
-@needs_proc
-def test_a_signal_stops_all_and_says_how_to_go_on(tmp_path):
-    process = start(tmp_path, "--num_workers=2", *LONGER, grid=ONE, seeds=2)
-    wait_for(lambda: any(tmp_path.glob("*/seed_0/checkpoints/[1-9]*")), process)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(60) == 130
-    said = process.stderr.read()
-    assert said.strip().endswith("vae-jax: stopped; the same command goes on from here")
-    assert "Traceback" not in said
-    assert "ended" not in said
 
 
 @pytest.mark.slow
