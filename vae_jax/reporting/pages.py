@@ -78,7 +78,7 @@ def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
 def _sweep_values(comparison: Comparison, workdir: Path) -> dict[str, Any]:
     rows, known = comparison.rows, [row.cfg for row in comparison.rows if row.cfg]
     metrics = list(dict.fromkeys(n for r in rows for run in r.runs for n in _means(run)))
-    paths = [p for found in directory.members(workdir).values() for p in found.values()]
+    paths = [p for found in directory.run_folders(workdir).values() for p in found.values()]
     return {
         "legend": tables.legend(comparison),
         "header": tables.header(comparison),

@@ -1,4 +1,4 @@
-"""What a run directory holds besides checkpoints, and a directory of many: files, no arrays."""
+"""The files of a run directory besides checkpoints, and the run directories below another."""
 
 import contextlib
 import errno
@@ -22,53 +22,53 @@ from vae_jax import config
 from vae_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
-LOCK_SECONDS = 60  # longer than a process lives on that was told to stop
-OTHER = "choose another --workdir"
+LOCK_SECONDS = 60  # a process that was told to stop is gone by then
+USE_ANOTHER_WORKDIR = "choose another --workdir"
 COMPARISON = "compare_kl"  # in results.json, beside the splits
 
 
-def members(workdir: Path) -> dict[str, dict[int, Path]]:
-    """The runs under one roof: setting -> seed -> run directory; empty where there are none.
+def run_folders(workdir: Path) -> dict[str, dict[int, Path]]:
+    """The runs below a directory: setting -> seed -> run directory; empty where there are none.
 
-    `workdir` holds directories `seed_<i>`, or a directory of such for each setting.
+    `workdir` holds directories `seed_<i>`, or one of such for each setting.
     """
-    if own := _seeds_in(workdir):
-        return {workdir.resolve().name: own}
+    if seeds := _seeds_in(workdir):
+        return {workdir.resolve().name: seeds}
     folders = sorted(p for p in workdir.glob("*") if p.is_dir())
-    return {folder.name: found for folder in folders if (found := _seeds_in(folder))}
+    return {folder.name: seeds for folder in folders if (seeds := _seeds_in(folder))}
 
 
-def roof(workdir: Path) -> dict[str, dict[int, Path]]:
-    """`members`, or nothing where the directory is itself a run."""
-    return {} if (workdir / "config.json").exists() else members(workdir)
+def many_runs(workdir: Path) -> dict[str, dict[int, Path]]:
+    """The `run_folders`, or nothing where the directory is itself a run."""
+    return {} if (workdir / "config.json").exists() else run_folders(workdir)
 
 
 def _seeds_in(folder: Path) -> dict[int, Path]:
     paths = [path.parent for path in folder.glob("seed_*/config.json")]
-    found = {path.name.removeprefix("seed_"): path for path in paths}
-    return {int(seed): found[seed] for seed in sorted(filter(str.isdigit, found), key=int)}
+    by_seed = {path.name.removeprefix("seed_"): path for path in paths}
+    return {int(seed): by_seed[seed] for seed in sorted(filter(str.isdigit, by_seed), key=int)}
 
 
 def require_same(workdir: Path, cfg: ConfigDict) -> None:
-    """Checks that a directory, if it holds a run, holds one of this config.
+    """Checks that a directory that holds a run holds one of this config.
 
     Raises:
         UserError: naming the fields that differ, or that it holds many runs.
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} cannot be written: it is a file")
-    if roof(workdir):
-        raise UserError(f"--workdir={workdir} holds many runs: {OTHER}")
+    if many_runs(workdir):
+        raise UserError(f"--workdir={workdir} holds many runs: {USE_ANOTHER_WORKDIR}")
     path = workdir / "config.json"
     differing = config.differences(config.read(path), cfg) if path.exists() else []
     if differing:
         message = f"--workdir={workdir} holds a run of another config ({'; '.join(differing)})"
-        raise UserError(f"{message}: {OTHER}")
+        raise UserError(f"{message}: {USE_ANOTHER_WORKDIR}")
 
 
 @contextlib.contextmanager
 def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
-    """Holds a run directory, made if need be, with the config and the environment in it.
+    """Holds a run directory, which it makes, and writes the config and the environment there.
 
     Raises:
         UserError: if it cannot be written, another process holds it, or it has another config.
@@ -85,10 +85,10 @@ def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-    """Holds a directory against other processes; that of a dead one is free.
+    """Keeps other processes out of a directory; a process that dies gives it back.
 
     Raises:
-        UserError: if another process holds it, and still does after `LOCK_SECONDS`.
+        UserError: if another process still holds it after `LOCK_SECONDS`.
     """
     lock = filelock.FileLock(workdir / ".lock")
     with contextlib.ExitStack() as stack:
@@ -108,10 +108,10 @@ def _patiently(lock: filelock.FileLock, workdir: Path) -> Any:
 
 
 def make_directory(workdir: Path, flag: str = "workdir") -> None:
-    """Makes a directory that can be written, which `flag` named.
+    """Makes a directory, if it is not there, and checks that it can be written.
 
     Raises:
-        UserError: if that cannot be.
+        UserError: if it cannot, naming the flag that holds its path.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -130,16 +130,17 @@ def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:
     """
     if (workdir / "config.json").exists():
         message = "holds a single run, not a directory for each seed"
-        raise UserError(f"--workdir={workdir} {message}: {OTHER}")
-    if members(workdir) and not _seeds_in(workdir):
-        raise UserError(f"--workdir={workdir} holds many settings, not seeds of one: {OTHER}")
+        raise UserError(f"--workdir={workdir} {message}: {USE_ANOTHER_WORKDIR}")
+    if run_folders(workdir) and not _seeds_in(workdir):
+        message = "holds many settings, not seeds of one"
+        raise UserError(f"--workdir={workdir} {message}: {USE_ANOTHER_WORKDIR}")
     for seed, path in _seeds_in(workdir).items():
         require_same(path, config.of_seed(cfg, seed))
     return {seed: workdir / f"seed_{seed}" for seed in config.seeds(cfg)}
 
 
 def record_failure(workdir: Path, kind: str, message: str) -> None:
-    """Notes in a run directory why its run did not end well, for reports; the next try forgets it.
+    """Writes into a run directory why the run failed, for reports; its next start deletes that.
 
     `kind` is one word: diverged, failed, died.
     """
@@ -147,7 +148,7 @@ def record_failure(workdir: Path, kind: str, message: str) -> None:
 
 
 def failure(workdir: Path) -> dict[str, str] | None:
-    """What `record_failure` noted last, None if nothing."""
+    """The kind and the message that `record_failure` wrote; None if the run did not fail."""
     path = workdir / "failed.json"
     return json.loads(path.read_text()) if path.exists() else None
 
@@ -159,25 +160,25 @@ def last_checkpoint(workdir: Path) -> int:
 
 
 def read_results(workdir: Path) -> dict[str, Any]:
-    """What `results.json` holds, by split, and under `COMPARISON`; empty if there is none."""
+    """The numbers in `results.json`, by split and under `COMPARISON`; empty without the file."""
     path = workdir / "results.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def read_splits(workdir: Path) -> dict[str, Any]:
-    """What `results.json` holds of splits."""
-    return {name: of for name, of in read_results(workdir).items() if name != COMPARISON}
+    """The numbers in `results.json` by split."""
+    return {name: part for name, part in read_results(workdir).items() if name != COMPARISON}
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON whole or not at all."""
+    """Writes a JSON file, whole or not at all."""
     new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     new.write_text(json.dumps(value, indent=2) + "\n")
     new.replace(path)
 
 
 def environment() -> dict[str, Any]:
-    """Versions, devices, commit and command: what is needed to have a number again."""
+    """Versions, devices, commit and command, to reproduce the numbers of a run."""
     packages = ("vae-jax", "jax", "jaxlib", "flax", "numpyro", "optax", "orbax-checkpoint", "numpy")
     here = str(Path(__file__).parent)
     git = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=40"]
@@ -212,7 +213,7 @@ def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, none if there is no such file; a last one cut short is left."""
+    """The records of metrics.jsonl, none without the file; a last line cut short is skipped."""
     path = workdir / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]

@@ -44,7 +44,7 @@ def load(
         UserError: if there is no run, no readable checkpoint, or one of another model.
     """
     workdir = Path(workdir)
-    if many := directory.roof(workdir):
+    if many := directory.many_runs(workdir):
         one = next(path for paths in many.values() for path in paths.values())
         raise UserError(f"{workdir} holds many runs: name one, such as {one}")
     cfg = config.read(workdir / "config.json")
@@ -67,7 +67,7 @@ def load_all(workdir: Path, which: checkpoints.Which = "best") -> Iterator[tuple
     Raises:
         UserError: as `load` does.
     """
-    found = directory.roof(workdir)
+    found = directory.many_runs(workdir)
     if not found:
         yield workdir, load(workdir, which)
     for paths in found.values():

@@ -112,7 +112,7 @@ def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) 
         return
     if known:
         raise unknown(f"metric of split {split!r}", metric, known)
-    members = directory.members(workdir).values()
+    members = directory.run_folders(workdir).values()
     paths = [path for found in members for path in found.values()]
     if splits := sorted({name for path in paths for name in directory.read_splits(path)}):
         raise unknown("evaluated split", split, splits)

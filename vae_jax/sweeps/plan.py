@@ -51,7 +51,7 @@ def plan(
         MistakesError: naming every setting that cannot work.
     """
     if (workdir / "config.json").exists():
-        raise UserError(f"--workdir={workdir} holds a single run: {directory.OTHER}")
+        raise UserError(f"--workdir={workdir} holds a single run: {directory.USE_ANOTHER_WORKDIR}")
     jobs, taken = _jobs(base, listed, asked), _existing(workdir)
     settings: dict[str, Setting] = {}
     for overrides, job in zip(listed, jobs, strict=True):

@@ -64,7 +64,7 @@ def read_rows(workdir: Path, split: str, metric: str) -> list[Row]:
     Raises:
         UserError: if there is none.
     """
-    members, planned = directory.members(workdir), read_plan(workdir)["settings"]
+    members, planned = directory.run_folders(workdir), read_plan(workdir)["settings"]
     names = [*planned, *(name for name in members if name not in planned)]
     if not names:
         raise UserError(f"{workdir} holds no runs")

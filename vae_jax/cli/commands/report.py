@@ -19,7 +19,7 @@ def run(args: Args) -> None:
 
     path = workdir(args)
     single = (path / "config.json").exists()
-    if single or not (directory.members(path) or read_plan(path)["settings"]):
+    if single or not (directory.run_folders(path) or read_plan(path)["settings"]):
         print(pages.report(path))
         return
     comparison = compare(path, args.split, args.metric, args.baseline, args.confidence)
