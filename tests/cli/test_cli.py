@@ -131,7 +131,7 @@ MISTAKES = [
     ([*TRAIN, "--config.data=npz"], "npz needs a file"),
     ([*TRAIN, "--config.device=gpu"], "device='gpu' is not there; here is cpu"),
     ([*TRAIN, "--config.data=npz(path='nowhere.npz')"], "no such file"),
-    ([*TRAIN, "--config.data=linear_gaussian"], "the likelihood takes numbers from 0 to 1"),
+    ([*TRAIN, "--config.data=linear_gaussian"], "the likelihood takes a number from 0 to 1"),
     (
         [*TRAIN, "--config.data=two_moons", "--config.likelihood=normal", "--config.encoder=conv"],
         "needs images",

@@ -300,17 +300,17 @@ def test_draws_at_extremes_are_in_the_support(text):
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("bernoulli", 1.5, "1.5: the likelihood takes numbers from 0 to 1"),
-        ("continuous_bernoulli", -0.5, "takes numbers from 0 to 1"),
-        ("beta", 0.0, "0.0: the likelihood takes numbers between 0 and 1, neither included"),
+        ("bernoulli", 1.5, "1.5: the likelihood takes a number from 0 to 1"),
+        ("continuous_bernoulli", -0.5, "takes a number from 0 to 1"),
+        ("beta", 0.0, "0.0: the likelihood takes a number between 0 and 1, neither included"),
         ("beta", 1.0, "neither included"),
-        ("categorical(levels=4)", 4, "4.0: the likelihood takes integers from 0 to 3"),
-        ("discretized_logistic(levels=4)", 0.5, "takes integers from 0 to 3"),
-        ("discretized_logistic_mixture", 256, "takes integers from 0 to 255"),
-        ("binomial(total_count=4)", -1, "takes integers from 0 to 4"),
-        ("poisson", 0.5, "0.5: the likelihood takes integers from 0"),
-        ("negative_binomial", -1, "takes integers from 0"),
-        ("zero_inflated_negative_binomial", 2.5, "takes integers from 0"),
+        ("categorical(levels=4)", 4, "4.0: the likelihood takes an integer from 0 to 3"),
+        ("discretized_logistic(levels=4)", 0.5, "takes an integer from 0 to 3"),
+        ("discretized_logistic_mixture", 256, "takes an integer from 0 to 255"),
+        ("binomial(total_count=4)", -1, "takes an integer from 0 to 4"),
+        ("poisson", 0.5, "0.5: the likelihood takes an integer of 0 or more"),
+        ("negative_binomial", -1, "takes an integer of 0 or more"),
+        ("zero_inflated_negative_binomial", 2.5, "takes an integer of 0 or more"),
     ],
 )
 def test_data_outside_the_support_is_an_error_of_one_line(name, value, expected):

@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import constraints
 
 from vae_jax.batches.keys import example_keys
+from vae_jax.config.ranges import in_words
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Dataset, Model
 
@@ -48,7 +48,7 @@ def require_valid(dataset: Dataset, model: Model) -> None:
     Raises:
         UserError: naming the split, the example and the value.
     """
-    splits = dataset.splits
+    splits, allowed = dataset.splits, in_words(model.accepts)
     preprocess = jax.jit(jax.vmap(dataset.preprocess))
     keys = jax.random.split(jax.random.key(0), CHECKED_TOGETHER)
     for name, split in splits.items():
@@ -57,20 +57,7 @@ def require_valid(dataset: Dataset, model: Model) -> None:
             raw = gather(split, rows)
             _require(name, rows, raw, dataset.usable(raw), USABLE)
             x = np.asarray(preprocess(keys, raw))
-            _require(name, rows, x, model.accepts(x), f"the likelihood takes {told(model.accepts)}")
-
-
-def told(accepts: constraints.Constraint) -> str:
-    """A constraint in words: `integers from 0 to 255`."""
-    kind = "integers" if accepts.is_discrete else "numbers"
-    low, high = (getattr(accepts, f"{side}_bound", None) for side in ("lower", "upper"))
-    if low is None and high is None:
-        return "finite numbers" if accepts is constraints.real else repr(accepts).strip("<>")
-    if isinstance(accepts, type(constraints.open_interval(0, 1))):
-        return f"{kind} between {low:g} and {high:g}, neither included"
-    return kind + "".join(
-        f" {word} {bound:g}" for word, bound in (("from", low), ("to", high)) if bound is not None
-    )
+            _require(name, rows, x, model.accepts(x), f"the likelihood takes {allowed}")
 
 
 def _require(name: str, rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str) -> None:

@@ -1,4 +1,4 @@
-"""`"normal(loc=1.0, scale=0.5)"` -> the distribution, and pairs of which the KL makes sense."""
+"""`"normal(loc=1.0, scale=0.5)"` -> the distribution, and pairs whose KL makes sense."""
 
 import contextlib
 import functools
@@ -8,7 +8,7 @@ import math
 import pkgutil
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,14 @@ import numpyro
 from numpyro.distributions import Distribution, biject_to
 
 from vae_jax import distributions
-from vae_jax.config.components import Call, parse
+from vae_jax.config.calls import Call, Entry, Namespace, defined_in, follow, parse, show
+from vae_jax.config.ranges import require
 from vae_jax.divergences import describe, require_nested_supports
 from vae_jax.errors import UserError, unknown
 from vae_jax.types import Array
 
 Maker = Callable[..., Distribution]
-DRAWS = 1000  # by which a pair is tried
+DRAWS = 1000  # with which a pair is tried
 
 
 def pair(q: str, p: str) -> tuple[Distribution, Distribution]:
@@ -32,9 +33,9 @@ def pair(q: str, p: str) -> tuple[Distribution, Distribution]:
     Raises:
         UserError: if it is not, or one of them cannot be read.
     """
-    made = _blamed("q", q), _blamed("p", p)
-    require_comparable(*made)
-    return made
+    densities = _blamed("q", q), _blamed("p", p)
+    require_comparable(*densities)
+    return densities
 
 
 def _blamed(which: str, text: str) -> Distribution:
@@ -54,12 +55,12 @@ def distribution(text: str) -> Distribution:
     Raises:
         UserError: for an unknown name or argument, or a value that is not allowed.
     """
-    made = _build(parse(text))
-    made = made.to_event(len(made.batch_shape)) if made.batch_shape else made
-    finite = jax.jit(lambda key: jnp.isfinite(made.log_prob(made.sample(key, (DRAWS,)))).all())
-    if not bool(finite(jax.random.key(0))):
+    density = follow(parse(text), DISTRIBUTIONS)
+    density = density.to_event(len(density.batch_shape)) if density.batch_shape else density
+    log_prob = jax.jit(lambda key: density.log_prob(density.sample(key, (DRAWS,))))
+    if not bool(jnp.isfinite(log_prob(jax.random.key(0))).all()):
         raise UserError(f"{text}: its density is not finite at its own draws")
-    return made
+    return density
 
 
 def names() -> list[str]:
@@ -70,15 +71,16 @@ def names() -> list[str]:
 @functools.cache
 def _makers() -> dict[str, Maker]:
     """NumPyro's classes, and its functions that return one, over the densities of this package."""
-    numpyros = {snake_case(name): found for name, found in vars(numpyro.distributions).items()
-                if name[0].isupper() and _makes(found)}  # fmt: skip
-    return {name: _own(name) for name in _own_files()} | numpyros
+    numpyros = {snake_case(name): maker for name, maker in vars(numpyro.distributions).items()
+                if name[0].isupper() and _is_maker(maker)}  # fmt: skip
+    files = [module.name for module in pkgutil.iter_modules(distributions.__path__)]
+    return {name: _maker_in(name) for name in files} | numpyros
 
 
-def _makes(found: Any) -> bool:
-    if inspect.isclass(found):
-        return issubclass(found, Distribution) and found is not Distribution
-    return inspect.isfunction(found)
+def _is_maker(value: Any) -> bool:
+    if inspect.isclass(value):
+        return issubclass(value, Distribution) and value is not Distribution
+    return inspect.isfunction(value)
 
 
 def snake_case(name: str) -> str:
@@ -86,69 +88,45 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _own_files() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(distributions.__path__)]
+def _maker_in(file: str) -> Maker:
+    """The class in a file of `distributions/` that has its name, or the function."""
+    module = importlib.import_module(f"{distributions.__name__}.{file}")
+    return next(v for n, v in vars(module).items() if snake_case(n) == file and _is_maker(v))
 
 
-def _own(name: str) -> Maker:
-    module = importlib.import_module(f"{distributions.__name__}.{name}")
-    return next(f for n, f in vars(module).items() if snake_case(n) == name and _makes(f))
+class _Parameter(NamedTuple):
+    """What a parameter of a distribution takes."""
+
+    hint: Any
+    constraint: Any  # NumPyro's, or None
 
 
-def _find(name: str) -> Maker:
+def _find(name: str) -> Entry:
     path, _, last = name.rpartition(".")
-    if not path:
-        if name not in _makers():
-            message = unknown("distribution", name, names())
-            raise UserError(f"{message}; vae-jax compare-kl --help lists them")
-        return _makers()[name]
-    try:
-        found = getattr(importlib.import_module(path), last)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-            raise
-        raise UserError(f"no module {path!r} on the Python path") from error
-    except AttributeError as error:
-        raise UserError(f"{path} defines no {last!r}") from error
-    return found
+    if not path and name not in _makers():
+        message = unknown("distribution", name, names())
+        raise UserError(f"{message}; vae-jax compare-kl --help lists them")
+    maker = defined_in(path, last) if path else _makers()[name]
+    constraints = getattr(maker, "arg_constraints", {})
+    parameters = {
+        name: _Parameter(p.annotation, constraints.get(name))
+        for name, p in inspect.signature(maker).parameters.items()
+        if name != "validate_args"
+    }
+    return Entry(maker, parameters)
 
 
-def _build(call: Call) -> Distribution:
-    maker = _find(call.name)
-    values = {n: _value(call, maker, n, v) for n, v in call.arguments.items()}
-    try:
-        inspect.signature(maker).bind(**values)
-        made = maker(**values)
-    except Exception as error:  # whatever NumPyro says of these values
-        raise UserError(f"{call}: {' '.join(str(error).split())}") from error
-    if not isinstance(made, Distribution):
-        raise UserError(f"{call.name} makes no NumPyro distribution")
-    for name, constraint in type(made).arg_constraints.items():
-        if name in values and values[name] is not None:
-            _require(call, name, values[name], constraint)
-    return made
-
-
-def _value(call: Call, maker: Maker, name: str, value: Any) -> Any:
+def _value(what: str, value: Any, parameter: _Parameter) -> Any:
     """A literal as the parameter wants it: numbers as arrays, unless it takes Python's own."""
-    parameters = _parameters(maker)
-    if name not in parameters:
-        raise unknown(f"argument of {call.name}", name, parameters)
-    hint = parameters[name].annotation
-    numbers = "array" in str(hint).lower()
+    numbers = "array" in str(parameter.hint).lower()
     if isinstance(value, Call) and not numbers:
-        return _build(value)
-    if value is None or not (numbers or hint is inspect.Parameter.empty):
+        return follow(value, DISTRIBUTIONS)
+    if value is None or not (numbers or parameter.hint is inspect.Parameter.empty):
         return value
-    return _array(call, name, value, getattr(maker, "arg_constraints", {}).get(name))
+    return _array(what, value, parameter.constraint)
 
 
-def _parameters(maker: Maker) -> dict[str, inspect.Parameter]:
-    found = inspect.signature(maker).parameters
-    return {name: p for name, p in found.items() if name != "validate_args"}
-
-
-def _array(call: Call, name: str, value: Any, constraint: Any) -> Any:
+def _array(what: str, value: Any, constraint: Any) -> Any:
     discrete = constraint is not None and constraint.is_discrete
     if isinstance(value, int) and (constraint is None or discrete):
         return value  # a count
@@ -156,29 +134,34 @@ def _array(call: Call, name: str, value: Any, constraint: Any) -> Any:
         with np.errstate(over="ignore"):
             array = jnp.asarray(value, int if discrete else float)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{call.name}: {name}={value} is not an array of numbers") from error
+        raise UserError(f"{what} is not an array of numbers") from error
     if not bool(jnp.isfinite(array).all()):
-        raise UserError(f"{call.name}: {name}={value} is not finite in {array.dtype}")
+        raise UserError(f"{what} is not finite in {array.dtype}")
     return array
 
 
-def _require(call: Call, name: str, value: Any, constraint: Any) -> None:
-    """Raises UserError where a parameter is not what NumPyro's `arg_constraints` ask for."""
-    dependent = numpyro.distributions.constraints.is_dependent(constraint)
-    if dependent or isinstance(value, Distribution) or bool(jnp.all(constraint(value))):
-        return
-    needed = _in_words(constraint)
-    raise UserError(
-        f"{call.name}: {name}={call.arguments[name]} is not allowed: needed is {needed}"
-    )
+def _apply(call: Call, maker: Maker, arguments: dict[str, Any]) -> Distribution:
+    try:
+        inspect.signature(maker).bind(**arguments)
+        density = maker(**arguments)
+    except Exception as error:  # whatever NumPyro says of these values
+        raise UserError(f"{call}: {' '.join(str(error).split())}") from error
+    if not isinstance(density, Distribution):
+        raise UserError(f"{call.name} makes no NumPyro distribution")
+    _require_allowed(call, density, arguments)
+    return density
 
 
-def _in_words(constraint: Any) -> str:
-    """`Positive(lower_bound=0.0)` -> `positive`, as NumPyro calls it."""
-    base = getattr(constraint, "base_constraint", constraint)
-    words = snake_case(type(base).__name__.strip("_")).replace("_", " ")
-    low, high = getattr(base, "lower_bound", None), getattr(base, "upper_bound", None)
-    return words if low is None or high is None else f"from {low:g} to {high:g}"
+def _require_allowed(call: Call, density: Distribution, arguments: dict[str, Any]) -> None:
+    """Raises UserError where an argument is not what NumPyro's `arg_constraints` ask for."""
+    for name, constraint in type(density).arg_constraints.items():
+        value = arguments.get(name)
+        dependent = numpyro.distributions.constraints.is_dependent(constraint)
+        if not (dependent or value is None or isinstance(value, Distribution)):
+            require(f"{call.name}: {name}={show(call.arguments[name])}", value, constraint)
+
+
+DISTRIBUTIONS = Namespace(_find, _value, _apply)
 
 
 @numpyro.validation_enabled(False)

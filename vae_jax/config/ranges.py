@@ -1,0 +1,66 @@
+"""Ranges of numbers as NumPyro's constraints: whether a value lies in one, and the range in words.
+
+NumPyro is not imported here: whoever has a constraint has imported it.
+"""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from vae_jax.errors import UserError
+
+LARGEST = 3.4028234663852886e38  # of float32, in which parts compute
+
+
+def in_words(constraint: Any) -> str:
+    """The values that a constraint allows: `a positive integer`, `a number from 0 to 1`."""
+    constraint = getattr(constraint, "base_constraint", constraint)
+    kind = type(constraint).__name__.strip("_")
+    noun = "integer" if constraint.is_discrete else "number"
+    low, high = (getattr(constraint, f"{side}_bound", None) for side in ("lower", "upper"))
+    if low is None and high is None:
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
+        return "a finite number" if kind == "Real" else f"what NumPyro calls {words}"
+    if "Positive" in kind:
+        return f"a positive {noun}"
+    return f"{'an' if constraint.is_discrete else 'a'} {noun} {_bounds(kind, low, high)}"
+
+
+def _bounds(kind: str, low: Any, high: Any) -> str:
+    match kind:
+        case "GreaterThan":
+            return f"above {low:g}"
+        case "LessThan":
+            return f"below {high:g}"
+        case "OpenInterval":
+            return f"between {low:g} and {high:g}, neither included"
+    if low is None or high is None:
+        return f"of {low:g} or more" if high is None else f"of {high:g} or less"
+    return f"from {low:g} to {high:g}"
+
+
+def require(what: str, value: Any, constraint: Any) -> None:
+    """Raises UserError unless every number of a value lies in the range, also in float32.
+
+    Args:
+        what: `mixture: components=0`, with which the message begins.
+        value: a number, or an array or a tuple of them.
+        constraint: NumPyro's.
+    """
+    array = np.asarray(value)
+    single = array.astype(np.float32) if array.dtype.kind == "f" else array
+    if not np.all(constraint(single)):
+        where = " (in float32)" if np.all(constraint(array)) else ""
+        raise UserError(f"{what}: {in_words(constraint)} is needed{where}")
+
+
+def require_finite(what: str, value: Any) -> None:
+    """Raises UserError for a number that is not finite, also in float32, in a tuple or alone."""
+    if isinstance(value, tuple):
+        for element in value:
+            require_finite(what, element)
+    if isinstance(value, float) and not abs(value) <= LARGEST:
+        where = "" if math.isnan(value) or math.isinf(value) else " (in float32)"
+        raise UserError(f"{what}: a finite number is needed{where}")
