@@ -187,7 +187,7 @@ def test_mistakes_are_said(workdir, tmp_path_factory):
     with pytest.raises(UserError, match="holds no runs"):
         compare(tmp_path_factory.mktemp("empty"))
     make_run(workdir / "third" / "seed_0", BASE[0], latent_dim=3)
-    with pytest.raises(UserError, match="is said of 2 settings"):
+    with pytest.raises(UserError, match="fits 2 settings"):
         compare(workdir, baseline="prior=standard_normal")
     assert compare(workdir, baseline="latent_dim=3").baseline == "third"
 

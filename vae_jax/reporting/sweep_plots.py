@@ -10,7 +10,7 @@ from vae_jax.config.fields import FAMILY_OF
 from vae_jax.evaluation.numbers import HIGHER_IS_BETTER, LOWER_IS_BETTER, family
 from vae_jax.plots import BLUE, COLOURS, GREY, MARKERS, ORANGE, STYLES
 from vae_jax.sweeps.compare import Comparison, numeric_leaves
-from vae_jax.sweeps.results import Ran, Row
+from vae_jax.sweeps.results import Row, RunResult
 
 OUT_OF_SIGHT = 3  # an interval that reaches so many times farther than the rest is cut
 MOST_CURVES = 10
@@ -151,7 +151,7 @@ def _curve(axes: Axes, row: Row, i: int) -> np.ndarray:
     return mean
 
 
-def _drawn(row: Row) -> list[Ran]:
+def _drawn(row: Row) -> list[RunResult]:
     """The runs that a setting's curve is of: those that are done, or all while none is."""
     begun = [run for run in row.runs if len(run.curve)]
     return [run for run in begun if run.state == "done"] or begun

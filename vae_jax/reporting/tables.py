@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from vae_jax.sweeps.compare import Comparison
 from vae_jax.sweeps.results import Row
-from vae_jax.sweeps.statistics import Estimate
+from vae_jax.sweeps.statistics import SeedsEstimate
 
 
 def terminal(comparison: Comparison) -> str:
@@ -147,7 +147,7 @@ def _csv_row(comparison: Comparison, row: Row) -> list[Any]:
     ]  # fmt: skip
 
 
-def _numbers(found: Estimate | None) -> Sequence[float | None]:
+def _numbers(found: SeedsEstimate | None) -> Sequence[float | None]:
     return found[:3] if found else (None, None, None)
 
 

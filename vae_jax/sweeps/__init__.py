@@ -1,1 +1,1 @@
-"""Many runs: what varies and what is left to do before, results and their comparison after."""
+"""Many runs: their plan and execution, then their results and comparison."""

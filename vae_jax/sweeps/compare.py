@@ -1,4 +1,4 @@
-"""The settings under one roof, each compared with a baseline."""
+"""The settings of a directory of many runs, each compared with a baseline."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from vae_jax.sweeps.statistics import difference
 
 
 class Comparison(NamedTuple):
-    """What a report of many runs is made from."""
+    """The settings of many runs, each with its difference to the baseline: a report's content."""
 
     metric: str
     unit: str
@@ -31,7 +31,7 @@ class Comparison(NamedTuple):
 
     @property
     def fields(self) -> list[str]:
-        """What varies."""
+        """The config fields that vary."""
         return list(self.rows[0].fields)
 
 
@@ -45,7 +45,7 @@ def compare(
     """Compares the settings in a directory of many runs.
 
     Args:
-        workdir: what `sweep`, or `train` with several seeds, left.
+        workdir: the directory that `sweep`, or `train` with several seeds, wrote.
         split: where the metric was evaluated.
         metric: a name in `results.json`.
         baseline: a setting's directory, or `field=value, ...` that holds for one setting alone;
@@ -75,13 +75,13 @@ def _find(rows: Sequence[Row], text: str) -> Row:
     wanted = {_normal(part) for part in _assignments(text)}
     exact = [row for row in rows if row.name == text]
     held = [r for r in rows if wanted <= {_normal(f"{f}={v}") for f, v in r.fields.items()}]
-    found = exact or held
-    if not found:
+    matching = exact or held
+    if not matching:
         raise unknown("setting", text, [row.label for row in rows])
-    if len(found) > 1:
-        labels = " | ".join(row.label for row in found)
-        raise UserError(f"--baseline={text} is said of {len(found)} settings: {labels}")
-    return found[0]
+    if len(matching) > 1:
+        labels = " | ".join(row.label for row in matching)
+        raise UserError(f"--baseline={text} fits {len(matching)} settings: {labels}")
+    return matching[0]
 
 
 def _assignments(text: str) -> list[str]:
@@ -112,8 +112,7 @@ def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) 
         return
     if known:
         raise unknown(f"metric of split {split!r}", metric, known)
-    members = directory.run_folders(workdir).values()
-    paths = [path for found in members for path in found.values()]
+    paths = [p for seeds in directory.run_folders(workdir).values() for p in seeds.values()]
     if splits := sorted({name for path in paths for name in directory.read_splits(path)}):
         raise unknown("evaluated split", split, splits)
 
@@ -163,31 +162,31 @@ def _compared(row: Row, baseline: Row, why: str, confidence: float, count: int) 
         return row._replace(remark=", ".join(filter(None, [row.remark, why])))
     pairs = _pairs(row, baseline)
     mine, theirs = map(np.stack, zip(*pairs, strict=True))
-    found = difference(mine, theirs, confidence, count)
     fewer = len(pairs) < max(len(row.good), len(baseline.good))
-    said = f"difference over {len(pairs)} common seeds" if fewer else ""
-    remark = ", ".join(filter(None, [row.remark, said]))
-    return row._replace(difference=found, remark=remark)
+    note = f"difference over {len(pairs)} common seeds" if fewer else ""
+    remark = ", ".join(filter(None, [row.remark, note]))
+    return row._replace(difference=difference(mine, theirs, confidence, count), remark=remark)
 
 
 def numeric_leaves(row: Row) -> dict[str, float]:
-    """The numbers in what varies: `{"optimizer.learning_rate": 0.001}`."""
-    found: dict[str, float] = {}
+    """The numbers among the values that vary: `{"optimizer.learning_rate": 0.001}`."""
+    leaves: dict[str, float] = {}
     for field, text in row.fields.items():
-        _collect(found, field, text)
-    return found
+        _collect(leaves, field, text)
+    return leaves
 
 
-def _collect(found: dict[str, float], field: str, value: Any) -> None:
+def _collect(leaves: dict[str, float], field: str, value: Any) -> None:
+    """Adds the number that a value is, or the numbers in its arguments."""
     if isinstance(value, str):
         try:
-            found[field] = float(value)
+            leaves[field] = float(value)
             return
         except ValueError:
             value = components.parse(value) if value else None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        found[field] = float(value)
+        leaves[field] = float(value)
     if isinstance(value, components.Call):
         for name, argument in value.arguments.items():
             if not isinstance(argument, str):
-                _collect(found, f"{field}.{name}", argument)
+                _collect(leaves, f"{field}.{name}", argument)

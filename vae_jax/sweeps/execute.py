@@ -17,7 +17,7 @@ LONGEST_TEXT = 120  # characters of what is said of a run
 
 
 class SweepProgress:
-    """What the person at the keyboard sees of a sweep, and what became of its runs."""
+    """The progress that a person sees of a sweep, and the failures of its runs."""
 
     def __init__(self, units: Sequence[Unit]):
         """`units` are all that is left to do."""

@@ -1,4 +1,4 @@
-"""What a sweep varies: `"prior=a|b"` and ranges -> a list of overrides `{field: text}`."""
+"""Grids: `"prior=a|b"` and ranges -> a list of overrides `{field: text}`, one a setting."""
 
 import ast
 import itertools
@@ -74,11 +74,11 @@ def _alternatives(text: str) -> list[str]:
         raise UserError(f"cannot read {text!r}: write value|value|...") from error
     if isinstance(node, ast.Tuple) and not text.strip().startswith("("):
         raise UserError(f"cannot read {text!r}: values are separated by |, not by commas")
-    found: list[str] = []
+    later: list[str] = []
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        found.append(ast.unparse(node.right))
+        later.append(ast.unparse(node.right))
         node = node.left
-    return [ast.unparse(node), *reversed(found)]
+    return [ast.unparse(node), *reversed(later)]
 
 
 def _zip(axes: list[list[Overrides]]) -> list[Overrides]:
@@ -101,8 +101,8 @@ def _require_distinct(axes: list[list[Overrides]]) -> None:
 
 def _require_no_range(settings: list[Overrides]) -> None:
     for field, value in (item for setting in settings for item in setting.items()):
-        if isinstance(value, str) and (found := _RANGE.search(value)):
-            raise UserError(f"{field}: {found.group()} is a range: say how many with --random=N")
+        if isinstance(value, str) and (span := _RANGE.search(value)):
+            raise UserError(f"{field}: {span.group()} is a range: say how many with --random=N")
 
 
 def _drawn(axes: list[list[Overrides]], rng: np.random.Generator) -> Overrides:

@@ -1,4 +1,4 @@
-"""A sweep: settings x seeds, each a run directory as `train` makes it, under one roof."""
+"""The settings of a sweep: named, checked together, and which of their runs are left to do."""
 
 import importlib.util
 import json
@@ -63,21 +63,25 @@ def plan(
 
 
 def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any]) -> list[Job]:
-    """A job for each of the overrides, or all that is wrong with any of them."""
-    loaded, found = Loaded(), []
+    """A job for each of the overrides.
+
+    Raises:
+        MistakesError: with everything that is wrong with any of them.
+    """
+    loaded, jobs = Loaded(), []
     faults: dict[str, list[Overrides]] = {}
     cause = None
     for overrides in listed:
         try:
-            found.append(_checked(base, overrides, asked, loaded))
+            jobs.append(_checked(base, overrides, asked, loaded))
         except Exception as error:  # whatever a combination makes a library raise
             cause = error
             faults.setdefault(one_line(error), []).append(overrides)
     if faults:
-        count = sum(len(made) for made in faults.values())
+        count = sum(len(faulty) for faulty in faults.values())
         summary = f"{count} of {counted(len(listed), 'setting')} cannot work"
         raise MistakesError(summary, _described(faults)) from cause
-    return found
+    return jobs
 
 
 def _checked(
@@ -108,10 +112,10 @@ def label(overrides: Overrides) -> str:
 
 def _existing(workdir: Path) -> dict[str, str]:
     """The configs that have runs in a directory: identity -> name."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for path in sorted(workdir.glob("*/seed_*/config.json")):
-        found.setdefault(config.identity(config.stored(path)), path.parent.parent.name)
-    return found
+        names.setdefault(config.identity(config.stored(path)), path.parent.parent.name)
+    return names
 
 
 def _new_name(overrides: Overrides, taken: set[str]) -> str:
@@ -143,7 +147,7 @@ def _missing(setting: Setting, asked: Mapping[str, Any]) -> dict[int, Path]:
 
 
 def units(settings: Sequence[Setting], asked: Mapping[str, Any]) -> list[Unit]:
-    """What is left to do, a unit for each setting of which runs are missing."""
+    """The work that is left, a unit for each setting of which runs are missing."""
     left = [(setting, missing) for setting in settings if (missing := _missing(setting, asked))]
     return [
         Unit(s.name, s.job.cfg.to_dict(), runs, dict(asked), s.job.num_steps * len(runs))
@@ -152,7 +156,7 @@ def units(settings: Sequence[Setting], asked: Mapping[str, Any]) -> list[Unit]:
 
 
 def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
-    """What would run, a line each, with parameter counts."""
+    """A line for each setting, with its parameter count, and the `totals`."""
     lines = []
     for setting in settings:
         done = len(setting.folders) - len(_missing(setting, asked))
@@ -167,7 +171,7 @@ def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
 
 
 def totals(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
-    """How many settings and runs there are, and what is left to be done with them."""
+    """A line that counts the settings, the runs, and those that are done."""
     missing = [_missing(setting, asked) for setting in settings]
     runs = sum(len(setting.folders) for setting in settings)
     left = sum(len(paths) for paths in missing)
@@ -201,7 +205,7 @@ def train_commands(
 
 
 def listed(file: str) -> list[Overrides]:
-    """What the function `sweep` of an experiment file returns; nothing if it has none.
+    """The overrides that the function `sweep` of an experiment file lists; none without it.
 
     Raises:
         UserError: if that is no list of dicts.
@@ -213,17 +217,17 @@ def listed(file: str) -> list[Overrides]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        found = module.sweep() if hasattr(module, "sweep") else []
+        overrides = module.sweep() if hasattr(module, "sweep") else []
     except Exception as error:  # whatever somebody's own code raises
         where = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(f"{where.filename}, line {where.lineno}: {one_line(error)}") from error
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+    if not isinstance(overrides, list) or not all(isinstance(o, dict) for o in overrides):
         raise UserError(f"{path}: sweep() returns a list of dicts, config field -> value")
-    return found
+    return overrides
 
 
 def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:
-    """Adds the settings and their seeds to `sweep.json`, so that a report knows what was meant."""
+    """Adds the settings and their seeds to `sweep.json`, so that a report can name missing runs."""
     known = read_plan(workdir)
     for setting in settings:
         old = known["settings"].get(setting.name, {"overrides": setting.overrides, "seeds": []})
@@ -235,6 +239,6 @@ def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:
 
 
 def read_plan(workdir: Path) -> dict[str, Any]:
-    """What `save_plan` wrote; no settings where there is none."""
+    """The content of `sweep.json`, which `save_plan` wrote; no settings without the file."""
     path = workdir / "sweep.json"
     return json.loads(path.read_text()) if path.exists() else {"settings": {}}

@@ -1,4 +1,4 @@
-"""The runs under one roof, read back: one row a setting, with what became of each run."""
+"""Many runs read back from their directories: one row a setting, with its runs' results."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from vae_jax.errors import UserError
 from vae_jax.runs import directory
 from vae_jax.runs.directory import read_metrics
 from vae_jax.sweeps.plan import FIXED, label, read_plan
-from vae_jax.sweeps.statistics import Difference, Estimate, estimate
+from vae_jax.sweeps.statistics import Difference, SeedsEstimate, estimate
 
 
-class Ran(NamedTuple):
-    """One run as its directory tells it."""
+class RunResult(NamedTuple):
+    """One run, read from its directory."""
 
     seed: int
     state: str  # done, diverged, failed, died, or what is still missing
@@ -34,10 +34,10 @@ class Row(NamedTuple):
     """One setting."""
 
     name: str
-    fields: Mapping[str, str]  # what varies, and its value here
+    fields: Mapping[str, str]  # the config fields that vary, and their values here
     cfg: ConfigDict | None  # None if no run was begun
-    runs: Sequence[Ran]
-    estimate: Estimate | None
+    runs: Sequence[RunResult]
+    estimate: SeedsEstimate | None
     difference: Difference | None
     remark: str  # why a number is missing, or what is special about it
     num_parameters: int | None
@@ -48,7 +48,7 @@ class Row(NamedTuple):
         return label(dict(self.fields)) if self.fields else self.name
 
     @property
-    def good(self) -> list[Ran]:
+    def good(self) -> list[RunResult]:
         """The runs that gave the metric."""
         return [run for run in self.runs if run.values is not None]
 
@@ -64,11 +64,11 @@ def read_rows(workdir: Path, split: str, metric: str) -> list[Row]:
     Raises:
         UserError: if there is none.
     """
-    members, planned = directory.run_folders(workdir), read_plan(workdir)["settings"]
-    names = [*planned, *(name for name in members if name not in planned)]
+    folders, planned = directory.run_folders(workdir), read_plan(workdir)["settings"]
+    names = [*planned, *(name for name in folders if name not in planned)]
     if not names:
         raise UserError(f"{workdir} holds no runs")
-    rows = [_row(n, members.get(n, {}), planned.get(n, {}), split, metric) for n in names]
+    rows = [_row(n, folders.get(n, {}), planned.get(n, {}), split, metric) for n in names]
     return _with_fields(rows, planned)
 
 
@@ -79,23 +79,23 @@ def _row(
     cfg = next(iter(configs.values()), None)
     other = {s for s, c in configs.items() if cfg and config.identity(c) != config.identity(cfg)}
     seeds = sorted({*paths, *planned.get("seeds", [])})
-    found = [_ran(seed, paths.get(seed), split, metric) for seed in seeds]
-    found = [
+    runs = [_read_run(seed, paths.get(seed), split, metric) for seed in seeds]
+    runs = [
         run._replace(state="of another config", values=None) if run.seed in other else run
-        for run in found
+        for run in runs
     ]
-    values = [run.values for run in found if run.values is not None]
+    values = [run.values for run in runs if run.values is not None]
     alike = len({len(v) for v in values}) == 1
     mean = estimate(np.stack(values)) if alike else None
-    counts = {run.results.get("num_parameters") for run in found} - {None}
+    counts = {run.results.get("num_parameters") for run in runs} - {None}
     count = planned.get("num_parameters") or next(iter(counts), None)
-    remark = _remark(found, metric, alike or not values)
-    return Row(name, planned.get("overrides", {}), cfg, found, mean, None, remark, count)
+    remark = _remark(runs, metric, alike or not values)
+    return Row(name, planned.get("overrides", {}), cfg, runs, mean, None, remark, count)
 
 
-def _ran(seed: int, path: Path | None, split: str, metric: str) -> Ran:
+def _read_run(seed: int, path: Path | None, split: str, metric: str) -> RunResult:
     if path is None:
-        return Ran(seed, "not begun", "", {}, None, 0.0, np.zeros((0, 2)), False)
+        return RunResult(seed, "not begun", "", {}, None, 0.0, np.zeros((0, 2)), False)
     results = directory.read_splits(path).get(split, {})
     state, message = _state(path, results)
     values = None
@@ -104,14 +104,14 @@ def _ran(seed: int, path: Path | None, split: str, metric: str) -> Ran:
         state = "done" if values is not None else "damaged"
     records = read_metrics(path)
     seconds = sum(r.get("seconds", 0.0) for r in records)
-    return Ran(seed, state, message, results, values, seconds, *_curve(records))
+    return RunResult(seed, state, message, results, values, seconds, *_curve(records))
 
 
 def _state(path: Path, results: Mapping[str, Any]) -> tuple[str, str]:
-    """How a run ended, and what was noted; one that diverged has no numbers that count."""
-    noted = directory.failure(path)
-    if noted and (noted["kind"] == "diverged" or not results):
-        return noted["kind"], noted["message"]
+    """How a run ended, in a word, and why; one that diverged has no numbers that count."""
+    failure = directory.failure(path)
+    if failure and (failure["kind"] == "diverged" or not results):
+        return failure["kind"], failure["message"]
     if not results:
         return "unfinished", ""
     return ("done" if results.get("finished", True) else "evaluated before its end"), ""
@@ -133,13 +133,13 @@ def _curve(records: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, bool]:
     return np.zeros((0, 2)), False
 
 
-def _remark(found: Sequence[Ran], metric: str, alike: bool) -> str:
-    """What happened to the runs that did not give the metric."""
-    kinds = [run.state for run in found if run.state != "done"]
-    without = sum(run.state == "done" and run.values is None for run in found)
-    said = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
-    said += [f"{without} without {metric}"] if without else []
-    return ", ".join([*said, *([] if alike else ["runs of different test sets"])])
+def _remark(runs: Sequence[RunResult], metric: str, alike: bool) -> str:
+    """Counts of the runs that did not give the metric, by state."""
+    states = [run.state for run in runs if run.state != "done"]
+    without = sum(run.state == "done" and run.values is None for run in runs)
+    counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    counts += [f"{without} without {metric}"] if without else []
+    return ", ".join([*counts, *([] if alike else ["runs of different test sets"])])
 
 
 def _with_fields(rows: Sequence[Row], planned: Mapping[str, Any]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Errors of a number that runs of several seeds gave on the same test examples.
+"""The errors of a number that runs of several seeds gave on the same test examples.
 
 Two things are drawn at random: seeds, and test examples. Their errors are kept apart: the one says
 how another training would differ, on these examples, the other how these models would differ on
@@ -13,7 +13,7 @@ from scipy import stats
 ROUNDING = 1e-12  # relative
 
 
-class Estimate(NamedTuple):
+class SeedsEstimate(NamedTuple):
     """A mean over seeds and examples with its two standard errors, in the unit of the values."""
 
     mean: float
@@ -23,26 +23,26 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A paired difference of two settings, and what it may be for other seeds or examples.
+    """A paired difference of two settings, with intervals for other seeds and other examples.
 
     The intervals and the p-value are corrected for the number of differences that are looked at
     (Bonferroni): all intervals over seeds together hold with at least the asked confidence, and so
-    do all over examples. None of them holds both sources.
+    do all over examples. No interval covers both sources of error at once.
     """
 
-    estimate: Estimate
+    estimate: SeedsEstimate
     seeds_interval: tuple[float, float] | None
     examples_interval: tuple[float, float] | None
     p_value: float | None  # of no difference over seeds
 
 
-def estimate(values: np.ndarray) -> Estimate:
+def estimate(values: np.ndarray) -> SeedsEstimate:
     """Mean and errors of `values` `[seeds, examples]`.
 
     The error over seeds is std(mean over examples) / sqrt(seeds), that over examples
     std(mean over seeds) / sqrt(examples).
     """
-    return Estimate(
+    return SeedsEstimate(
         float(values.mean()), _error(values.mean(1)), _error(values.mean(0)), len(values)
     )
 
@@ -71,8 +71,8 @@ def _student(means: np.ndarray, level: float) -> tuple[tuple[float, float] | Non
     """Student's interval and p-value for the mean; exact where the means are normal."""
     if len(means) < 2:
         return None, None
-    if np.ptp(means) <= ROUNDING * np.abs(means).max():  # the same each time: nothing is unsure
+    if np.ptp(means) <= ROUNDING * np.abs(means).max():  # equal up to rounding: no uncertainty
         return (float(means[0]), float(means[0])), float(means[0] == 0)
-    found = stats.ttest_1samp(means, 0.0)
-    low, high = found.confidence_interval(level)
-    return (float(low), float(high)), float(found.pvalue)
+    test = stats.ttest_1samp(means, 0.0)
+    low, high = test.confidence_interval(level)
+    return (float(low), float(high)), float(test.pvalue)

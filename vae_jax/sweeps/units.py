@@ -1,4 +1,4 @@
-"""What is left of a sweep as units of work, and the contract of a backend that works through them.
+"""The units of work of a sweep, and the contract of a backend that works through them.
 
 A backend is a file of `sweeps/backends/` that defines one function of the file's name. `--backend`
 names it and sets its keyword-only arguments: `--backend="processes(num_workers=2)"`.

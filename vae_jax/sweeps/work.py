@@ -1,4 +1,4 @@
-"""What is done with a unit of a sweep: its runs are trained and evaluated, their failures noted."""
+"""The work on a unit of a sweep: it trains and evaluates runs, and notes their failures."""
 
 import errno
 import logging
