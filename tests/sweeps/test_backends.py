@@ -68,6 +68,7 @@ def test_the_family_is_its_folder():
         (["--backend=procesess"], "did you mean 'processes'"),
         (["--backend=processes(workers=2)"], "did you mean 'num_workers'"),
         (["--backend=processes(num_workers='two')"], "num_workers"),
+        (["--backend=processes(num_workers=0)"], "a positive integer"),
         (["--backend=no_lab.cluster"], "no module 'no_lab.cluster'"),
         (["--backend=here", "--num_workers=2"], "give one of them"),
         (["--num_workers=0"], "num_workers"),

@@ -10,7 +10,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Annotated, Any
+
+from numpyro.distributions import constraints
 
 from vae_jax.sweeps.units import Death, OnMessage, Stopped, Unit, Work, split
 from vae_jax.training.interrupts import Interrupted, caught_signals
@@ -27,7 +29,7 @@ def processes(
     on_message: OnMessage,
     stopped: Stopped,
     *,
-    num_workers: int = 2,
+    num_workers: Annotated[int, constraints.positive_integer] = 2,
 ) -> None:
     """Processes of this machine, each with its share of the cores.
 
