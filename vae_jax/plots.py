@@ -1,8 +1,8 @@
 """Figures, made from arrays and without pyplot; each function returns a matplotlib Figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,7 +10,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"  # Okabe & Ito
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+MARKERS = "osD^v<>Xph"
 Records = Sequence[Mapping[str, Any]]
+Draw = TypeVar("Draw", bound=Callable[..., Figure])
+
+
+def captioned(caption: str) -> Callable[[Draw], Draw]:
+    """A decorator for a function that draws a figure, with the sentence that explains it."""
+
+    def add_caption(draw: Draw) -> Draw:
+        draw.caption = caption  # type: ignore[attr-defined]
+        return draw
+
+    return add_caption
+
+
+def captions(figures: Sequence[Any]) -> dict[str, str]:
+    """The captions of figures by name; a figure has the name of the function that draws it."""
+    return {draw.__name__: draw.caption for draw in figures}
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
@@ -72,7 +91,7 @@ def _two(points: np.ndarray, shown: Sequence[int]) -> tuple[np.ndarray, np.ndarr
 
 
 def _named(shown: Sequence[int], size: int) -> dict[str, str]:
-    """Labels of the axes, which say of how many elements two are shown."""
+    """Labels of the axes, with the number of elements of which two are shown."""
     names = [f"$x_{{{i + 1}}}$" for i in shown] + [""] * (2 - len(shown))
     more = f", of {size} elements" if size > 2 else ""
     return {"xlabel": names[0] + more, "ylabel": names[1]}
@@ -163,6 +182,7 @@ def _labelled(axes: Axes, z: np.ndarray, labels: np.ndarray) -> None:
         axes.plot(chosen[:, 0], chosen[:, 1], mark, ms=3, mew=0, color=colours[i], label=str(name))
 
 
+@captioned("Training. Left, the bound; right, its two terms.")
 def curves(records: Records) -> Figure:
     """Bound, log-likelihood and KL against epochs, the validation bound with its error."""
     train = [r for r in records if "bound" in r]
@@ -198,6 +218,7 @@ def _without_start(*lines: Any) -> float:
     return low - 0.05 * (high - low) - 1e-6
 
 
+@captioned("Bounds on log p(x) from k samples; errors over examples, the same for all k.")
 def bounds(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
     """IWAE bounds against k, with standard errors, up to log p(x)."""
     ks = sorted(int(name[5:]) for name in numbers if name.startswith("iwae_"))
@@ -228,12 +249,3 @@ def save_figures(figures: dict[str, Figure], workdir: Path) -> list[Path]:
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
     return [folder / f"{name}.png" for name in figures]
-
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
-
-STYLES = ("-", "--", "-.", ":")
-
-
-MARKERS = "osD^v<>Xph"

@@ -7,7 +7,7 @@ import pytest
 from vae_jax import UserError, config, default_config
 from vae_jax.reporting import tables
 from vae_jax.reporting.pages import report_many
-from vae_jax.reporting.sweep_plots import _best, curves, heat_map, intervals, scatter
+from vae_jax.reporting.sweep_plots import _best, curves, heat_map, intervals, random_search
 from vae_jax.runs import directory
 from vae_jax.sweeps.compare import compare, numeric_leaves
 
@@ -214,7 +214,7 @@ def test_the_figures_show_what_was_computed(workdir):
     rows = [r._replace(fields={"a": str(i), "b": "x"}) for i, r in enumerate(found.rows)]
     image = heat_map(found._replace(rows=rows), rows).axes[0].images[0]
     np.testing.assert_allclose(np.ravel(image.get_array()), [-5.5, -3.5])
-    figure = scatter(found, found.rows, {"components": np.array([1.0, 50.0])})
+    figure = random_search(found, found.rows, {"components": np.array([1.0, 50.0])})
     star = next(line for line in figure.axes[0].get_lines() if line.get_marker() == "*")
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (50.0, -3.5)
     assert figure.axes[0].get_xscale() == "log"

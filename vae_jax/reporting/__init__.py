@@ -1,1 +1,1 @@
-"""What people look at: figures of samples, tables, pages."""
+"""Output for people: figures of samples, tables, pages."""

@@ -1,4 +1,4 @@
-"""What a trained model makes: samples, reconstructions, interpolations, the latent plane."""
+"""Figures of a trained model: samples, reconstructions, interpolations, the latent plane."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from vae_jax import plots
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.splits import examples, x_shape
+from vae_jax.plots import captioned
 from vae_jax.runs.run import Run
 
 SIDE = 20  # of the grid over the latent plane
@@ -33,13 +34,13 @@ def _figures(run: Run, keys: Any, num_samples: int) -> Iterator[tuple[str, Figur
     x = batch.x
     unit = _to_unit(x) if plots.is_image(x_shape(run.dataset)) else None
     means, draws = _ancestral(run, keys[1], num_samples if unit else len(x))
-    yield "samples", _samples(x, means, draws, unit, num_samples)
-    yield "reconstructions", _reconstructions(run, keys[2], x, unit)
-    yield "interpolations", _interpolations(run, keys[2], x, unit)
+    yield "samples", samples(x, means, draws, unit, num_samples)
+    yield "reconstructions", reconstructions(run, keys[2], x, unit)
+    yield "interpolations", interpolations(run, keys[2], x, unit)
     if run.config.latent_dim == 2:
-        yield "aggregated_posterior", _aggregated(run, keys[3], keys[4])
+        yield "aggregated_posterior", aggregated_posterior(run, keys[3], keys[4])
         if unit:
-            yield "manifold", _manifold(run, keys[4], unit)
+            yield "manifold", manifold(run, keys[4], unit)
 
 
 def _to_unit(x: Any) -> Unit:
@@ -59,7 +60,9 @@ def _ancestral(run: Run, key: Any, count: int) -> tuple[Any, Any]:
     return p.mean, p.sample(x_key)
 
 
-def _samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> Figure:
+@captioned("Test data, and what the model makes of draws from its prior.")
+def samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> Figure:
+    """Test data beside means and draws of p(x | z), z ~ p(z)."""
     panels = {
         "data": x[: len(means)],
         r"means of $p(x \mid z)$, $z \sim p(z)$": means,
@@ -79,7 +82,9 @@ def _columns(count: int) -> int:
     return int(np.ceil(np.sqrt(count)))
 
 
-def _reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
+@captioned("Test examples, and the decoder's mean and a draw for one z ~ q(z|x).")
+def reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
+    """Test examples beside the mean of p(x | z) and a draw from it, z ~ q(z | x)."""
     x = x[:12] if unit else x
     z_key, x_key = jax.random.split(key)
     p = run.model.decode(run.params, run.model.encode(run.params, x).sample(z_key))
@@ -89,7 +94,8 @@ def _reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
     return plots.image_rows({name: unit(images) for name, images in rows.items()})
 
 
-def _interpolations(
+@captioned("Decoder means along straight lines between encodings of test examples.")
+def interpolations(
     run: Run, key: Any, x: Any, unit: Unit | None, pairs: int = 6, steps: int = 12
 ) -> Figure:
     """Means of p(x | z) along straight lines between draws z ~ q(z | x) of test examples."""
@@ -104,7 +110,7 @@ def _interpolations(
 
 
 def _plane(run: Run, key: Any, side: int, margin: float = 0.0) -> Any:
-    """A grid `[side, side, 2]` over what the prior covers, and more; the second axis is z_1."""
+    """A grid `[side, side, 2]` over the prior's mass and a margin; the second axis is z_1."""
     draws = run.model.prior(run.params).sample(key, (10_000,))
     low, high = jnp.quantile(draws, jnp.array([0.002, 0.998]), axis=0)
     more = margin * (high - low)
@@ -112,14 +118,18 @@ def _plane(run: Run, key: Any, side: int, margin: float = 0.0) -> Any:
     return jnp.stack(jnp.meshgrid(z_1, z_2), axis=-1)
 
 
-def _manifold(run: Run, key: Any, unit: Unit) -> Figure:
+@captioned("Decoder means over the latent plane.")
+def manifold(run: Run, key: Any, unit: Unit) -> Figure:
+    """Means of p(x | z) over a grid of the latent plane."""
     grid = _plane(run, key, SIDE)
     low, high = (tuple(map(float, grid[i, i])) for i in (0, -1))
     means = np.asarray(run.model.decode(run.params, grid).mean)
     return plots.manifold(unit(means), (low[0], high[0], low[1], high[1]))
 
 
-def _aggregated(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
+@captioned("Draws from q(z|x) of the test examples over the prior's density.")
+def aggregated_posterior(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
+    """Draws z ~ q(z | x) of at most `most` test examples over the density of the prior."""
     x_key, z_key = jax.random.split(key)
     _, batch = examples(run.dataset, x_key, "test", most)
     z = run.model.encode(run.params, batch).sample(z_key)
@@ -128,3 +138,6 @@ def _aggregated(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
     log_prior = np.asarray(run.model.prior(run.params).log_prob(grid))
     labels = None if labels is None else labels[: len(z)]
     return plots.aggregated_posterior(np.asarray(z), labels, np.asarray(grid), log_prior)
+
+
+FIGURES = (samples, reconstructions, interpolations, aggregated_posterior, manifold)

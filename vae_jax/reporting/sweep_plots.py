@@ -8,39 +8,43 @@ from matplotlib.figure import Figure
 
 from vae_jax.config.fields import FAMILY_OF
 from vae_jax.evaluation.numbers import HIGHER_IS_BETTER, LOWER_IS_BETTER, family
-from vae_jax.plots import BLUE, COLOURS, GREY, MARKERS, ORANGE, STYLES
+from vae_jax.plots import BLUE, COLOURS, GREY, MARKERS, ORANGE, STYLES, captioned
 from vae_jax.sweeps.compare import Comparison, numeric_leaves
 from vae_jax.sweeps.results import Row, RunResult
 
-OUT_OF_SIGHT = 3  # an interval that reaches so many times farther than the rest is cut
+OUT_OF_SIGHT = 3  # an interval that reaches this many times farther than the rest is cut
 MOST_CURVES = 10
-FEW_POINTS = 20  # a curve of so few has its points marked
-WIDE_RANGE = 20  # a field whose values span more is drawn on a logarithmic axis
+FEW_POINTS = 20  # a curve of no more has its points marked
+WIDE_RANGE = 20  # above this ratio of the largest to the smallest, an axis is logarithmic
 
 
 def figures(comparison: Comparison) -> dict[str, Figure]:
-    """The figures that suit what varies, by name."""
+    """The figures that suit the fields that vary, by name."""
     shown = [row for row in comparison.rows if row.estimate]
     drawn_at_random = bool(comparison.plan.get("random"))
-    made = {"intervals": intervals(comparison, shown)} if shown else {}
+    drawn = {"intervals": intervals(comparison, shown)} if shown else {}
     if any(_drawn(row) for row in comparison.rows):
-        made["curves"] = curves(comparison)
+        drawn["curves"] = curves(comparison)
     pairs = {tuple(row.fields.values()) for row in shown}
     if len(comparison.fields) == 2 and len(shown) == len(pairs) > 1 and not drawn_at_random:
-        made["heat_map"] = heat_map(comparison, shown)
+        drawn["heat_map"] = heat_map(comparison, shown)
     axes = numeric_axes(shown)
     if drawn_at_random and axes:
-        made["random_search"] = scatter(comparison, shown, axes)
-    return made
+        drawn["random_search"] = random_search(comparison, shown, axes)
+    return drawn
 
 
 def short(row: Row) -> str:
-    """What a setting is called in a figure: parts by their value, other fields by name too."""
+    """A setting's name in figures: parts by their values, other fields by their names too."""
     parts = (*FAMILY_OF, "optimizer")
     named = [v if f in parts else f"{f}={v}" for f, v in row.fields.items()]
     return "\n".join(named) or row.name
 
 
+@captioned(
+    "Left, the settings' means with two standard errors: over seeds, on these test examples, and "
+    "over test examples, for these models. Right, the paired differences to the baseline."
+)
 def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     """Left each setting's mean with both errors and its seeds; right the paired differences."""
     lines = max((short(row).count("\n") + 1 for row in rows), default=1)
@@ -64,43 +68,43 @@ def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
 
 
 def _mean(axes: Axes, row: Row, place: int) -> None:
-    found = row.estimate
-    if found is None:
+    estimate = row.estimate
+    if estimate is None:
         return
     each = [run.values.mean() for run in row.good if run.values is not None]
     axes.errorbar(
-        found.mean, place, xerr=found.examples_error, fmt="none", ecolor=ORANGE, elinewidth=1,
+        estimate.mean, place, xerr=estimate.examples_error, fmt="none", ecolor=ORANGE, elinewidth=1,
         capsize=4, label="± std. error over examples",
     )  # fmt: skip
     axes.errorbar(
-        found.mean, place, xerr=found.seeds_error, fmt="o", ms=5, color=BLUE, elinewidth=4,
+        estimate.mean, place, xerr=estimate.seeds_error, fmt="o", ms=5, color=BLUE, elinewidth=4,
         label="mean ± std. error over seeds",
     )  # fmt: skip
     axes.plot(each, [place + 0.22] * len(each), "|", color=GREY, ms=6, label="each seed")
 
 
 def _difference(axes: Axes, row: Row, place: int) -> None:
-    found = row.difference
-    if found is None:
+    difference = row.difference
+    if difference is None:
         axes.annotate(row.remark, (0, place), xytext=(4, 0), textcoords="offset points",
                       fontsize=8, va="center", color=GREY)  # fmt: skip
         return
     for bounds, colour, width, offset, label in (
-        (found.examples_interval, ORANGE, 1, 0.12, "for other test examples"),
-        (found.seeds_interval, BLUE, 3, -0.12, "for other seeds"),
+        (difference.examples_interval, ORANGE, 1, 0.12, "for other test examples"),
+        (difference.seeds_interval, BLUE, 3, -0.12, "for other seeds"),
     ):
         if bounds:
             axes.plot(bounds, [place + offset] * 2, color=colour, lw=width, label=label,
                       marker="|", ms=6)  # fmt: skip
-    axes.plot(found.estimate.mean, place, "o", ms=4, color="black")
+    axes.plot(difference.estimate.mean, place, "o", ms=4, color="black")
 
 
 def _cut(axes: Axes, rows: Sequence[Row]) -> None:
-    """Keeps one very wide interval from making all others specks; arrows where it runs out."""
-    found = [row.difference for row in rows if row.difference]
-    reach = [max(map(abs, f.seeds_interval or (f.estimate.mean,) * 2)) for f in found]
-    near = [max(map(abs, f.examples_interval or (f.estimate.mean,) * 2)) for f in found]
-    if not found or not np.isfinite([*reach, *near]).all():
+    """Limits the axis where one interval would dwarf all others; arrows mark that it goes on."""
+    differences = [row.difference for row in rows if row.difference]
+    reach = [max(map(abs, d.seeds_interval or (d.estimate.mean,) * 2)) for d in differences]
+    near = [max(map(abs, d.examples_interval or (d.estimate.mean,) * 2)) for d in differences]
+    if not differences or not np.isfinite([*reach, *near]).all():
         return
     most = max(*near, OUT_OF_SIGHT * float(np.median(near)), float(np.median(reach))) * 1.15
     if max(reach) <= most:
@@ -120,6 +124,10 @@ def _legend_once(axes: Axes) -> None:
                 bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)  # fmt: skip
 
 
+@captioned(
+    "Learning curves: mean over the seeds that are done, with a band of one standard error. Each "
+    "objective has its own bound: those of different objectives do not compare."
+)
 def curves(comparison: Comparison) -> Figure:
     """Bounds against epochs: mean over the seeds that are done, band of one standard error."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
@@ -138,7 +146,7 @@ def curves(comparison: Comparison) -> Figure:
 
 
 def _curve(axes: Axes, row: Row, i: int) -> np.ndarray:
-    """Draws a setting's curve; its means."""
+    """Draws a setting's curve, and returns its means."""
     colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
     epochs, values = _aligned([run.curve for run in _drawn(row)])
     mean = values.mean(0)
@@ -152,13 +160,13 @@ def _curve(axes: Axes, row: Row, i: int) -> np.ndarray:
 
 
 def _drawn(row: Row) -> list[RunResult]:
-    """The runs that a setting's curve is of: those that are done, or all while none is."""
+    """The runs with a curve: those that are done, or all while none is."""
     begun = [run for run in row.runs if len(run.curve)]
     return [run for run in begun if run.state == "done"] or begun
 
 
 def _worth_a_curve(comparison: Comparison) -> list[Row]:
-    """The settings with curves: all, or the baseline and the best where they are too many."""
+    """The settings to draw: all, or where these are too many the baseline and the best."""
     rows = [row for row in comparison.rows if _drawn(row)]
     sign = -1 if family(comparison.metric) in LOWER_IS_BETTER else 1
     mean = {r.name: sign * r.estimate.mean if r.estimate else -np.inf for r in rows}
@@ -167,13 +175,14 @@ def _worth_a_curve(comparison: Comparison) -> list[Row]:
     return [row for row in rows if row.name in chosen]
 
 
-def _aligned(found: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _aligned(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Epochs that all runs have a value for, and the values there `[seeds, points]`."""
-    tables = [dict(map(tuple, curve)) for curve in found]
+    tables = [dict(map(tuple, curve)) for curve in curves]
     epochs = sorted(set(tables[0]).intersection(*tables))
     return np.array(epochs), np.array([[table[e] for e in epochs] for table in tables])
 
 
+@captioned("The mean for each pair of values.")
 def heat_map(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     """The mean for each pair of values of the two fields that vary."""
     first, second = comparison.fields
@@ -200,20 +209,24 @@ def heat_map(comparison: Comparison, rows: Sequence[Row]) -> Figure:
 
 def numeric_axes(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """The numbers that vary over all settings: `optimizer.learning_rate` -> one for each row."""
-    found = [numeric_leaves(row) for row in rows]
-    common = [name for name in (found[0] if found else ()) if all(name in f for f in found)]
-    values = {name: np.array([f[name] for f in found]) for name in common}
+    leaves = [numeric_leaves(row) for row in rows]
+    common = [n for n in (leaves[0] if leaves else ()) if all(n in numbers for numbers in leaves)]
+    values = {name: np.array([numbers[name] for numbers in leaves]) for name in common}
     return {name: v for name, v in values.items() if len(set(v)) > 1}
 
 
-def scatter(
+@captioned(
+    "Each setting that was drawn, with its standard error over seeds. The best of many, chosen on "
+    "this split, owes part of its mean to chance."
+)
+def random_search(
     comparison: Comparison, rows: Sequence[Row], values: Mapping[str, np.ndarray]
 ) -> Figure:
     """The metric against each number that was drawn, the best setting marked."""
     figure = Figure(figsize=(4.2 * len(values), 3.8), layout="constrained")
-    found = [row.estimate for row in rows if row.estimate]
-    means = np.array([e.mean for e in found])
-    errors = np.array([e.seeds_error or 0.0 for e in found])
+    estimates = [row.estimate for row in rows if row.estimate]
+    means = np.array([e.mean for e in estimates])
+    errors = np.array([e.seeds_error or 0.0 for e in estimates])
     best = _best(comparison.metric, means)
     panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
     for axes, (name, x) in zip(panels, values.items(), strict=True):
@@ -234,3 +247,6 @@ def _best(metric: str, means: np.ndarray) -> int | None:
     if family(metric) in HIGHER_IS_BETTER:
         return int(means.argmax())
     return int(means.argmin()) if family(metric) in LOWER_IS_BETTER else None
+
+
+FIGURES = (intervals, curves, heat_map, random_search)

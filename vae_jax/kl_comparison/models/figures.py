@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from vae_jax.kl_comparison.models.examples import Values
-from vae_jax.plots import BLUE, GREEN, GREY, ORANGE
+from vae_jax.plots import BLUE, GREEN, GREY, ORANGE, captioned
 
 WIDTH = 3.4  # inches, of a column
 STYLE: dict[Any, Any] = {
@@ -36,24 +36,28 @@ SHOWN = 400  # points with error bars; of more examples, as many at random
 
 
 def figures(values: Values, results: Mapping[str, Any]) -> dict[str, Figure]:
-    """`compare_kl_values`, `compare_kl_error` and `compare_kl_gradients`."""
+    """The `FIGURES` by name."""
     with rc_context(STYLE):
         return {
-            "compare_kl_values": examples(values, results),
-            "compare_kl_error": errors(results),
-            "compare_kl_gradients": gradients(results["gradients"]["stages"]),
+            "compare_kl_values": compare_kl_values(values, results),
+            "compare_kl_error": compare_kl_error(results),
+            "compare_kl_gradients": compare_kl_gradients(results["gradients"]["stages"]),
         }
 
 
-def save(made: Mapping[str, Figure], workdir: Path) -> None:
+def save(drawn: Mapping[str, Figure], workdir: Path) -> None:
     """Writes `figures/<name>.png`, 300 dots per inch."""
     (workdir / "figures").mkdir(exist_ok=True)
     with rc_context(STYLE):  # fonts are looked up again as it is drawn
-        for name, figure in made.items():
+        for name, figure in drawn.items():
             figure.savefig(workdir / "figures" / f"{name}.png", dpi=300)
 
 
-def examples(values: Values, results: Mapping[str, Any]) -> Figure:
+@captioned(
+    "The KL of each example: sampled minus what it is held against, and the z-scores of the "
+    "differences."
+)
+def compare_kl_values(values: Values, results: Mapping[str, Any]) -> Figure:
     """Left, sampled minus reference of each example; right, its z-scores beside the normal."""
     figure = Figure(figsize=(WIDTH, 2.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
@@ -86,15 +90,19 @@ def _histogram(axes: Axes, z: np.ndarray) -> None:
     axes.legend(loc="upper right", borderaxespad=0.1)
 
 
-def errors(results: Mapping[str, Any]) -> Figure:
+@captioned(
+    "Error of the sampled KL by the number of draws: of one example, and of the mean over "
+    "examples, beside the mean ELBO's, from the choice of examples."
+)
+def compare_kl_error(results: Mapping[str, Any]) -> Figure:
     """RMS error of one example's KL against K; and that of the mean ELBO beside its own error."""
     figure = Figure(figsize=(WIDTH, 2.1), layout="constrained")
-    axes, found, elbo = figure.subplots(), results["convergence"], results["elbo"]
-    ks, rms = np.array(found["num_samples"]), np.array(found["rms_error"])
+    axes, convergence, elbo = figure.subplots(), results["convergence"], results["elbo"]
+    ks, rms = np.array(convergence["num_samples"]), np.array(convergence["rms_error"])
     axes.errorbar(
         ks,
         rms,
-        found.get("standard_error"),
+        convergence.get("standard_error"),
         fmt="o",
         color=BLUE,
         label="KL of one example, RMS",
@@ -125,7 +133,11 @@ def _legend(figure: Figure, axes: Axes) -> None:
     )
 
 
-def gradients(stages: list[dict[str, Any]]) -> Figure:
+@captioned(
+    "Variance of the ELBO's gradient, summed over parameters, for each way to compute its KL: over "
+    "draws of z, and over the choice of the batch."
+)
+def compare_kl_gradients(stages: list[dict[str, Any]]) -> Figure:
     """The gradient's variance by stage, of encoder and decoder, with two standard errors.
 
     Marks: over draws of z, by estimator; grey lines: over the choice of the batch.
@@ -158,3 +170,6 @@ def _variances(axes: Axes, stages: list[dict[str, Any]], part: str) -> None:
     axes.set_xticks(at, [stage["stage"].replace("initialization", "start") for stage in stages])
     axes.set_xlim(-0.5, len(stages) - 0.5)
     axes.grid(axis="y", alpha=0.3, lw=0.4)
+
+
+FIGURES = (compare_kl_values, compare_kl_error, compare_kl_gradients)
