@@ -226,8 +226,10 @@ def test_mistakes_are_told_in_one_line():
             jit(find[name])(KEY, q, normal, 8)
         assert "\n" not in str(raised.value)
     for name in NAMES:
-        with pytest.raises(UserError, match="num_samples=0: at least 1"):
+        with pytest.raises(UserError, match="num_samples=0: a positive integer is needed"):
             find[name](KEY, normal, normal, 0)
     for name in ("stratified", "quasi_monte_carlo"):
-        with pytest.raises(UserError, match="least_replicates=1"):
+        with pytest.raises(
+            UserError, match=f"^{name}: least_replicates=1: an integer of 2 or more is needed"
+        ):
             find[name](KEY, normal, normal, 8, least_replicates=1)

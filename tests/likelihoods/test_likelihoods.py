@@ -328,14 +328,15 @@ def test_data_outside_the_support_is_an_error_of_one_line(name, value, expected)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("normal(scale=0.0)", "a scale is positive"),
-        ("laplace(min_scale=-1.0)", "a positive floor is needed"),
+        ("normal(scale=0.0)", "normal: scale=0.0: a positive number is needed"),
+        ("laplace(min_scale=-1.0)", "min_scale=-1.0: a number of 0 or more is needed"),
         ("logistic(scale='predicted', min_scale=0.0)", "a positive floor is needed"),
-        ("student_t(df=1.0)", "so that there is a mean"),
+        ("normal(scale='optimal', min_scale=0.0)", "a positive floor is needed"),
+        ("student_t(df=1.0)", "student_t: df=1.0: a number above 1 is needed"),
         ("laplace(scale='optimal')", "is not of type"),
-        ("categorical(levels=1)", "at least 2"),
-        ("discretized_logistic_mixture(components=0)", "at least 1"),
-        ("binomial(total_count=0)", "at least 1"),
+        ("categorical(levels=1)", "levels=1: an integer of 2 or more is needed"),
+        ("discretized_logistic_mixture(components=0)", "a positive integer is needed"),
+        ("binomial(total_count=0)", "total_count=0: a positive integer is needed"),
         ("negative_binomial(dispersion='none')", "is not of type"),
     ],
 )

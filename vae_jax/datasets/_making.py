@@ -1,4 +1,4 @@
-"""x from stored values, and splits: what the data sets share."""
+"""x from stored values, and splits, for all the data sets."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -11,8 +11,6 @@ from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset
 
 Binarize = Literal["none", "static", "dynamic"]
-
-
 Values = Literal["greys", "levels", "dequantized"]
 
 
@@ -48,7 +46,7 @@ def make_dataset(
     log_prob: Callable[[Array], Array] | None = None,
     labels: Mapping[str, np.ndarray] | None = None,
 ) -> Dataset:
-    """A data set whose x is made of raw values on the device, at every presentation.
+    """A data set whose x is computed from raw values on the device, at every presentation.
 
     With `values` greys x is raw / scale, binarized as asked: `static` is x > 0.5, `dynamic` draws
     Bernoulli(x). With levels x is raw, an integer 0, ..., scale: L = scale + 1 levels. Dequantized,
@@ -65,7 +63,7 @@ def make_dataset(
         raise UserError(f"scale={scale}: the greatest level is a whole number")
     if values == "dequantized" and scale > 255:
         raise UserError(f"values='dequantized' takes at most 256 levels, not {scale + 1:.0f}")
-    made: Callable[[Array, Array], Array] = {
+    x_of: Callable[[Array, Array], Array] = {
         "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
         "levels": lambda key, raw: raw,
         "dequantized": lambda key, raw: _dequantize(key, raw, int(scale) + 1),
@@ -73,7 +71,7 @@ def make_dataset(
 
     def preprocess(key: Array, raw: Array) -> Array:
         flat = raw.reshape(-1).astype(jnp.float32)  # XLA is faster over one long axis
-        return made(key, flat).reshape(raw.shape)
+        return x_of(key, flat).reshape(raw.shape)
 
     def usable(raw: Any) -> Any:
         in_range = (raw >= 0) & (raw <= scale)
@@ -82,17 +80,6 @@ def make_dataset(
     checked = np.isfinite if binarize == "none" and values == "greys" else usable
     bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
     return Dataset(splits, preprocess, log_prob, labels or {}, checked, bin_width)
-
-
-def generator(seed: int) -> np.random.Generator:
-    """Random numbers for simulated data.
-
-    Raises:
-        UserError: for a negative seed.
-    """
-    if seed < 0:
-        raise UserError(f"seed={seed}: a seed is not negative")
-    return np.random.default_rng(seed)
 
 
 def count(size: int | float, total: int) -> int:

@@ -1,30 +1,25 @@
+from typing import Annotated
+
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import Categorical, MixtureSameFamily, Normal
+from numpyro.distributions import Categorical, MixtureSameFamily, Normal, constraints
 
-from vae_jax.datasets._making import generator, make_dataset, shuffled_splits
-from vae_jax.errors import UserError
+from vae_jax.datasets._making import make_dataset, shuffled_splits
 from vae_jax.types import Dataset
 
 
 def gaussian_mixture(
     *,
-    components: int = 8,
+    components: Annotated[int, constraints.positive_integer] = 8,
     radius: float = 2.0,
-    scale: float = 0.2,
-    size: int = 12_000,
+    scale: Annotated[float, constraints.positive] = 0.2,
+    size: Annotated[int, constraints.positive_integer] = 12_000,
     validation: int | float = 1_000,
     test: int | float = 1_000,
-    seed: int = 0,
+    seed: Annotated[int, constraints.nonnegative_integer] = 0,
 ) -> Dataset:
-    """Equal round normals on a circle in the plane, log p(x) known.
-
-    Raises:
-        UserError: if a size or the scale is not positive.
-    """
-    if min(components, size, scale) <= 0:
-        raise UserError(f"components={components}, size={size}, scale={scale}: must be positive")
-    rng = generator(seed)
+    """Equal round normals on a circle in the plane, log p(x) known."""
+    rng = np.random.default_rng(seed)
     angles = 2 * np.pi * np.arange(components) / components
     means = radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     labels = rng.integers(components, size=size)

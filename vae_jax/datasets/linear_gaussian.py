@@ -1,34 +1,29 @@
+from typing import Annotated
+
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import MultivariateNormal
+from numpyro.distributions import MultivariateNormal, constraints
 
-from vae_jax.datasets._making import generator, make_dataset, shuffled_splits
-from vae_jax.errors import UserError
+from vae_jax.datasets._making import make_dataset, shuffled_splits
 from vae_jax.types import Dataset
 
 
 def linear_gaussian(
     *,
-    x_dim: int = 8,
-    z_dim: int = 2,
-    scale: float = 0.5,
-    size: int = 12_000,
+    x_dim: Annotated[int, constraints.positive_integer] = 8,
+    z_dim: Annotated[int, constraints.positive_integer] = 2,
+    scale: Annotated[float, constraints.positive] = 0.5,
+    size: Annotated[int, constraints.positive_integer] = 12_000,
     validation: int | float = 1_000,
     test: int | float = 1_000,
-    seed: int = 0,
+    seed: Annotated[int, constraints.nonnegative_integer] = 0,
 ) -> Dataset:
     """x = Wz + b + s e with z, e ~ N(0, I): log p(x) = log N(x; b, WW' + s^2 I) is known.
 
     The model of probabilistic PCA (Tipping & Bishop 1999). W and b are drawn from N(0, 1) by
     `seed`, s is `scale`.
-
-    Raises:
-        UserError: if a size or the scale is not positive.
     """
-    if min(x_dim, z_dim, size, scale) <= 0:
-        values = f"x_dim={x_dim}, z_dim={z_dim}, size={size}, scale={scale}"
-        raise UserError(f"{values}: each must be positive")
-    rng = generator(seed)
+    rng = np.random.default_rng(seed)
     W, b = rng.normal(size=(x_dim, z_dim)), rng.normal(size=x_dim)
     noise = scale * rng.normal(size=(size, x_dim))
     x = (rng.normal(size=(size, z_dim)) @ W.T + b + noise).astype(np.float32)

@@ -1,3 +1,7 @@
+from typing import Annotated
+
+from numpyro.distributions import constraints
+
 from vae_jax.datasets._making import Binarize, Values
 from vae_jax.datasets.tfds import tfds
 from vae_jax.types import Dataset
@@ -8,7 +12,7 @@ def mnist(
     binarize: Binarize = "dynamic",
     values: Values = "greys",
     validation: int | float = 1_000,
-    train: int = 0,
+    train: Annotated[int, constraints.nonnegative_integer] = 0,
 ) -> Dataset:
     """60,000 and 10,000 handwritten digits, 28 x 28 greys (LeCun, Cortes & Burges 1998).
 

@@ -1,7 +1,9 @@
 import zipfile
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from numpyro.distributions import constraints
 
 from vae_jax.datasets._making import Binarize, Values, hold_out, make_dataset, shuffled_splits
 from vae_jax.errors import UserError
@@ -13,11 +15,11 @@ def npz(
     path: str = "",
     binarize: Binarize = "none",
     values: Values = "greys",
-    scale: float | None = None,
+    scale: Annotated[float | None, constraints.positive] = None,
     validation: int | float = 0.1,
     test: int | float = 0.2,
 ) -> Dataset:
-    """A user's own arrays: `np.savez(path, train=..., test=...)`, or one array to be split.
+    """A user's arrays: `np.savez(path, train=..., test=...)`, or one array to be split.
 
     Images `[n, height, width(, channels)]` or vectors `[n, d]`. With keys `train` and `test` (and
     `validation`, if there is one) they are the splits; a single array is shuffled, always in the
@@ -38,8 +40,6 @@ def npz(
         message = f"path={path!r} holds {', '.join(arrays)}: 'train' and 'test', or one array"
         raise UserError(f"{message}, is what is read: save it so, without labels")
     divisor = _scale(splits["train"]) if scale is None else scale
-    if not divisor > 0:
-        raise UserError(f"scale={scale}: values are divided by it, so it must be positive")
     return make_dataset(splits, scale=divisor, binarize=binarize, values=values)
 
 

@@ -1,7 +1,10 @@
+from typing import Annotated
+
 import numpy as np
+from numpyro.distributions import constraints
 from sklearn.datasets import load_sample_images
 
-from vae_jax.datasets._making import Values, generator, make_dataset
+from vae_jax.datasets._making import Values, make_dataset
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset
 
@@ -11,26 +14,24 @@ BANDS = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}  # o
 def patches(
     *,
     values: Values = "greys",
-    side: int = 8,
-    train: int = 10_000,
-    validation: int = 1_000,
-    test: int = 1_000,
-    seed: int = 0,
+    side: Annotated[int, constraints.positive_integer] = 8,
+    train: Annotated[int, constraints.positive_integer] = 10_000,
+    validation: Annotated[int, constraints.nonnegative_integer] = 1_000,
+    test: Annotated[int, constraints.positive_integer] = 1_000,
+    seed: Annotated[int, constraints.nonnegative_integer] = 0,
 ) -> Dataset:
     """Colour patches `[side, side, 3]` of scikit-learn's two photographs, china and flower.
 
     Patches lie at random places, all different, of upright bands of each photograph: the left 70%
     for training, the next 10% for validation, the right 20% for testing. No test patch shares a
     pixel with a training patch. 256 levels; `values` is greys, level / 255, or levels, or
-    dequantized, (level + u) / 256. The photographs: 427 x 640, CC BY 2.0.
+    dequantized, (level + u) / 256; `validation=0` makes no such split. The photographs: 427 x 640,
+    CC BY 2.0.
 
     Raises:
-        UserError: if a size is not positive, or a band does not have that many places.
+        UserError: if a band does not have that many places.
     """
-    if min(side, train, test) < 1 or validation < 0:
-        sizes = f"side={side}, train={train}, validation={validation}, test={test}"
-        raise UserError(f"{sizes}: must be positive, or 0 for no validation split")
-    photographs, rng = np.stack(load_sample_images().images), generator(seed)
+    photographs, rng = np.stack(load_sample_images().images), np.random.default_rng(seed)
     counts = {"train": train, "validation": validation, "test": test}
     splits = {k: _cut(rng, photographs, side, n, *BANDS[k]) for k, n in counts.items() if n}
     return make_dataset(splits, scale=255.0, values=values)

@@ -5,9 +5,10 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from numpyro.distributions import constraints
 from tqdm import tqdm
 
 from vae_jax.caches import cache_dir
@@ -24,8 +25,8 @@ def tfds(
     binarize: Binarize = "none",
     values: Values = "greys",
     validation: int | float = 0.1,
-    train: int = 0,
-    size: int = 0,
+    train: Annotated[int, constraints.nonnegative_integer] = 0,
+    size: Annotated[int, constraints.nonnegative_integer] = 0,
     grey: bool = False,
     invert: bool = False,
     cache: bool = True,
@@ -34,7 +35,7 @@ def tfds(
 
     `values` may also be levels, the integers 0 to 255, or dequantized, (level + u) / 256.
 
-    Read through `tfds.data_source`, without TensorFlow. A data set's own validation split is
+    Read through `tfds.data_source`, without TensorFlow. The validation split of a data set is
     used; otherwise the last `validation` (count or fraction) training examples are held out, in
     TFDS's order, which is shuffled. Of those that are left the first `train` are trained on, all of
     them if 0. `size` resizes to a square, `grey` makes one channel, `invert`
@@ -47,14 +48,14 @@ def tfds(
     directory = prepared_directory(name)
     decode = _Decode(size, grey, invert)
     known = [s for s in ("train", "validation", "test") if any(directory.glob(f"*-{s}.*"))]
-    found = {s: _load(name, directory, s, decode, cache) for s in known}
-    if not {"train", "test"} <= found.keys():
+    pairs = {s: _load(name, directory, s, decode, cache) for s in known}
+    if not {"train", "test"} <= pairs.keys():
         raise UserError(f"{name!r} in {directory} has the splits {known}: train, test are needed")
-    images = {split: image for split, (image, _) in found.items()}
-    labels = {split: label for split, (_, label) in found.items() if label is not None}
+    images = {split: image for split, (image, _) in pairs.items()}
+    labels = {split: label for split, (_, label) in pairs.items() if label is not None}
     held = {} if "validation" in images else hold_out(images["train"], validation)
     splits, test_labels = images | held, _test_only(labels)
-    if not 0 <= train <= len(splits["train"]):
+    if train > len(splits["train"]):
         raise UserError(f"train={train}: there are {len(splits['train'])} training examples")
     splits["train"] = splits["train"][: train or None]
     return make_dataset(splits, scale=255.0, binarize=binarize, values=values, labels=test_labels)
@@ -142,7 +143,7 @@ def _load(
 
 
 def _cache_files(name: str, directory: Path, split: str, decode: _Decode) -> tuple[Path, Path]:
-    """Named after what they were made from: the prepared files and the way of decoding."""
+    """The names hold a hash of their sources: the prepared files and the way of decoding."""
     info = (directory / "dataset_info.json").read_bytes() + decode.tag.encode()
     tag = hashlib.sha256(str(directory.resolve()).encode() + info).hexdigest()[:12]
     stem = f"{name.replace('/', '-').replace(':', '-')}-{split}-{tag}"

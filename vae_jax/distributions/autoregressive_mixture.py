@@ -44,9 +44,9 @@ class AutoregressiveMixture(Distribution):
 
     def _conditionals(self, z: Array) -> tuple[Array, Array, Array]:
         """log w, m and s of each dimension given those before it, `[..., D, components]`."""
-        found = made(self.network, z).reshape(*z.shape, *self.start.shape[1:])
-        found = found.at[..., 2].set(bounded(found[..., 2]))
-        logits, loc, log_scale = jnp.moveaxis(self.start + found, -1, 0)
+        outputs = made(self.network, z).reshape(*z.shape, *self.start.shape[1:])
+        outputs = outputs.at[..., 2].set(bounded(outputs[..., 2]))
+        logits, loc, log_scale = jnp.moveaxis(self.start + outputs, -1, 0)
         return jax.nn.log_softmax(logits), loc, jnp.exp(log_scale)
 
     def log_prob(self, value: Array, intermediates: Any = None) -> Array:
@@ -65,7 +65,7 @@ class AutoregressiveMixture(Distribution):
         def one_more(_: Any, z: Array) -> Array:
             log_weight, loc, scale = self._conditionals(z)
             c = jnp.argmax(log_weight + gumbel, -1, keepdims=True)
-            taken = [jnp.take_along_axis(found, c, -1)[..., 0] for found in (loc, scale)]
+            taken = [jnp.take_along_axis(each, c, -1)[..., 0] for each in (loc, scale)]
             return taken[0] + taken[1] * epsilon
 
         return jax.lax.fori_loop(0, self.event_shape[0], one_more, jnp.zeros(shape))

@@ -22,7 +22,7 @@ class BinomialLevels(Distribution):
     pytree_aux_fields = ("total_count",)
 
     def __init__(self, logits: Array, total_count: int, *, validate_args: bool | None = None):
-        """Each logit is an element of its own, the number of trials is one for all."""
+        """One element for each logit, with the same number of trials."""
         self.logits, self.total_count = logits, total_count
         super().__init__(jnp.shape(logits), validate_args=validate_args)
 

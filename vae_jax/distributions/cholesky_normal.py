@@ -8,7 +8,7 @@ from vae_jax.types import Array, Shape
 
 
 class CholeskyNormal(MultivariateNormal):
-    """N(z; m, LL'), where the density of a draw m + L e is had from e, without solving for it.
+    """N(z; m, LL'), where the density of a draw m + L e is computed from e, without solving for it.
 
     Args:
         loc: m, `[..., D]`.

@@ -21,7 +21,7 @@ class ContinuousBernoulli(Distribution):
     support = constraints.unit_interval
 
     def __init__(self, logits: Array, *, validate_args: bool | None = None):
-        """Each logit is an element of its own."""
+        """One element for each logit."""
         self.logits = logits
         super().__init__(jnp.shape(logits), validate_args=validate_args)
 

@@ -10,7 +10,7 @@ from vae_jax.types import Array
 class Flat(Independent):
     """Independent elements as one event, like `.to_event()`: log p(x) = sum_d log p_d(x_d), nats.
 
-    The same density. The event's axes are made one before the sum, because XLA's loops on a CPU
+    The same density. The event's axes become one before the sum, because XLA's loops on a CPU
     are short over the axes of an image, and draws are floats, as data is. The arguments of
     `base_dist`, named in its `arg_constraints`, are scalars or `[..., *event_shape, *rest]`.
     """

@@ -36,7 +36,7 @@ class NormalMixture(MixtureSameFamily):
     def sample_with_intermediates(
         self, key: Array, sample_shape: Shape = ()
     ) -> tuple[Array, list[Any]]:
-        """Draws `[*sample_shape, D]`; none of what they were made of is of use to the density."""
+        """Draws `[*sample_shape, D]` and no intermediates, since the density needs none."""
         which, noise = jax.random.split(key)
         normals = self.component_distribution.base_dist
         c = self.mixing_distribution.sample(which, sample_shape)

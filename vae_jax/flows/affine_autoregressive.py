@@ -35,8 +35,8 @@ class AffineAutoregressive(Transform):
         return init_made(key, dimensions, 2, hidden, num_context)
 
     def _shift_and_log_scale(self, x: Array) -> tuple[Array, Array]:
-        found = made(self.params, x, self.context)
-        return found[..., 0], bounded(found[..., 1])
+        outputs = made(self.params, x, self.context)
+        return outputs[..., 0], bounded(outputs[..., 1])
 
     def __call__(self, x: Array) -> Array:
         """`[..., D]` -> `[..., D]`."""

@@ -42,8 +42,8 @@ class AffineCoupling(Transform):
     def _halves(self, x: Array) -> tuple[Array, Array, Array, Array]:
         a, b = jnp.split(x, [x.shape[-1] // 2], axis=-1)
         seen = a if a.shape[-1] else jnp.zeros_like(b)
-        found = self.params["gain"] * self.network.apply(self.params["network"], seen)
-        return a, b, found[..., 0], bounded(found[..., 1])
+        outputs = self.params["gain"] * self.network.apply(self.params["network"], seen)
+        return a, b, outputs[..., 0], bounded(outputs[..., 1])
 
     def __call__(self, x: Array) -> Array:
         """`[..., D]` -> `[..., D]`."""

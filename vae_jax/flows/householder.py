@@ -8,7 +8,7 @@ from vae_jax.types import Array
 
 
 class Householder(Transform):
-    """y = x - 2 v (v . x) / |v|^2: a reflection, its own inverse, volume kept.
+    """y = x - 2 v (v . x) / |v|^2: a reflection, which is its inverse and keeps volumes.
 
     A chain of D of them is any rotation and reflection (Tomczak & Welling 2016, arXiv:1611.09630).
 

@@ -1,4 +1,4 @@
-"""What layers of flows share."""
+"""Bounds of the scales in layers of flows, and the order of their dimensions."""
 
 from collections.abc import Iterable
 

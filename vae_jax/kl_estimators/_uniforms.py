@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
+from jaxtyping import Float
 from numpyro.distributions import (
     Cauchy,
     Distribution,
@@ -33,14 +34,14 @@ from vae_jax.types import Array, Shape
 HALF = 2.0**-24  # half the spacing of what `jax.random.uniform` gives in float32
 
 
-def uniforms(key: Array, shape: Shape) -> Array:
+def uniforms(key: Array, shape: Shape) -> Float[Array, "..."]:
     """Independent U(0, 1), never 0 nor 1: (i + 1/2) 2^-23, so that 1 - u is another, exactly."""
     return jax.random.uniform(key, shape, jnp.float32) + HALF
 
 
 @singledispatch
 def num_uniforms(q: Distribution) -> int:
-    """n, how many uniforms a draw of q is made from.
+    """n, the number of uniforms that one draw of q takes.
 
     Raises:
         UserError: if the type is not known.
@@ -51,10 +52,10 @@ def num_uniforms(q: Distribution) -> int:
 
 
 @singledispatch
-def from_uniforms(q: Distribution, u: Array) -> Array:
+def from_uniforms(q: Distribution, u: Float[Array, "... uniforms"]) -> Array:
     """Draws of q, `[K, ..., *event_shape]`, from u in (0, 1), `[K, ..., n]`; `...` as q's batch.
 
-    Univariate q: z = F^-1(u). For several dimensions each has a uniform of its own; a mixture takes
+    Univariate q: z = F^-1(u). Each of several dimensions takes another uniform; a mixture takes
     the first to choose the component.
 
     Raises:
@@ -69,7 +70,7 @@ def from_uniforms(q: Distribution, u: Array) -> Array:
 
 
 @singledispatch
-def with_intermediates(q: Distribution, u: Array) -> tuple[Array, list[Any]]:
+def with_intermediates(q: Distribution, u: Float[Array, "... uniforms"]) -> tuple[Array, list[Any]]:
     """`from_uniforms`, and what `q.log_prob(z, intermediates)` needs so as not to invert q."""
     return from_uniforms(q, u), []
 
@@ -91,7 +92,7 @@ def _ours(q: Independent) -> Shape:
 
 
 @with_intermediates.register
-def _(q: Independent, u: Array) -> tuple[Array, list[Any]]:
+def _(q: Independent, u: Float[Array, "... uniforms"]) -> tuple[Array, list[Any]]:
     each = u.reshape(*u.shape[:-1], *_ours(q), num_uniforms(q.base_dist))
     return with_intermediates(q.base_dist, each)
 
@@ -103,17 +104,17 @@ def _(q: Any) -> int:
 
 
 @with_intermediates.register
-def _(q: ExpandedDistribution, u: Array) -> tuple[Array, list[Any]]:
+def _(q: ExpandedDistribution, u: Float[Array, "... uniforms"]) -> tuple[Array, list[Any]]:
     return with_intermediates(q.base_dist, u)
 
 
 @with_intermediates.register
-def _(q: TransformedDistribution, u: Array) -> tuple[Array, list[Any]]:
+def _(q: TransformedDistribution, u: Float[Array, "... uniforms"]) -> tuple[Array, list[Any]]:
     z, intermediates = from_uniforms(q.base_dist, u), []
     for transform in q.transforms:
         x = z
-        z, found = transform.call_with_intermediates(x)
-        intermediates.append([x, found])
+        z, inside = transform.call_with_intermediates(x)
+        intermediates.append([x, inside])
     return z, intermediates
 
 
@@ -123,12 +124,12 @@ def _(q: MultivariateNormal) -> int:
 
 
 @from_uniforms.register
-def _(q: MultivariateNormal, u: Array) -> Array:
+def _(q: MultivariateNormal, u: Float[Array, "... uniforms"]) -> Array:
     return q.loc + jnp.einsum("...ij,...j->...i", q.scale_tril, ndtri(u))
 
 
 @with_intermediates.register
-def _(q: CholeskyNormal, u: Array) -> tuple[Array, list[Any]]:
+def _(q: CholeskyNormal, u: Float[Array, "... uniforms"]) -> tuple[Array, list[Any]]:
     return from_uniforms(q, u), [ndtri(u)]
 
 
@@ -138,11 +139,11 @@ def _(q: LowRankMultivariateNormal) -> int:
 
 
 @from_uniforms.register
-def _(q: LowRankMultivariateNormal, u: Array) -> Array:
+def _(q: LowRankMultivariateNormal, u: Float[Array, "... uniforms"]) -> Array:
     rank = q.cov_factor.shape[-1]
-    common, own = jnp.split(ndtri(u), [rank], axis=-1)
+    common, each = jnp.split(ndtri(u), [rank], axis=-1)
     factors = jnp.einsum("...ij,...j->...i", q.cov_factor, common)
-    return q.loc + factors + jnp.sqrt(q.cov_diag) * own
+    return q.loc + factors + jnp.sqrt(q.cov_diag) * each
 
 
 @num_uniforms.register
@@ -151,8 +152,8 @@ def _(q: MixtureSameFamily) -> int:
 
 
 @from_uniforms.register
-def _(q: MixtureSameFamily, u: Array) -> Array:
-    """Every component's draw is made and one is taken: the density costs as much."""
+def _(q: MixtureSameFamily, u: Float[Array, "... uniforms"]) -> Array:
+    """One of the draws of all components: the density costs as much as they do."""
     upto = jnp.cumsum(q.mixing_distribution.probs, -1)[..., :-1]
     c = (u[..., :1] > upto).sum(-1)
     draws = from_uniforms(q.component_distribution, u[..., None, 1:])
@@ -161,24 +162,24 @@ def _(q: MixtureSameFamily, u: Array) -> Array:
 
 
 @from_uniforms.register
-def _(q: HalfNormal, u: Array) -> Array:
+def _(q: HalfNormal, u: Float[Array, "... uniforms"]) -> Array:
     return -q.scale * ndtri((1 - u[..., 0]) / 2)  # (1 + u) / 2 would round to 1
 
 
 @from_uniforms.register
-def _(q: HalfCauchy, u: Array) -> Array:
+def _(q: HalfCauchy, u: Float[Array, "... uniforms"]) -> Array:
     return q.scale / jnp.tan(jnp.pi * (1 - u[..., 0]) / 2)
 
 
 @from_uniforms.register
-def _(q: Cauchy, u: Array) -> Array:
+def _(q: Cauchy, u: Float[Array, "... uniforms"]) -> Array:
     u = u[..., 0]
     tail = jnp.minimum(u, 1 - u)  # the tangent of an angle near 0 is exact, not of one near pi / 2
     return q.loc + q.scale * jnp.sign(u - 0.5) / jnp.tan(jnp.pi * tail)
 
 
 @from_uniforms.register
-def _(q: StudentT, u: Array) -> Array:
+def _(q: StudentT, u: Float[Array, "... uniforms"]) -> Array:
     """By Newton's steps in w, |x| = sqrt(df) sinh(w), on log F(-|x|), which is nearly linear in w.
 
     They start at the normal quantile, and three reach float32's precision; NumPyro's `icdf` needs

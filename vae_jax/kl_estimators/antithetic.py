@@ -12,13 +12,8 @@ def antithetic(key: Array, q: Distribution, p: Distribution, num_samples: int) -
     Unbiased. With l(u) the log ratio its variance is (Var[l] + Cov[l(u), l(1 - u)]) / K: the part
     of l that is odd about q's middle vanishes, as the linear term of the log ratio of two normals,
     and the even part counts double, as the quadratic term. Not above that of `plain` where l is
-    monotone in every dimension.
-
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`; it needs an inverse CDF.
-        p: of the same event shape.
-        num_samples: K, two a pair; of an odd K > 1 one is not used, K = 1 is a plain draw.
+    monotone in every dimension. A pair is two of the K draws; of an odd K > 1 one is not used, and
+    K = 1 is a plain draw.
 
     Returns:
         nats, `[...]`; the standard error is over pairs, with Student's t of K // 2 - 1 degrees of

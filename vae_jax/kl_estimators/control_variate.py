@@ -3,6 +3,7 @@ from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
+from jaxtyping import Float, Num
 from numpyro.distributions import Distribution, TransformedDistribution
 
 from vae_jax.divergences import describe
@@ -31,12 +32,6 @@ def control_variate(key: Array, q: Distribution, p: Distribution, num_samples: i
     With fewer than 16 C draws it is `plain`, and for tails heavier than a normal's `plain` may be
     better up to several times as many.
 
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`; it needs a mean and a variance.
-        p: of the same event shape.
-        num_samples: K, draws.
-
     Returns:
         nats, `[...]`; the standard error is NaN for K = 1.
 
@@ -55,7 +50,9 @@ def control_variate(key: Array, q: Distribution, p: Distribution, num_samples: i
     return mean_and_error(jnp.concatenate(residuals))
 
 
-def _controls(q: Distribution, z: Array, intermediates: Any) -> Array:
+def _controls(
+    q: Distribution, z: Num[Array, "draws ..."], intermediates: Any
+) -> Float[Array, "draws ..."]:
     """h, `[K, ..., 2 D]`, of mean 0."""
     if isinstance(q, TransformedDistribution):
         q, z = q.base_dist, intermediates[0][0]
@@ -70,7 +67,12 @@ def _controls(q: Distribution, z: Array, intermediates: Any) -> Array:
     return h.reshape(*h.shape[: h.ndim - 1 - q.event_dim], -1)
 
 
-def _residuals(values: Array, h: Array, others: Array, others_h: Array) -> Array:
+def _residuals(
+    values: Float[Array, "n ..."],
+    h: Float[Array, "n ... controls"],
+    others: Float[Array, "m ..."],
+    others_h: Float[Array, "m ... controls"],
+) -> Float[Array, "n ..."]:
     """values - b'h, `[n, ...]`, b fitted to the others."""
     times = partial(jnp.einsum, precision="highest")  # also on accelerators
     centred = others_h - others_h.mean(0)

@@ -13,12 +13,6 @@ def half_squared(key: Array, q: Distribution, p: Distribution, num_samples: int)
     KL = E[e^2] / 2 + E[e^3] / 6 + ..., so that the bias is -E_q[e^3] / 6 to leading order). Its
     variance is Var_q[(log q - log p)^2] / (4 K), of fourth order in e where `plain` has second.
 
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`.
-        p: of the same event shape.
-        num_samples: K, draws.
-
     Returns:
         nats, `[...]`; the standard error holds no bias and is NaN for K = 1.
     """

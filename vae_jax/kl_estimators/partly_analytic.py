@@ -14,12 +14,6 @@ def partly_analytic(key: Array, q: Distribution, p: Distribution, num_samples: i
     little under q, and more where p resembles q, for which `plain` has none at all. The form B of
     the evidence bound in Roeder et al. 2017.
 
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`; it needs an entropy.
-        p: of the same event shape.
-        num_samples: K, draws.
-
     Returns:
         nats, `[...]`; the standard error is NaN for K = 1.
 

@@ -9,12 +9,6 @@ def plain(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Est
 
     Unbiased; its variance is Var_q[log q - log p] / K. It may be negative.
 
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`.
-        p: of the same event shape.
-        num_samples: K, draws.
-
     Returns:
         nats, `[...]`; the standard error is std(log q - log p) / sqrt(K), NaN for K = 1.
     """

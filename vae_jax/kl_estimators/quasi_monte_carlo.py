@@ -1,18 +1,27 @@
 from functools import lru_cache
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import Distribution
+from jaxtyping import Float, UInt32
+from numpyro.distributions import Distribution, constraints
 from scipy.stats import qmc
 
+from vae_jax.config.components import checked
 from vae_jax.kl_estimators._draws import log_ratio, mean_and_error, replicates
 from vae_jax.kl_estimators._uniforms import HALF, num_uniforms, with_intermediates
 from vae_jax.types import Array, Estimate, Shape
 
 
+@checked
 def quasi_monte_carlo(
-    key: Array, q: Distribution, p: Distribution, num_samples: int, *, least_replicates: int = 8
+    key: Array,
+    q: Distribution,
+    p: Distribution,
+    num_samples: int,
+    *,
+    least_replicates: Annotated[int, constraints.integer_greater_than(2)] = 8,
 ) -> Estimate:
     """E_q[log q - log p] over Sobol points, scrambled (Owen 1997), through the inverse CDF.
 
@@ -23,14 +32,10 @@ def quasi_monte_carlo(
 
     R independent scrambles of n points give the error: n is the largest power of two, as the
     points' balance wants, that is at most K // `least_replicates`, and 2 already from K = 4 on;
-    R = K // n, so that up to n - 1 evaluations are not made.
+    R = K // n, so that up to n - 1 draws are left out. Each distribution of a batch has other
+    scrambles, so that their errors are independent.
 
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`; it needs an inverse CDF. Each of a batch
-            has scrambles of its own, so that its errors are independent.
-        p: of the same event shape.
-        num_samples: K, draws.
+    Args beside those of `types.KLEstimator`:
         least_replicates: R from K = 2 `least_replicates` on, or up to twice as many.
 
     Returns:
@@ -38,7 +43,7 @@ def quasi_monte_carlo(
         freedom, NaN for K = 1.
 
     Raises:
-        UserError: if q has no inverse CDF, or `least_replicates` is below 2.
+        UserError: if q has no inverse CDF.
     """
     _, most = replicates(num_samples, least_replicates)
     bits = most.bit_length() - 1
@@ -47,7 +52,7 @@ def quasi_monte_carlo(
     return mean_and_error(log_ratio(q, p, *with_intermediates(q, u)).mean(0))
 
 
-def scrambled_sobol(key: Array, bits: int, shape: Shape) -> Array:
+def scrambled_sobol(key: Array, bits: int, shape: Shape) -> Float[Array, "points ..."]:
     """2^bits points in shape[-1] dimensions, `[2^bits, *shape]`, scrambled apart for all of `...`.
 
     With x_j the j-th binary digit of a coordinate, x -> L x + s modulo 2, where L is lower
@@ -65,7 +70,7 @@ def scrambled_sobol(key: Array, bits: int, shape: Shape) -> Array:
 
 
 @lru_cache
-def sobol(dimensions: int, bits: int) -> np.ndarray:
+def sobol(dimensions: int, bits: int) -> UInt32[np.ndarray, "points {dimensions}"]:
     """The first 2^bits Sobol points as integers, times 2^32, `[2^bits, dimensions]`."""
     points = qmc.Sobol(dimensions, scramble=False).random_base2(bits)
     return (points * 2.0**32).astype(np.uint32)

@@ -14,12 +14,6 @@ def ratio_minus_log(key: Array, q: Distribution, p: Distribution, num_samples: i
     tails than q that E_q[r^2] is (for normals: p's variance twice q's or more), and then neither
     the estimate nor its standard error is of use.
 
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`.
-        p: of the same event shape.
-        num_samples: K, draws.
-
     Returns:
         nats, `[...]`; the standard error is NaN for K = 1.
     """

@@ -1,14 +1,24 @@
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Distribution
+from jaxtyping import Float
+from numpyro.distributions import Distribution, constraints
 
+from vae_jax.config.components import checked
 from vae_jax.kl_estimators._draws import log_ratio, mean_and_error, replicates
 from vae_jax.kl_estimators._uniforms import HALF, num_uniforms, uniforms, with_intermediates
 from vae_jax.types import Array, Estimate, Shape
 
 
+@checked
 def stratified(
-    key: Array, q: Distribution, p: Distribution, num_samples: int, *, least_replicates: int = 8
+    key: Array,
+    q: Distribution,
+    p: Distribution,
+    num_samples: int,
+    *,
+    least_replicates: Annotated[int, constraints.integer_greater_than(2)] = 8,
 ) -> Estimate:
     """E_q[log q - log p] over Latin hypercubes (McKay et al. 1979), through the inverse CDF.
 
@@ -19,14 +29,10 @@ def stratified(
 
     R independent hypercubes of n points, for their spread is an unbiased estimate of the variance,
     which one hypercube does not give. n = K // `least_replicates`, and 2 already from K = 4 on;
-    R = K // n, so that up to n - 1 evaluations are not made. In one dimension the variance is
+    R = K // n, so that up to n - 1 draws are left out. In one dimension the variance is
     proportional to R^2 K^-3, but Student's t is wide for few replicates.
 
-    Args:
-        key: one key.
-        q: what is drawn from, and its batch axes `[...]`; it needs an inverse CDF.
-        p: of the same event shape.
-        num_samples: K, draws.
+    Args beside those of `types.KLEstimator`:
         least_replicates: R from K = 2 `least_replicates` on, or somewhat more.
 
     Returns:
@@ -34,14 +40,14 @@ def stratified(
         freedom, NaN for K = 1.
 
     Raises:
-        UserError: if q has no inverse CDF, or `least_replicates` is below 2.
+        UserError: if q has no inverse CDF.
     """
     count, size = replicates(num_samples, least_replicates)
     u = latin_hypercubes(key, (count, size, *q.batch_shape, num_uniforms(q)))
     return mean_and_error(log_ratio(q, p, *with_intermediates(q, u)).mean(1))
 
 
-def latin_hypercubes(key: Array, shape: Shape) -> Array:
+def latin_hypercubes(key: Array, shape: Shape) -> Float[Array, "replicates points ..."]:
     """U(0, 1) of that shape: along axis 1, of length n, one in each [i / n, (i + 1) / n)."""
     order, within = jax.random.split(key)
     cells = jnp.argsort(jax.random.bits(order, shape), axis=1)  # a permutation, in one sort

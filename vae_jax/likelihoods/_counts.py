@@ -1,4 +1,4 @@
-"""What likelihoods of counts share: rates that start at the data's, dispersions, encoder inputs."""
+"""Rates that start at the data's, dispersions and encoder inputs, for likelihoods of counts."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.flat import Flat
@@ -16,21 +17,23 @@ FLOOR = 1e-4  # of rates and dispersions
 
 
 def count_likelihood(
-    spec: Spec, num_features: int, density: Callable[..., Distribution], own: Callable[[], Params]
+    spec: Spec, num_features: int, density: Callable[..., Distribution], start: Callable[[], Params]
 ) -> Likelihood:
     """A likelihood of counts 0, 1, 2, ... of rate 0.0001 + exp(log_rate_d) softplus(a_d) / log 2.
 
     a is the decoder's first feature; log_rate, one per element, is learned and starts at the
     logarithm of a batch's mean count and 0.1. `density(params, features, rate)` makes the
-    distribution of the elements, `own()` its other parameters. The encoder sees log(1 + x).
+    distribution of the elements, `start()` its other parameters. The encoder sees log(1 + x).
     """
 
     def init(key: Array, batch: Batch) -> Params:
         del key
         mean = jnp.mean(batch.x.reshape(-1, *spec.x_shape), 0)
-        return {"log_rate": jnp.log(mean + 0.1), **own()}
+        return {"log_rate": jnp.log(mean + 0.1), **start()}
 
-    def distribution(params: Params, features: Array) -> Distribution:
+    def distribution(
+        params: Params, features: Float[Array, "*batch_and_x features"]
+    ) -> Distribution:
         base_rate = jnp.exp(params["likelihood"]["log_rate"])
         rate = FLOOR + base_rate * jax.nn.softplus(features[..., 0]) / np.log(2)
         return Flat(density(params["likelihood"], features, rate), len(spec.x_shape))
@@ -44,16 +47,16 @@ def _inputs(x: Array) -> Array:
 
 
 def dispersion_of(spec: Spec, kind: Dispersion) -> tuple[int, Callable[[], Params], Any]:
-    """How a dispersion is had: features asked for, its start, and (own, features) -> r.
+    """A dispersion: features asked for, its start, and (likelihood's params, features) -> r.
 
     `"learned"` is one r = 0.0001 + exp(log_dispersion) for all elements, `"learned_per_element"`
     one for each; `"predicted"` is 0.0001 + softplus of the decoder's last feature.
     """
     if kind == "predicted":
-        return 1, dict, lambda own, features: FLOOR + jax.nn.softplus(features[..., -1])
+        return 1, dict, lambda branch, features: FLOOR + jax.nn.softplus(features[..., -1])
     shape: Shape = spec.x_shape if kind == "learned_per_element" else ()
 
     def start() -> Params:
         return {"log_dispersion": jnp.zeros(shape)}
 
-    return 0, start, lambda own, features: FLOOR + jnp.exp(own["log_dispersion"])
+    return 0, start, lambda branch, features: FLOOR + jnp.exp(branch["log_dispersion"])

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.flat import Flat
@@ -18,7 +19,7 @@ KEPT = 0.9  # of the running average of squared errors, at every update
 
 
 class Scales(NamedTuple):
-    """How a scale is had: what the decoder says of it, its parameters, its value, its refit."""
+    """A scale: the features it needs, its parameters, its value, its refit."""
 
     num_features: int
     init: Callable[[Array, Batch], Params]
@@ -42,28 +43,24 @@ def location_scale(
     the standard deviation of a batch over `unit_spread`, that of the density with scale 1.
 
     Raises:
-        UserError: if the scale or its floor is not positive.
+        UserError: if a predicted or an optimal scale has no positive floor.
     """
     if isinstance(scale, str):
-        scales = _found(spec.x_shape, scale, min_scale, unit_spread)
+        scales = _learned(spec.x_shape, scale, min_scale, unit_spread)
     else:
-        scales = _fixed(scale)
+        scales = Scales(1, no_params, lambda params, features: scale)
 
-    def distribution(params: Params, features: Array) -> Distribution:
+    def distribution(
+        params: Params, features: Float[Array, "*batch_and_x features"]
+    ) -> Distribution:
         base = density(features[..., 0], scales.scale(params, features))
         return Flat(base, len(spec.x_shape))
 
     return Likelihood(scales.num_features, scales.init, distribution, refit=scales.refit)
 
 
-def _fixed(scale: float) -> Scales:
-    if not 0 < np.float32(scale) < np.inf:
-        raise UserError(f"scale={scale}: a scale is positive")
-    return Scales(1, no_params, lambda params, features: scale)
-
-
-def _found(shape: Shape, scale: str, min_scale: float, unit_spread: float) -> Scales:
-    if min_scale < 0 or (min_scale == 0 and scale in ("predicted", "optimal")):
+def _learned(shape: Shape, scale: str, min_scale: float, unit_spread: float) -> Scales:
+    if np.float32(min_scale) == 0 and scale in ("predicted", "optimal"):
         raise UserError(f"min_scale={min_scale}: a positive floor is needed under a {scale} scale")
     match scale:
         case "predicted":
@@ -71,8 +68,8 @@ def _found(shape: Shape, scale: str, min_scale: float, unit_spread: float) -> Sc
         case "optimal":
             return Scales(1, _first_error, _optimal(min_scale), _refit)
         case _:
-            own = shape if scale == "learned_per_element" else ()
-            return Scales(1, _start(own, unit_spread), lambda p, _: min_scale + _exp(p))
+            of_scale = shape if scale == "learned_per_element" else ()
+            return Scales(1, _start(of_scale, unit_spread), lambda p, _: min_scale + _exp(p))
 
 
 def _start(shape: Shape, unit_spread: float) -> Callable[[Array, Batch], Params]:
@@ -89,7 +86,7 @@ def _exp(params: Params) -> Array:
 
 
 def _predicted(min_scale: float) -> Callable[[Params, Array], Array]:
-    def scale(params: Params, features: Array) -> Array:
+    def scale(params: Params, features: Float[Array, "*batch_and_x features"]) -> Array:
         return min_scale + _exp(params) * jax.nn.softplus(features[..., 1]) / np.log(2)
 
     return scale
@@ -101,7 +98,7 @@ def _first_error(key: Array, batch: Batch) -> Params:
 
 
 def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
-    def scale(params: Params, features: Array) -> Array:
+    def scale(params: Params, features: Float[Array, "*batch_and_x features"]) -> Array:
         del features
         error = jax.lax.stop_gradient(params["likelihood"][UNTRAINED]["squared_error"])
         return jnp.maximum(jnp.sqrt(error), min_scale)
@@ -109,7 +106,7 @@ def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
     return scale
 
 
-def _refit(params: Params, features: Array, x: Array) -> Params:
+def _refit(params: Params, features: Float[Array, "*batch_and_x features"], x: Array) -> Params:
     """The running average of the mean squared error, a batch on."""
     before = params["likelihood"][UNTRAINED]["squared_error"]
     after = KEPT * before + (1 - KEPT) * jnp.mean((x - features[..., 0]) ** 2)

@@ -1,3 +1,4 @@
+from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.bernoulli_logits import BernoulliLogits
@@ -11,7 +12,9 @@ def bernoulli(spec: Spec) -> Likelihood:
     cross-entropy and no likelihood (Loaiza-Ganem & Cunningham 2019): training says so.
     """
 
-    def distribution(params: Params, features: Array) -> Distribution:
+    def distribution(
+        params: Params, features: Float[Array, "*batch_and_x features"]
+    ) -> Distribution:
         del params
         return BernoulliLogits(features[..., 0], len(spec.x_shape))
 

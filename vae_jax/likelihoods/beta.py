@@ -1,4 +1,5 @@
 import jax
+from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.flat import Flat
@@ -15,7 +16,9 @@ def beta(spec: Spec) -> Likelihood:
     greys that reach them are refused: dequantize them (`values='dequantized'`).
     """
 
-    def distribution(params: Params, features: Array) -> Distribution:
+    def distribution(
+        params: Params, features: Float[Array, "*batch_and_x features"]
+    ) -> Distribution:
         del params
         concentrations = FLOOR + jax.nn.softplus(features)
         base = OpenBeta(concentrations[..., 0], concentrations[..., 1])

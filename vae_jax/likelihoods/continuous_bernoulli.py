@@ -1,3 +1,4 @@
+from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli
@@ -12,7 +13,9 @@ def continuous_bernoulli(spec: Spec) -> Likelihood:
     density (Loaiza-Ganem & Cunningham 2019).
     """
 
-    def distribution(params: Params, features: Array) -> Distribution:
+    def distribution(
+        params: Params, features: Float[Array, "*batch_and_x features"]
+    ) -> Distribution:
         del params
         return Flat(ContinuousBernoulli(features[..., 0]), len(spec.x_shape))
 

@@ -1,3 +1,4 @@
+from jaxtyping import Float
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.negative_binomial import NegativeBinomial
@@ -9,12 +10,16 @@ def negative_binomial(spec: Spec, *, dispersion: Dispersion = "learned_per_eleme
     """p(x | z) = prod_d NB(x_d; m_d(z), r_d), a mass on counts, variance m + m^2 / r.
 
     The mean is as the rate of `poisson`. The dispersion r is `"learned"`: one for all elements, or
-    `"learned_per_element"` as for genes (Lopez et al. 2018), or `"predicted"`: the decoder says a
+    `"learned_per_element"` as for genes (Lopez et al. 2018), or `"predicted"`: the decoder gives a
     second number per element.
     """
-    extra, own, dispersed = dispersion_of(spec, dispersion)
+    extra, start, dispersed = dispersion_of(spec, dispersion)
 
-    def density(own: Params, features: Array, rate: Array) -> Distribution:
-        return NegativeBinomial(rate, dispersed(own, features))
+    def density(
+        branch: Params,
+        features: Float[Array, "*batch_and_x features"],
+        rate: Float[Array, "*batch_and_x"],
+    ) -> Distribution:
+        return NegativeBinomial(rate, dispersed(branch, features))
 
-    return count_likelihood(spec, 1 + extra, density, own)
+    return count_likelihood(spec, 1 + extra, density, start)

@@ -1,3 +1,4 @@
+from jaxtyping import Float
 from numpyro.distributions import Distribution, Poisson
 
 from vae_jax.likelihoods._counts import count_likelihood
@@ -11,8 +12,12 @@ def poisson(spec: Spec) -> Likelihood:
     learned and starts at the logarithm of a batch's mean counts. The encoder sees log(1 + x).
     """
 
-    def density(own: Params, features: Array, rate: Array) -> Distribution:
-        del own, features
+    def density(
+        branch: Params,
+        features: Float[Array, "*batch_and_x features"],
+        rate: Float[Array, "*batch_and_x"],
+    ) -> Distribution:
+        del branch, features
         return Poisson(rate)
 
     return count_likelihood(spec, 1, density, dict)

@@ -1,3 +1,4 @@
+from jaxtyping import Float
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
@@ -13,9 +14,13 @@ def zero_inflated_negative_binomial(
     A count is lost with probability g_d(z), the sigmoid of the decoder's second feature (scVI,
     Lopez et al. 2018). Mean and `dispersion` are as for `negative_binomial`.
     """
-    extra, own, dispersed = dispersion_of(spec, dispersion)
+    extra, start, dispersed = dispersion_of(spec, dispersion)
 
-    def density(own: Params, features: Array, rate: Array) -> Distribution:
-        return ZeroInflatedNegativeBinomial(features[..., 1], rate, dispersed(own, features))
+    def density(
+        branch: Params,
+        features: Float[Array, "*batch_and_x features"],
+        rate: Float[Array, "*batch_and_x"],
+    ) -> Distribution:
+        return ZeroInflatedNegativeBinomial(features[..., 1], rate, dispersed(branch, features))
 
-    return count_likelihood(spec, 2 + extra, density, own)
+    return count_likelihood(spec, 2 + extra, density, start)

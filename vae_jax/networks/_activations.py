@@ -12,7 +12,7 @@ ELEMENTWISE = (
 
 
 def activation_named(name: str) -> Callable[[Array], Array]:
-    """The function of `jax.nn`.
+    """The function of `jax.nn` that has this name.
 
     Raises:
         UserError: if it is none of those that act on each element.

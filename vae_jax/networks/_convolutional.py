@@ -4,6 +4,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from vae_jax.errors import UserError
 from vae_jax.networks._activations import activation_named
@@ -82,9 +83,8 @@ def convolutional(
     Raises:
         UserError: if neither side is an image, or there are no channels.
     """
-    if not channels or min(*channels, kernel, blocks + 1) < 1:
-        sizes = f"channels={channels}, kernel={kernel}"
-        raise UserError(f"{sizes}: positive numbers are needed")
+    if not channels:
+        raise UserError("channels=(): at least one halving is needed")
     encodes = len(in_shape) >= 2
     if not encodes and len(out_shape) < 3:
         size = (in_shape, out_shape[:-1])
@@ -97,7 +97,9 @@ def convolutional(
     def init(key: Array) -> Params:
         return module.init(key, jnp.zeros(inner))["params"]
 
-    def apply(params: Params, inputs: Array) -> Array:
+    def apply(
+        params: Params, inputs: Float[Array, "*batch_and_in"]
+    ) -> Float[Array, "*batch_and_out"]:
         batch = inputs.shape[: inputs.ndim - len(in_shape)]
         outputs: Any = module.apply({"params": params}, inputs.reshape(*batch, *inner))
         return outputs.reshape(*batch, *out_shape)

@@ -1,3 +1,7 @@
+from typing import Annotated
+
+from numpyro.distributions import constraints
+
 from vae_jax.networks._convolutional import convolutional
 from vae_jax.types import Network, Shape
 
@@ -6,8 +10,8 @@ def conv(
     in_shape: Shape,
     out_shape: Shape,
     *,
-    channels: tuple[int, ...] = (32, 64),
-    kernel: int = 3,
+    channels: tuple[Annotated[int, constraints.positive_integer], ...] = (32, 64),
+    kernel: Annotated[int, constraints.positive_integer] = 3,
     activation: str = "relu",
 ) -> Network:
     """Strided convolutions, halving the image at each; as a decoder the same mirrored.

@@ -1,11 +1,12 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
+from numpyro.distributions import constraints
 
-from vae_jax.errors import UserError
 from vae_jax.networks._activations import activation_named
 from vae_jax.types import Array, Network, Params, Shape
 
@@ -27,7 +28,7 @@ def mlp(
     in_shape: Shape,
     out_shape: Shape,
     *,
-    hidden: tuple[int, ...] = (200, 200),
+    hidden: tuple[Annotated[int, constraints.positive_integer], ...] = (200, 200),
     activation: str = "tanh",
     gated: bool = False,
 ) -> Network:
@@ -38,17 +39,17 @@ def mlp(
     `jax.nn`: tanh, relu, gelu, silu, ...
 
     Raises:
-        UserError: if there is no such activation, or a width is not positive.
+        UserError: if there is no such activation.
     """
-    if min(hidden, default=1) < 1:
-        raise UserError(f"hidden={hidden}: widths are positive")
     widths = (*hidden, int(np.prod(out_shape)))
     module = _MLP(widths, activation_named(activation), gated)
 
     def init(key: Array) -> Params:
         return module.init(key, jnp.zeros(int(np.prod(in_shape))))["params"]
 
-    def apply(params: Params, inputs: Array) -> Array:
+    def apply(
+        params: Params, inputs: Float[Array, "*batch_and_in"]
+    ) -> Float[Array, "*batch_and_out"]:
         batch = inputs.shape[: inputs.ndim - len(in_shape)]
         outputs: Any = module.apply({"params": params}, inputs.reshape(*batch, -1))
         return outputs.reshape(*batch, *out_shape)

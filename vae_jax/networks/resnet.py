@@ -1,4 +1,7 @@
-from vae_jax.errors import UserError
+from typing import Annotated
+
+from numpyro.distributions import constraints
+
 from vae_jax.networks._convolutional import convolutional
 from vae_jax.types import Network, Shape
 
@@ -7,9 +10,9 @@ def resnet(
     in_shape: Shape,
     out_shape: Shape,
     *,
-    channels: tuple[int, ...] = (32, 64),
-    blocks: int = 2,
-    kernel: int = 3,
+    channels: tuple[Annotated[int, constraints.positive_integer], ...] = (32, 64),
+    blocks: Annotated[int, constraints.positive_integer] = 2,
+    kernel: Annotated[int, constraints.positive_integer] = 3,
     activation: str = "silu",
 ) -> Network:
     """`conv` with `blocks` residual blocks after each halving (He et al. 2016, arXiv:1603.05027).
@@ -20,6 +23,4 @@ def resnet(
     Raises:
         UserError: if neither side is an image, there are no channels, or no such activation.
     """
-    if blocks < 1:
-        raise UserError(f"blocks={blocks}: at least 1 is needed, conv has none")
     return convolutional(in_shape, out_shape, channels, kernel, blocks, activation)

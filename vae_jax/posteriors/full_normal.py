@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+from jaxtyping import Float
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.cholesky_normal import CholeskyNormal
@@ -9,12 +10,12 @@ def full_normal(spec: Spec) -> Posterior:
     """q(z | x) = N(z; m(x), L(x) L(x)'), L lower triangular (Kingma & Welling 2019, section 2.5.1).
 
     The encoder gives m, the logs of L's diagonal, and D^1/2 times what is below it, so that at the
-    start a row's correlations add up to no more than its own scale: D (D + 3) / 2 numbers.
+    start a row's correlations add up to no more than its scale: D (D + 3) / 2 numbers.
     """
     dimensions = spec.latent_dim
     below = jnp.tril_indices(dimensions, -1)
 
-    def distribution(params: Params, features: Array) -> Distribution:
+    def distribution(params: Params, features: Float[Array, "*batch features"]) -> Distribution:
         del params
         loc, log_diagonal, rest = jnp.split(features, [dimensions, 2 * dimensions], axis=-1)
         diagonal = jnp.exp(log_diagonal)[..., None] * jnp.eye(dimensions)

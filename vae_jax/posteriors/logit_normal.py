@@ -1,3 +1,4 @@
+from jaxtyping import Float
 from numpyro.distributions.transforms import Transform
 
 from vae_jax.errors import UserError
@@ -18,7 +19,7 @@ def logit_normal(spec: Spec, *, low: float = -1.0, high: float = 1.0) -> Posteri
     if low >= high:
         raise UserError(f"low={low}, high={high}: the box is empty")
 
-    def transforms(params: Params, features: Array) -> list[Transform]:
+    def transforms(params: Params, features: Float[Array, "*batch features"]) -> list[Transform]:
         del params, features
         return [Box(low, high)]
 

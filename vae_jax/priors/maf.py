@@ -1,27 +1,26 @@
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Distribution, Normal, TransformedDistribution
+from numpyro.distributions import Distribution, Normal, TransformedDistribution, constraints
 
-from vae_jax.errors import UserError
 from vae_jax.flows.affine_autoregressive import AffineAutoregressive
 from vae_jax.flows.layers import reversing
 from vae_jax.types import Array, Batch, Params, Prior, Spec
 
 
-def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Prior:
+def maf(
+    spec: Spec,
+    *,
+    layers: Annotated[int, constraints.positive_integer] = 4,
+    hidden: tuple[Annotated[int, constraints.positive_integer], ...] = (128,),
+) -> Prior:
     """p(z) = N(f^-1(z); 0, I) |det df^-1/dz|, f a masked autoregressive flow.
 
     Papamakarios et al. 2017; as a VAE's prior: Chen et al. 2017 (arXiv:1611.02731). The order of
     the dimensions is reversed from layer to layer. It starts as N(0, I); a density is one pass, a
     draw one pass a dimension.
-
-    Raises:
-        UserError: if `layers` or a width is not positive.
     """
-    if min((layers, *hidden)) < 1:
-        raise UserError(f"layers={layers}, hidden={hidden}: positive numbers are needed")
 
     def init(key: Array, batch: Batch) -> Params:
         del batch
@@ -29,7 +28,7 @@ def maf(spec: Spec, *, layers: int = 4, hidden: tuple[int, ...] = (128,)) -> Pri
         return {"layers": [AffineAutoregressive.init(k, spec.latent_dim, hidden) for k in keys]}
 
     def distribution(params: Params, given: Any = None) -> Distribution:
-        layers = [AffineAutoregressive(own).inv for own in params["prior"]["layers"]]
+        layers = [AffineAutoregressive(layer).inv for layer in params["prior"]["layers"]]
         chain = reversing(layers, spec.latent_dim)
         return TransformedDistribution(Normal(jnp.zeros(spec.latent_dim), 1).to_event(1), chain)
 

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from numpyro.distributions import (
     MixtureSameFamily,
     Normal,
     TransformedDistribution,
+    constraints,
 )
 
 from vae_jax.distributions.normal_mixture import NormalMixture
@@ -17,7 +18,11 @@ from vae_jax.types import UNTRAINED, Array, Batch, Params, Prior, Spec
 
 
 def vamp(
-    spec: Spec, *, components: int = 500, learned: bool = True, weighted: bool = False
+    spec: Spec,
+    *,
+    components: Annotated[int, constraints.positive_integer] = 500,
+    learned: bool = True,
+    weighted: bool = False,
 ) -> Prior:
     """p(z) = sum_c w_c q(z | u_c), pseudo-inputs u (Tomczak & Welling 2018, eq. 9).
 
@@ -27,10 +32,8 @@ def vamp(
     a subset for all of them. The weights are 1/C, or learned too if `weighted`.
 
     Raises:
-        UserError: if `components` is not positive, or more than the examples that cannot be moved.
+        UserError: if there are more components than examples that they stay at.
     """
-    if components < 1:
-        raise UserError(f"components={components}: at least 1 is needed")
 
     def init(key: Array, batch: Batch) -> Params:
         (which, noise), x = jax.random.split(key), jnp.asarray(batch.x)
@@ -43,18 +46,19 @@ def vamp(
         return {"inputs": inputs, **weights} if learned else {UNTRAINED: x[rows], **weights}
 
     def distribution(params: Params, given: Any = None) -> Distribution:
-        own = params["prior"]
-        inputs = own["inputs"] if learned else jax.lax.stop_gradient(own[UNTRAINED])
-        return _mixed(own.get("logits", jnp.zeros(components)), spec.encode(params, inputs))
+        branch = params["prior"]
+        inputs = branch["inputs"] if learned else jax.lax.stop_gradient(branch[UNTRAINED])
+        return _mixed(branch.get("logits", jnp.zeros(components)), spec.encode(params, inputs))
 
     return Prior(init, distribution)
 
 
 def _mixed(logits: Array, components: Distribution) -> Distribution:
-    """The mixture of a batch of distributions, the fast one where there is one.
+    """The mixture of a batch of distributions, `NormalMixture` where they are normals.
 
-    A bijection whose numbers are the same for all, such as one onto a box, is made of the mixture
-    of what it is made of: NumPyro mixes nothing whose support has ends that are parameters.
+    NumPyro mixes no distributions whose support has parameters for ends. A bijection with the same
+    numbers for all components, such as one onto a box, is therefore applied to the mixture of the
+    base distributions.
     """
     if isinstance(components, TransformedDistribution):
         transforms = components.transforms
