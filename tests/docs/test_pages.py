@@ -43,10 +43,10 @@ def test_links_lead_somewhere(page):
 
 def test_code_that_is_named_exists(page):
     for path, name in CODE.findall(PAGES[page]):
-        found = [file for folder in FOLDERS if (file := ROOT / folder / path).exists()]
-        assert found or path in EXAMPLES, f"{page}: {path}"
+        matching = [file for folder in FOLDERS if (file := ROOT / folder / path).exists()]
+        assert matching or path in EXAMPLES, f"{page}: {path}"
         if name:
-            nodes = ast.walk(ast.parse(found[0].read_text()))
+            nodes = ast.walk(ast.parse(matching[0].read_text()))
             assert name in {getattr(node, "name", "") for node in nodes}, f"{page}: {path}: {name}"
 
 
