@@ -31,7 +31,7 @@ from numpyro.distributions import Normal
 import vae_jax
 from vae_jax.distributions.normal_mixture import NormalMixture
 from vae_jax.divergences import closed_form_kl, kl_per_dimension
-from vae_jax.estimators.surgery import surgery
+from vae_jax.estimators.surgery import kl_surgery
 from vae_jax.kl_estimators.plain import plain
 from vae_jax.plots import BLUE, GREY, ORANGE
 
@@ -198,7 +198,7 @@ prior = model.prior(run.params)
 def taken_apart(params):
     """Mean KL in closed form, and its pieces with standard errors."""
     q = model.encode(params, x)
-    return closed_form_kl(q, prior).mean(), surgery(jax.random.key(1), q, prior, 5)
+    return closed_form_kl(q, prior).mean(), kl_surgery(jax.random.key(1), q, prior, 5)
 
 
 # %%

@@ -4,12 +4,14 @@ from functools import partial
 
 import jax
 
+from vae_jax.types import Context
+
 
 def compiled(function):
-    """`function(model, *arrays, **options)`, its numbers and options known to the compiler."""
+    """`function(model, *arrays, **options)`, its numbers, context and options known to the compiler."""
 
     def call(model, *arguments, **options):
-        numbers = [i for i, value in enumerate(arguments) if isinstance(value, int)]
+        numbers = [i for i, value in enumerate(arguments) if isinstance(value, int | Context)]
         return jax.jit(partial(function, model, **options), static_argnums=numbers)(*arguments)
 
     return call

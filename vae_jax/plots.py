@@ -1,5 +1,6 @@
 """Figures, made from arrays and without pyplot; each function returns a matplotlib Figure."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,12 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"  # Okabe 
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^v<>Xph"
+LINES = ((GREEN, "--"), (ORANGE, "-"), ("#CC79A7", ":"), (GREY, "-."))  # of estimates of log p(x)
+COLUMN = 3.4  # inches, of a paper's column
+COLUMN_STYLE: dict[Any, Any] = {  # rcParams of a figure as wide as that
+    "font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7,
+    "legend.fontsize": 7, "axes.linewidth": 0.6, "lines.linewidth": 1,
+}  # fmt: skip
 Records = Sequence[Mapping[str, Any]]
 Draw = TypeVar("Draw", bound=Callable[..., Figure])
 
@@ -220,21 +227,17 @@ def _without_start(*lines: Any) -> float:
 
 @captioned("Bounds on log p(x) from k samples; errors over examples, the same for all k.")
 def bounds(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """IWAE bounds against k, with standard errors, up to log p(x)."""
-    ks = sorted(int(name[5:]) for name in numbers if name.startswith("iwae_"))
+    """Bounds on log p(x) against k, with standard errors, and its estimates as lines."""
     figure = Figure(figsize=(5, 3.6), layout="constrained")
-    axes = figure.subplots()
-    of = [numbers[f"iwae_{k}"] for k in ks]
-    means, errors = [n["mean"] for n in of], [n["standard_error"] or 0 for n in of]
-    axes.errorbar(ks, means, errors, fmt="o-", color=BLUE, capsize=3, label="IWAE")
-    for name, colour, style, label in (
-        ("log_p", GREEN, "--", "log p(x), importance sampling"),
-        ("log_p_exact", ORANGE, "-", "log p(x), exact"),
-        ("log_p_quadrature", ORANGE, ":", "log p(x), quadrature"),
-        ("log_p_data", GREY, "-.", "the data's own density"),
-    ):
-        if name in numbers:
-            axes.axhline(numbers[name]["mean"], color=colour, ls=style, label=label)
+    axes, labelled = figure.subplots(), [n for n in numbers.values() if n.get("label")]
+    curves, lines = ([n for n in labelled if ("k" in n) is curve] for curve in (True, False))
+    for label, mark in zip(dict.fromkeys(n["label"] for n in curves), MARKERS, strict=False):
+        points = sorted((n for n in curves if n["label"] == label), key=lambda n: n["k"])
+        ks, means = [n["k"] for n in points], [n["mean"] for n in points]
+        errors = [n["standard_error"] or 0 for n in points]
+        axes.errorbar(ks, means, errors, fmt=f"{mark}-", color=BLUE, capsize=3, label=label)
+    for number, (colour, style) in zip(lines, itertools.cycle(LINES), strict=False):
+        axes.axhline(number["mean"], color=colour, ls=style, label=number["label"])
     axes.set_xscale("log")
     axes.set(xlabel="k, samples in the bound", ylabel="nats per example")
     axes.legend(frameon=False)

@@ -6,7 +6,7 @@ encoder and a likelihood may own a learned scale, with nothing else knowing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -194,3 +194,85 @@ class Dataset(NamedTuple):
     labels: Mapping[str, Any] = {}  # per split, for colours in plots
     usable: Callable[[Any], Any] = np.isfinite  # stored values -> which of them make sense
     bin_width: float | None = None  # of a level in units of x where it was dequantized, 1 if not
+
+
+NATS = "nats per example"
+
+
+class Quantity(NamedTuple):
+    """What an estimator's number is, for tables, figures and comparisons."""
+
+    unit: str
+    how: str  # it is computed, with the numbers that decide its error
+    better: Literal["higher", "lower"] | None = None
+    label: str = ""  # in the figure of bounds, for estimates of log p(x) and bounds on it
+    k: int | None = None  # draws in such a bound: those of one label are points of a curve
+    of_levels: bool = False  # comparable between masses on levels and densities of them
+
+
+class Number(NamedTuple):
+    """A mean over examples."""
+
+    mean: float
+    standard_error: float | None  # over examples; None for a single one
+    n: int  # examples
+    monte_carlo_error: float | None = None  # of the mean, from the draws for these examples
+    remark: str = ""  # a doubt about it, in a line
+
+
+Values = Mapping[str, np.ndarray]  # {name: [n, ...]}, float64
+
+
+def means(values: Values) -> dict[str, Number]:
+    """The mean and the standard error, std / sqrt(n), of every array `[n]`; others have none."""
+    return {name: _mean(array) for name, array in values.items() if array.ndim == 1}
+
+
+def _mean(array: np.ndarray) -> Number:
+    n = len(array)
+    error = float(array.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    return Number(float(array.mean()), error, n)
+
+
+class Facts(NamedTuple):
+    """What is known of a model before anything is computed."""
+
+    model: Model
+    params: Params  # arrays, or before training their shapes alone
+    x_shape: Shape
+    posterior: Distribution  # q(z | x) of one example, with shapes in place of arrays
+    prior: Distribution  # p(z), likewise
+    likelihood: Distribution  # p(x | z) of one z, likewise
+    has_closed_form: bool  # KL(q(z | x) || p(z))
+
+    @property
+    def are_known(self) -> bool:
+        """Whether the parameters are arrays."""
+        return all(isinstance(leaf, Array | np.ndarray) for leaf in jax.tree.leaves(self.params))
+
+
+def _possible(facts: Facts) -> None:
+    del facts
+
+
+def _nothing(facts: Facts, values: Values) -> dict[str, np.ndarray]:
+    del facts, values
+    return {}
+
+
+class Estimator(NamedTuple):
+    """An estimator of log p(x), of a gap, of what the latents do: evaluation computes a list.
+
+    Arrays that have a `Quantity` are summarized, others are kept for each example; those whose
+    names begin with an underscore serve `derive` and `summary` alone.
+    """
+
+    # (model, params, keys [batch], batch) -> {name: [batch, ...]}, compiled
+    of_examples: Callable[[Model, Params, Array, Batch], dict[str, Array]]
+    quantities: Mapping[str, Quantity]
+    # raises UserError where it cannot be computed, before anything runs
+    require: Callable[[Facts], None] = _possible
+    summary: Callable[[Values], dict[str, Number]] = means
+    # (facts, the values of all estimators) -> values made of them, on the host
+    derive: Callable[[Facts, Values], dict[str, np.ndarray]] = _nothing
+    floats_per_example: int = 1  # held at a time

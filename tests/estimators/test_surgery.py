@@ -7,7 +7,7 @@ from scipy import integrate, stats
 
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.estimators.surgery import surgery
+from vae_jax.estimators.surgery import kl_surgery
 
 LOC, SCALE = np.array([-1.5, 0.2, 0.9, 2.0]), np.array([0.3, 0.5, 1.1, 0.4])
 PRIOR = Normal(jnp.zeros(1), 1.3).to_event(1)
@@ -25,7 +25,7 @@ def by_quadrature(log_q, log_p):
 
 @pytest.fixture(scope="module")
 def found():
-    return surgery(jax.random.key(0), posteriors(), PRIOR, 5000)
+    return kl_surgery(jax.random.key(0), posteriors(), PRIOR, 5000)
 
 
 def test_the_parts_are_those_of_quadrature(found):
@@ -60,14 +60,14 @@ def test_the_standard_error_is_that_of_many_runs():
 
 
 def test_posteriors_that_are_one_know_nothing_and_far_ones_know_which():
-    same = surgery(jax.random.key(0), posteriors(np.ones(5), np.ones(5)), PRIOR)
+    same = kl_surgery(jax.random.key(0), posteriors(np.ones(5), np.ones(5)), PRIOR)
     np.testing.assert_allclose(same.mutual_information.value, 0, atol=1e-6)
     np.testing.assert_allclose(same.marginal_kl.value, same.mean_kl.value, rtol=1e-5)
-    far = surgery(jax.random.key(0), posteriors(100.0 * np.arange(5), np.ones(5)), PRIOR)
+    far = kl_surgery(jax.random.key(0), posteriors(100.0 * np.arange(5), np.ones(5)), PRIOR)
     np.testing.assert_allclose(far.mutual_information.value, np.log(5), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("q", "num_samples"), [(PRIOR, 10), (posteriors(), 1)])
 def test_what_has_no_parts_is_refused(q, num_samples):
     with pytest.raises(UserError, match="at least 2 draws"):
-        surgery(jax.random.key(0), q, PRIOR, num_samples)
+        kl_surgery(jax.random.key(0), q, PRIOR, num_samples)

@@ -4,22 +4,27 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.special
 import scipy.stats
 
 import vae_jax
 from tests.compiled import compiled
-from vae_jax import build_model, default_config
+from vae_jax import build_model
+from vae_jax.batches.keys import example_keys
 from vae_jax.config import components
+from vae_jax.datasets import make_dataset
 from vae_jax.divergences import kl_per_dimension
 from vae_jax.errors import UserError
 from vae_jax.estimators.quadrature import quadrature
 from vae_jax.objectives.beta_tc import batch_weights
+from vae_jax.objectives.elbo import OF_KL
 from vae_jax.objectives.info_vae import squared_mmd
 from vae_jax.objectives.renyi import power_mean
-from vae_jax.runs.parts import make_objective
-from vae_jax.training.job import make_job
+from vae_jax.runs.state import initial_state, optimization
+from vae_jax.training.update import make_update
+from vae_jax.types import Batch, Context
 
 elbo, iwae, log_weights = map(compiled, (vae_jax.elbo, vae_jax.iwae, vae_jax.log_weights))
 K = 6
@@ -196,7 +201,7 @@ def test_beta_tc_is_its_definition(small, bits, keys, moments, drawn):
             total_correlation += np.log(q_z / each) / size
             rest += (np.log(each) - log_p[i]) / size
         text = f"beta_tc(alpha=0.7, beta=4, gamma=1.3, weights='{kind}')"
-        found = objective_of(text)(*small, keys, bits, None, n)
+        found = objective_of(text)(*small, keys, bits, Context(num_examples=n))
         expected = likelihood - 0.7 * information - 4 * total_correlation - 1.3 * rest
         np.testing.assert_allclose(found.surrogate, expected, rtol=1e-5)
         np.testing.assert_array_equal(found.value, elbo(*small, keys, bits).value)
@@ -219,15 +224,21 @@ def test_stratified_weights_estimate_the_aggregate_without_bias(size):
         )
 
 
-@pytest.mark.slow
-def test_an_objective_is_told_the_size_of_the_training_set(small, bits):
-    config = default_config()
-    config.objective, config.batch_size, config.num_epochs = "beta_tc", 10, 1
-    config.encoder = config.decoder = "mlp(hidden=(4,))"
-    job = make_job(config)
-    assert job.objective.keywords == {"num_examples": len(job.dataset.splits["train"])}
-    config.objective = "elbo"
-    assert make_objective(config, job.dataset)(*small, jax.random.key(0), bits).value.shape == (12,)
+def test_an_objective_is_told_the_step_and_the_size_of_the_training_set(small, bits):
+    contexts = []
+
+    def objective(model, params, key, batch, context):
+        contexts.append(context)
+        assert batch.given is batch.observed is None
+        return vae_jax.elbo(model, params, key, batch, context)
+
+    rule, dataset = optimization(optax.sgd(0.1)), make_dataset({"train": bits, "test": bits})
+    update = make_update(small[0], objective, rule, dataset)
+    state = initial_state(small[0], rule, jax.random.key(0), Batch(bits))
+    jax.eval_shape(update, state, example_keys(jax.random.key(0), jax.numpy.arange(3)), bits[:3])
+    [context] = contexts
+    assert context.num_examples == 12
+    assert context.step.shape == ()
 
 
 @pytest.mark.parametrize("kernel", ["gaussian", "inverse_multiquadratic"])
@@ -500,7 +511,7 @@ def test_schedules_and_floors_of_the_elbo(small, bits, keys):
         ({"capacity": 3 * kl, "capacity_steps": 6, "beta": 5.0}, 99, 10 * kl),
         ({"capacity": 3 * kl, "capacity_steps": 6}, None, 2 * kl),
     ):
-        found = vae_jax.elbo(*small, keys, bits, step, **options)
+        found = vae_jax.elbo(*small, keys, bits, Context(step), **options)
         np.testing.assert_allclose(found.surrogate, likelihood - penalty, rtol=1e-5)
         np.testing.assert_array_equal(found.value, plain.value)
     sampled = vae_jax.elbo(*small, keys, bits, kl="sampled", free_bits_total=100.0)
@@ -545,3 +556,72 @@ def test_objectives_refuse_in_one_line(text, message, bits):
     with pytest.raises(UserError, match=message) as error:
         components.build("objectives", text)(model, params, jax.random.key(0), bits)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("prior", ["standard_normal", "mixture(components=3)"])
+@pytest.mark.parametrize(
+    "name", [*components.names("kl_estimators"), "stratified(least_replicates=2)"]
+)
+def test_the_kl_may_be_any_estimator_and_a_biased_one_is_never_reported(
+    name, prior, small, bits, keys
+):
+    """The estimate from a key of its own is what is differentiated; the rest is as without it."""
+    model = build_model(
+        (1, 5, 1), 2, encoder="mlp(hidden=(8,))", decoder="mlp(hidden=(8,))", prior=prior
+    )
+    params = small[1] | {"prior": model.init(jax.random.key(3), bits)["prior"]}
+    estimator = components.build("kl_estimators", name)
+
+    @jax.jit
+    def estimates(params):
+        def one(key, x):
+            q, p = model.encode(params, x), model.prior(params)
+            return estimator(jax.random.fold_in(key, OF_KL), q, p, 8).value
+
+        return jax.vmap(one)(keys, bits)
+
+    usual, bound = (elbo(model, params, keys, bits, num_samples=8, kl=kl) for kl in ("auto", name))
+    likelihood = usual.terms["log_likelihood"]
+    np.testing.assert_allclose(bound.terms["log_likelihood"], likelihood, rtol=1e-5)
+    penalty = likelihood.mean() - bound.surrogate
+    np.testing.assert_allclose(penalty, estimates(params).mean(), rtol=1e-3, atol=1e-5)
+    reported = usual.terms["kl"] if name == "half_squared" else estimates(params)
+    np.testing.assert_allclose(bound.value, likelihood - reported, rtol=1e-4, atol=1e-5)
+    assert bound.terms.keys() == {"log_likelihood", "kl"}
+
+
+def test_the_gradient_is_that_of_the_estimator(small, bits, keys):
+    """A biased estimator is differentiated, though its value is not reported."""
+    model, params = small
+
+    def surrogate(params, kl):
+        return vae_jax.elbo(model, params, keys, bits, num_samples=4, kl=kl).surrogate
+
+    def by_hand(params):
+        def one(key, x):
+            q = model.encode(params, x)
+            z = q.sample(jax.random.fold_in(key, OF_KL), (4,))
+            return jnp.mean((q.log_prob(z) - model.prior(params).log_prob(z)) ** 2) / 2
+
+        likelihood = vae_jax.elbo(model, params, keys, bits, num_samples=4).terms["log_likelihood"]
+        return likelihood.mean() - jax.vmap(one)(keys, bits).mean()
+
+    ours, expected = (
+        jax.jit(jax.grad(partial(surrogate, kl="half_squared")))(params),
+        jax.jit(jax.grad(by_hand))(params),
+    )
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), ours, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"kl": "plane"}, "did you mean 'plain'"),
+        ({"kl": "plain", "free_bits": 0.1}, "free_bits needs the closed form"),
+        ({"kl": "plain", "gradient": "stl"}, "gradient='stl'"),
+        ({"kl": "closed_form", "gradient": "stl"}, "gradient='stl'"),
+    ],
+)
+def test_a_kl_that_does_not_go_with_the_rest_is_refused(options, expected, small, bits, keys):
+    with pytest.raises(UserError, match=expected):
+        vae_jax.elbo(*small, keys, bits, **options)

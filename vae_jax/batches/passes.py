@@ -18,12 +18,12 @@ def exact_pass(
     mesh: Mesh,
     progress: Callable[[int], object] = lambda count: None,
 ) -> dict[str, np.ndarray]:
-    """`function(raw [batch, ...], ids [batch]) -> dict of [batch]` on each example of a split once.
+    """`function(raw [batch, ...], ids [batch])`, a dict of `[batch, ...]`, on each example once.
 
     A short last batch is filled up with its first example, and the filling thrown away.
 
     Returns:
-        A dict of float64 arrays `[len(split)]`, in the split's order.
+        a dict of float64 arrays `[len(split), ...]`, in the split's order.
     """
     parts = []
     for start in range(0, len(split), batch_size):

@@ -76,9 +76,15 @@ class Flags:
     def evaluation(self) -> None:
         """Declares the flags that `evaluation_options` reads."""
         self.text("split", "test", "train, validation or test")
-        self.text("iwae_samples", "", "the k of the IWAE bounds; 1,5,50,500 up to K if none given")
-        self.integer("num_importance_samples", 5000, "K, draws of z per example")
-        self.integer("quadrature_points", 0, "a dimension, for latents of 1 or 2", least=0)
+        about = "NAME(ARGUMENT=VALUE, ...)|NAME|..., as `vae-jax list estimators` names them"
+        self.text("estimators", None, f"{about}; default: importance")
+        self.text(
+            "iwae_samples", "", "short for importance(iwae_samples=...), the k of the IWAE bounds"
+        )
+        about = "short for importance(num_samples=...), K draws of z per example; default: 5000"
+        self.integer("num_importance_samples", None, about)
+        about = "short for quadrature(points=...), a dimension, for latents of 1 or 2; 0: none"
+        self.integer("quadrature_points", None, about, least=0)
         self.integer("batch_size", 100, "examples together; changes no result")
 
     def read(self) -> Args:
@@ -119,13 +125,12 @@ def use_device(device: str) -> None:
 
 def evaluation_options(args: Args) -> dict[str, Any]:
     """The arguments of `evaluate` that the flags of `Flags.evaluation` stand for."""
-    return {
-        "split": args.split,
-        "num_importance_samples": args.num_importance_samples,
-        "iwae_samples": integers(args.iwae_samples, "iwae_samples") or None,
-        "quadrature_points": args.quadrature_points,
-        "batch_size": args.batch_size,
-    }
+    from vae_jax.evaluation.asked import asked_estimators
+
+    iwae_samples = integers(args.iwae_samples, "iwae_samples") or None
+    short = (args.num_importance_samples, iwae_samples, args.quadrature_points)
+    estimators = asked_estimators(args.estimators, *short)
+    return {"split": args.split, "estimators": estimators, "batch_size": args.batch_size}
 
 
 def integers(text: str, name: str) -> tuple[int, ...]:

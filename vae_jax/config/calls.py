@@ -99,6 +99,25 @@ def replace(text: str, path: str, value: str) -> str:
     return str(Call(call.name, {**call.arguments, name: parse_value(new)}))
 
 
+def alternatives(text: str) -> list[str]:
+    """`"a|b(c='|')"` -> `["a", "b(c='|')"]`: Python's own reading of `|`.
+
+    Raises:
+        UserError: for what Python cannot read.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise UserError(f"cannot read {text!r}: write value|value|...") from error
+    if isinstance(node, ast.Tuple) and not text.strip().startswith("("):
+        raise UserError(f"cannot read {text!r}: values are separated by |, not by commas")
+    later: list[str] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        later.append(ast.unparse(node.right))
+        node = node.left
+    return [ast.unparse(node), *reversed(later)]
+
+
 class Entry(NamedTuple):
     """A function that a name stands for, and the arguments that a call may give it."""
 

@@ -1,41 +1,143 @@
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import logsumexp
+from jaxtyping import Float
+from numpyro.distributions import constraints
 
+from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Model, Params
+from vae_jax.estimators.closed_form_kl import KL
+from vae_jax.types import (
+    NATS,
+    Array,
+    Batch,
+    Estimator,
+    Examples,
+    Facts,
+    Model,
+    Number,
+    Params,
+    Quantity,
+    Values,
+    as_batch,
+    means,
+)
 from vae_jax.weights import log_weights
 
 LARGEST = 2**25  # draws of one example: its log weights and their sums take about 1 GiB
+IWAE_SAMPLES = (1, 5, 50, 500)
+ROWS = {"cpu": 2000}  # decoded at a time: what a core's cache holds
+ROWS_ELSEWHERE = 2**16
+FEW = 10  # draws
+Count = Annotated[int, constraints.integer_interval(1, LARGEST)]
 
 
 def importance(
+    *, num_samples: Count = 5000, iwae_samples: tuple[Count, ...] | None = None
+) -> Estimator:
+    """log p(x) by K importance samples from q(z|x), and what the same draws say of the bounds.
+
+    log p^(x) = log 1/K sum_k w_k, w_k = p(x, z_k) / q(z_k | x) (Burda et al. 2016; Rezende et al.
+    2014, appendix E), in expectation a lower bound that tightens with K = `num_samples`; and the
+    ELBO with its terms, the KL in closed form where there is one, the IWAE bounds of the k in
+    `iwae_samples`, by default those of 1, 5, 50 and 500 up to K, and the effective sample size.
+    """
+    usual = tuple(k for k in IWAE_SAMPLES if k <= num_samples)
+    ks = usual if iwae_samples is None else tuple(sorted(set(iwae_samples)))
+    _require(num_samples, ks)
+
+    def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+        options: dict[str, Any] = {"num_samples": num_samples, "iwae_samples": ks, "rows": _rows()}
+        values = importance_sampling(model, params, keys, batch, **options)
+        kl = closed_form_kl(model.encode(params, batch), model.prior(params, *batch.conditions))
+        return values if kl is None else values | {"kl": kl}
+
+    quantities = _quantities(num_samples, ks)
+    summary = partial(_summary, num_samples=num_samples)
+    return Estimator(
+        of_examples, quantities, summary=summary, derive=_derive, floats_per_example=num_samples
+    )
+
+
+def _rows() -> int:
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    platform = getattr(device, "platform", None) or jax.default_backend()
+    return ROWS.get(platform, ROWS_ELSEWHERE)
+
+
+def _quantities(num_samples: int, ks: tuple[int, ...]) -> dict[str, Quantity]:
+    K, higher = num_samples, partial(Quantity, NATS, better="higher")
+    groups = "mean over the groups of {} draws"
+    return {
+        "elbo": higher("log_likelihood - kl, the KL in closed form where there is one"),
+        "log_likelihood": higher(f"E_q log p(x|z), mean over {K} draws"),
+        "kl": KL,
+        "kl_sampled": Quantity(NATS, f"E_q log q(z|x) - log p(z), mean over {K} draws"),
+        "kl_sampled_minus_kl": Quantity(NATS, "difference of the two, example by example"),
+        **{
+            f"iwae_{k}": higher(
+                f"IWAE bound with k = {k}, {groups.format(K // k * k)}", label="IWAE", k=k
+            )
+            for k in ks
+        },
+        "log_p": higher(
+            f"importance sampling from q(z|x), K = {K}", label="log p(x), importance sampling"
+        ),
+        "log_p_minus_elbo": Quantity(NATS, "the bound's gap, example by example"),
+        "effective_sample_size": Quantity(
+            "draws", f"(sum w)^2 / sum w^2 of {K} importance weights"
+        ),
+    }
+
+
+def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
+    """Differences example by example, so that they are paired."""
+    kl = values.get("kl", values["kl_sampled"])
+    elbo = values["log_likelihood"] - kl
+    both = {"kl_sampled_minus_kl": values["kl_sampled"] - kl} if "kl" in values else {}
+    return {"elbo": elbo, **both, "log_p_minus_elbo": values["log_p"] - elbo}
+
+
+def _summary(values: Values, *, num_samples: int) -> dict[str, Number]:
+    """Means, and of log p(x) what its draws say: their error, and whether they are too few."""
+    numbers, errors = means(values), values["log_p_error"]
+    monte_carlo = float(np.sqrt((errors**2).sum()) / len(errors)) if num_samples > 1 else None
+    size, remark = numbers["effective_sample_size"].mean, ""
+    if num_samples >= 2 * FEW and size < FEW:
+        draws = f"{size:.1f} of {num_samples} draws make log_p"
+        remark = f"{draws}: it still rises with K, and its error is too small"
+    log_p = numbers["log_p"]._replace(monte_carlo_error=monte_carlo, remark=remark)
+    return numbers | {"log_p": log_p}
+
+
+def importance_sampling(
     model: Model,
     params: Params,
     key: Array,
-    x: Array,
+    batch: Examples,
     *,
     num_samples: int = 5000,
-    bounds: tuple[int, ...] = (),
+    iwae_samples: tuple[int, ...] = (),
     rows: int = 2000,
-) -> dict[str, Array]:
+) -> dict[str, Float[Array, " batch"]]:
     """log p(x) by importance sampling from q(z | x), and what else the same draws say.
 
-    log p^(x) = log 1/K sum_k w_k, w_k = p(x, z_k) / q(z_k | x) (Rezende et al. 2014, appendix E;
-    Burda et al. 2016). Its expectation is a lower bound that tightens with K. The draws are made a
-    chunk at a time, so that no more than about `rows` pass the decoder together.
+    The draws are made a chunk at a time, so that no more than about `rows` pass the decoder
+    together.
 
     Args:
         model: the model.
         params: its parameters.
         key: one key per example, `[batch]`.
-        x: `[batch, *x_shape]`.
+        batch: a `Batch`, or x `[batch, *x_shape]`.
         num_samples: K.
-        bounds: the k for which IWAE_k is estimated too, each by the mean over the K // k groups
-            of k draws.
+        iwae_samples: the k for which IWAE_k is estimated too, each by the mean over the K // k
+            groups of k draws.
         rows: draws times examples that are decoded at a time; speed and memory, not results.
 
     Returns:
@@ -48,8 +150,8 @@ def importance(
     Raises:
         UserError: if K or a k is not positive, a k is larger than K, or K is over 2^25.
     """
-    _require(num_samples, bounds)
-    log_likelihood, log_ratio = _draw(model, params, key, x, num_samples, rows)
+    _require(num_samples, iwae_samples)
+    log_likelihood, log_ratio = _draw(model, params, key, as_batch(batch), num_samples, rows)
     log_w = log_likelihood + log_ratio
     log_total, log_square = logsumexp(log_w, 0), logsumexp(2 * log_w, 0)
     size = jnp.exp(2 * log_total - log_square)
@@ -59,31 +161,32 @@ def importance(
         "log_likelihood": log_likelihood.mean(0),
         "kl_sampled": -log_ratio.mean(0),
         "effective_sample_size": size,
-        **{f"iwae_{k}": _iwae(log_w, k) for k in bounds},
+        **{f"iwae_{k}": _iwae(log_w, k) for k in iwae_samples},
     }
 
 
-def _require(num_samples: int, bounds: tuple[int, ...]) -> None:
+def _require(num_samples: int, ks: tuple[int, ...]) -> None:
     if not 1 <= num_samples <= LARGEST:
-        raise UserError(f"num_importance_samples={num_samples}: from 1 to {LARGEST} can be had")
-    for k in bounds:
+        raise UserError(f"num_samples={num_samples}: from 1 to {LARGEST} are possible")
+    for k in ks:
         if not 1 <= k <= num_samples:
             raise UserError(f"IWAE with k={k} needs at least k of the {num_samples} samples")
 
 
 def _draw(
-    model: Model, params: Params, key: Array, x: Array, num_samples: int, rows: int
+    model: Model, params: Params, key: Array, batch: Batch, num_samples: int, rows: int
 ) -> tuple[Array, Array]:
     """log p(x|z) and log p(z) - log q(z|x) of all draws, `[num_samples, batch]`, chunk by chunk."""
-    chunk = min(num_samples, max(1, rows // len(x)))
-    draw: Callable = partial(log_weights, model, params, key, x, chunk)
+    count = len(batch.x)
+    chunk = min(num_samples, max(1, rows // count))
+    draw: Callable = partial(log_weights, model, params, key, batch, chunk)
 
     def terms(first: Array) -> tuple[Array, Array]:
         weights = draw(first=first)
         return weights.log_likelihood, weights.log_prior - weights.log_posterior
 
     drawn = jax.lax.map(terms, jnp.arange(0, num_samples, chunk))
-    return jax.tree.map(lambda a: a.reshape(-1, len(x))[:num_samples], drawn)
+    return jax.tree.map(lambda a: a.reshape(-1, count)[:num_samples], drawn)
 
 
 def _iwae(log_w: Array, k: int) -> Array:

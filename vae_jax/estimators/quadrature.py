@@ -1,18 +1,72 @@
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from numpyro.distributions import Distribution, Independent, Normal
+from jaxtyping import Float
+from numpyro.distributions import Distribution, Independent, Normal, constraints
 
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Model, Params
+from vae_jax.types import (
+    NATS,
+    Array,
+    Batch,
+    Estimator,
+    Examples,
+    Facts,
+    Model,
+    Params,
+    Quantity,
+    as_batch,
+)
+
+LOG_P_QUADRATURE = Quantity(
+    NATS, "quadrature over z", better="higher", label="log p(x), quadrature"
+)
 
 
 def quadrature(
-    model: Model, params: Params, x: Array, *, points: int = 400, margin: float = 1.0
-) -> Array:
+    *,
+    points: Annotated[int, constraints.integer_greater_than(2)] = 400,
+    margin: Annotated[float, constraints.nonnegative] = 1.0,
+) -> Estimator:
+    """log p(x) = log int p(x|z) p(z) dz on an even grid, latents of 1 or 2; `log_p_quadrature`.
+
+    `points` is per dimension; `margin`, in the prior's standard deviations, is how much farther the
+    grid reaches than 10,000 draws from the prior. A grid that does not hold the prior's mass within
+    a hundredth is refused.
+    """
+
+    def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+        log_p = log_p_by_quadrature(model, params, batch, points=points, margin=margin)
+        return {"log_p_quadrature": log_p}
+
+    def require(facts: Facts) -> None:
+        _require_plane(facts.prior)
+        if facts.are_known:
+            _require_mass(prior_mass(facts.model, facts.params, points=points, margin=margin))
+
+    return Estimator(of_examples, {"log_p_quadrature": LOG_P_QUADRATURE}, require)
+
+
+def _require_plane(prior: Distribution) -> None:
+    if prior.event_shape[0] > 2:
+        raise UserError(f"quadrature is for 1 or 2 latent dimensions, not {prior.event_shape[0]}")
+
+
+def _require_mass(mass: Array) -> None:
+    if abs(float(mass) - 1) > 0.01:
+        raise UserError(
+            f"the grid holds {float(mass):.3f} of the prior's mass, not 1; "
+            "more points may help, but not where the prior has heavy tails"
+        )
+
+
+def log_p_by_quadrature(
+    model: Model, params: Params, batch: Examples, *, points: int = 400, margin: float = 1.0
+) -> Float[Array, " batch"]:
     """log p(x) = log int p(x|z) p(z) dz on an even grid, for a latent of 1 or 2 dimensions.
 
     The grid spans what 10,000 draws from the prior span, and `margin` of their standard deviations
@@ -22,7 +76,7 @@ def quadrature(
     Args:
         model: the model.
         params: its parameters.
-        x: `[batch, *x_shape]`.
+        batch: a `Batch`, or x `[batch, *x_shape]`.
         points: points per latent dimension.
         margin: standard deviations added on each side.
 
@@ -32,7 +86,7 @@ def quadrature(
     Raises:
         UserError: if the latent has more dimensions.
     """
-    z, log_cell = _grid(model, params, points, margin)
+    x, (z, log_cell) = as_batch(batch).x, _grid(model, params, points, margin)
     prior = model.prior(params)
 
     def some_points(z: Array) -> Array:
@@ -51,8 +105,7 @@ def prior_mass(model: Model, params: Params, *, points: int = 400, margin: float
 def _grid(model: Model, params: Params, points: int, margin: float) -> tuple[Array, Array]:
     """Points `[points, ..., dimensions]` and the log of the volume each stands for."""
     prior = model.prior(params)
-    if prior.event_shape[0] > 2:
-        raise UserError(f"quadrature is for 1 or 2 latent dimensions, not {prior.event_shape[0]}")
+    _require_plane(prior)
     draws = prior.sample(jax.random.key(0), (10_000,))
     spread = margin * draws.std(0)
     axes = jnp.linspace(draws.min(0) - spread, draws.max(0) + spread, points, axis=1)

@@ -1,48 +1,45 @@
-"""A run -> its numbers: one exact pass over a split, each mean with its standard error."""
+"""A run -> its numbers: a list of estimators in one exact pass over a split."""
 
 import functools
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, devices, fitting_devices, mesh_for, replicated
+from vae_jax.batches.devices import COMPILER_OPTIONS, fitting_devices, mesh_for, replicated
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
-from vae_jax.batches.splits import gather, present, x_shape
-from vae_jax.divergences import closed_form_kl
+from vae_jax.batches.splits import gather, present
+from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
-from vae_jax.estimators.exact import exact
-from vae_jax.estimators.importance import importance
-from vae_jax.estimators.quadrature import prior_mass, quadrature
-from vae_jax.evaluation.numbers import numbers
-from vae_jax.runs.directory import last_checkpoint
+from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
+from vae_jax.evaluation.numbers import numbers, require_distinct
+from vae_jax.evaluation.of_data import of_data
+from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import num_parameters
-from vae_jax.types import Dataset, Model, Params
+from vae_jax.types import Array, Dataset, Estimator, Facts, Params, Values
 
-OUTSIDE = "the data is not in the support of p(x|z): these are no log-likelihoods"
-IWAE_SAMPLES = (1, 5, 50, 500)
-ROWS = {"cpu": 2000}  # decoded at a time: what a core's cache holds
-ROWS_ELSEWHERE = 2**16
-IN_FLIGHT = 2**25  # log weights held at a time, 128 MiB each of two terms
+OUTSIDE_SUPPORT = "the data is not in the support of p(x|z): these are no log-likelihoods"
+IN_FLIGHT = 2**25  # numbers of estimators held at a time, 128 MiB each of two terms
 
 
 def evaluate(
     run: Run,
     split: str = "test",
     *,
-    num_importance_samples: int = 5000,
+    estimators: str | Sequence[str] | None = None,
+    num_importance_samples: int | None = None,
     iwae_samples: tuple[int, ...] | None = None,
-    quadrature_points: int = 0,
+    quadrature_points: int | None = None,
     batch_size: int = 100,
     seed: int = 0,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """ELBO, its terms, both KLs, IWAE bounds and log p(x) of a split, by the same draws of z.
+    """The numbers that a list of estimators give of a split, paired: all see the same draws.
 
     Neither `batch_size` nor the number of devices changes a result beyond rounding: draw k of
     example i is a function of (seed, i, k).
@@ -50,83 +47,70 @@ def evaluate(
     Args:
         run: the run.
         split: train, validation or test.
-        num_importance_samples: K, draws of z per example.
-        iwae_samples: the k of the IWAE bounds; None is those of 1, 5, 50 and 500 up to K.
-        quadrature_points: per latent dimension, log p(x) by quadrature too; 0 is not.
+        estimators: `"importance(num_samples=5000)|quadrature(points=300)"`, or a list of such; by
+            default `importance`, with ELBO and log p(x). Beside them come, where they are possible,
+            the KL in closed form, an exact log p(x), and what the data set knows of itself.
+        num_importance_samples: short for `importance(num_samples=...)`, K draws of z per example.
+        iwae_samples: short for `importance(iwae_samples=...)`, the k of the IWAE bounds.
+        quadrature_points: short for `quadrature(points=...)` beside it; 0: none.
         batch_size: examples evaluated together.
         seed: of the draws of z and of dynamic binarization.
         quiet: no progress on stderr.
 
     Returns:
-        what `results.json` holds for a split, and under `per_example` the arrays `[n]`.
+        the content of `results.json` for a split, and under `per_example` the arrays `[n, ...]`.
 
     Raises:
-        UserError: for a split that is not there, or numbers that cannot be had.
+        UserError: for a split that is not there, or an estimator that cannot be computed.
     """
+    asked = asked_estimators(estimators, num_importance_samples, iwae_samples, quadrature_points)
     _require_possible(run.dataset, split, batch_size, seed)
-    _require_resolved(run, quadrature_points)
-    estimate = _estimates(
-        _asked(
-            run.model, run.dataset, seed, num_importance_samples, iwae_samples, quadrature_points
-        )
-    )
-    marginal = _exact_or_none(run, x_shape(run.dataset))
-    data, began = run.dataset.splits[split], time.monotonic()
-    most = IN_FLIGHT // max(1, num_importance_samples)
-    batch = fitting_devices(max(1, min(batch_size, most, len(data))))
-    with tqdm(total=len(data), unit="example", disable=_hidden(quiet), desc=split) as bar:
-        mesh = mesh_for(batch)
-        params = jax.device_put(run.params, replicated(mesh))
-        values = exact_pass(
-            functools.partial(estimate, params, marginal), data, batch, mesh, bar.update
-        )
-    in_support = bool(values.pop("in_support").all())
-    values = _derived(run, values, in_support)
+    facts, began = run.facts, time.monotonic()
+    chosen = _chosen(asked, facts)
+    every = chosen | _of_data(run.dataset)
+    values = _with_derived(every, facts, _pass(run, split, chosen, batch_size, seed, quiet))
     return {
-        "warning": None if in_support else OUTSIDE,
+        "warning": None if values["in_support"].all() else OUTSIDE_SUPPORT,
         "checkpoint": run.which,
         "checkpoint_step": run.step,
-        "finished": _is_finished(run),
-        "num_examples": len(data),
-        "num_importance_samples": num_importance_samples,
-        "quadrature_points": quadrature_points,
+        "finished": run.is_finished,
+        "num_examples": len(run.dataset.splits[split]),
+        "estimators": list(chosen),
         "seed": seed,
         "num_parameters": num_parameters(run.params),
         "seconds": round(time.monotonic() - began, 3),
-        "probability": "mass" if _is_discrete(run) else "density",
-        "numbers": numbers(values, num_importance_samples),
-        "per_example": values,
+        "probability": "mass" if facts.likelihood.support.is_discrete else "density",
+        "numbers": numbers(every, values),
+        "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
     }
 
 
 def check(
-    model: Model,
-    dataset: Dataset,
-    params: Params,
+    parts: Parts,
+    facts: Facts,
     *,
     split: str,
-    num_importance_samples: int,
-    iwae_samples: tuple[int, ...] | None,
-    quadrature_points: int,
     batch_size: int,
     seed: int = 0,
+    **asked: Any,
 ) -> None:
     """Traces what `evaluate` would compute, for parameters of which the shapes are enough.
 
+    Args:
+        parts: of the runs.
+        facts: of their model.
+        split: as `evaluate` has it, like the rest.
+        batch_size: likewise.
+        seed: likewise.
+        asked: the arguments of `asked_estimators`.
+
     Raises:
-        UserError: for what cannot be had, whatever the parameters.
+        UserError: for what is not possible, whatever the parameters.
     """
-    _require_possible(dataset, split, batch_size, seed)
-    asked = _asked(model, dataset, seed, num_importance_samples, iwae_samples, quadrature_points)
-    raw = gather(dataset.splits[split], slice(0, 1))
-    jax.eval_shape(_estimates(asked), params, None, raw, np.arange(1))
-
-
-def _is_finished(run: Run) -> bool:
-    """Whether the run was trained to its end."""
-    trained = last_checkpoint(run.workdir) if run.workdir else run.step
-    steps = len(run.dataset.splits["train"]) // run.config.batch_size
-    return trained >= run.config.num_epochs * steps
+    _require_possible(parts.dataset, split, batch_size, seed)
+    program = _program(parts, tuple(_chosen(asked_estimators(**asked), facts)), seed)
+    raw = gather(parts.dataset.splits[split], slice(0, 1))
+    jax.eval_shape(program, facts.params, raw, np.arange(1))
 
 
 def _require_possible(dataset: Dataset, split: str, batch_size: int, seed: int) -> None:
@@ -136,117 +120,76 @@ def _require_possible(dataset: Dataset, split: str, batch_size: int, seed: int) 
         raise UserError(f"batch_size={batch_size}, seed={seed}: a batch is at least 1, a seed 0")
 
 
-def _hidden(quiet: bool) -> bool | None:
-    """None lets tqdm show itself on a terminal only."""
-    return True if quiet else None
+@functools.lru_cache
+def _built(text: str) -> Estimator:
+    return components.build("estimators", text)()
 
 
-class _Asked(NamedTuple):
-    """What a program for per-example numbers depends on besides parameters and data."""
+def _chosen(asked: Sequence[str], facts: Facts) -> dict[str, Estimator]:
+    """The estimators that were asked for, and those that are computed where it is possible."""
+    chosen = {text: _built(text) for text in asked}
+    for text, estimator in chosen.items():
+        if reason := _refusal(estimator, facts):
+            raise UserError(f"{text}: {reason}")
+    more = {text: _built(text) for text in WHERE_POSSIBLE if text not in chosen}
+    chosen |= {text: e for text, e in more.items() if not _refusal(e, facts)}
+    require_distinct(chosen)
+    return chosen
 
-    functions: tuple[Callable[..., Any], ...]  # of the model
-    preprocess: Callable[[Any, Any], Any]
-    log_p_data: Callable[[Any], Any] | None
-    seed: int
-    num_samples: int
-    bounds: tuple[int, ...]
-    points: int
+
+def _refusal(estimator: Estimator, facts: Facts) -> str:
+    """Why an estimator cannot be computed; empty if it can."""
+    try:
+        estimator.require(facts)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
-def _asked(
-    model: Model,
-    dataset: Dataset,
-    seed: int,
-    num_samples: int,
-    iwae_samples: tuple[int, ...] | None,
-    points: int,
-) -> _Asked:
-    usual = tuple(k for k in IWAE_SAMPLES if k <= num_samples)
-    bounds = usual if iwae_samples is None else tuple(sorted(set(iwae_samples)))
-    functions = (model[:4], dataset.preprocess, dataset.log_prob)
-    return _Asked(*functions, seed, num_samples, bounds, points)
+def _of_data(dataset: Dataset) -> dict[str, Estimator]:
+    return {f"data ({i})": estimator for i, estimator in enumerate(of_data(dataset))}
 
 
 @functools.lru_cache(maxsize=4)  # the runs of many seeds share one program
-def _estimates(asked: _Asked) -> Callable[..., dict[str, Any]]:
-    """(params, p(x) or None, raw, ids) -> per-example numbers `[batch]`, jitted."""
-    key, model = keys_of(asked.seed).evaluate, Model(*asked.functions)
-    dataset = Dataset({}, asked.preprocess, asked.log_p_data)
-    rows = ROWS.get(devices()[0].platform, ROWS_ELSEWHERE)
+def _program(parts: Parts, texts: tuple[str, ...], seed: int) -> Callable[..., dict[str, Array]]:
+    """(params, raw, ids) -> per-example values `[batch, ...]`, jitted."""
+    key, model = keys_of(seed).evaluate, parts.model
+    estimators = [*map(_built, texts), *of_data(parts.dataset)]
 
-    def estimates(params: Any, marginal: Any, raw: Any, ids: Any) -> dict[str, Any]:
-        keys, (x, *_) = present(dataset, example_keys(key, ids), raw)
-        values = importance(
-            model, params, keys, x, num_samples=asked.num_samples, bounds=asked.bounds, rows=rows
-        )
-        q = model.encode(params, x)
-        kl = closed_form_kl(q, model.prior(params))
-        if kl is not None:
-            values["kl"] = kl
-        if marginal is not None:
-            values["log_p_exact"] = marginal.log_prob(x.reshape(len(x), -1))
-        if asked.points:
-            values["log_p_quadrature"] = quadrature(model, params, x, points=asked.points)
-        if asked.log_p_data is not None:
-            values["log_p_data"] = asked.log_p_data(x)
-        values["in_support"] = model.decode(params, q.sample(key)).support(x)
-        return values
+    def values(params: Params, raw: Array, ids: Array) -> dict[str, Array]:
+        keys, batch = present(parts.dataset, example_keys(key, ids), raw)
+        of_each = [e.of_examples(model, params, keys, batch) for e in estimators]
+        z = model.encode(params, batch).sample(key)
+        in_support = model.decode(params, z, *batch.conditions).support(batch.x)
+        return {n: v for of in of_each for n, v in of.items()} | {"in_support": in_support}
 
-    return jax.jit(estimates, compiler_options=COMPILER_OPTIONS)
+    return jax.jit(values, compiler_options=COMPILER_OPTIONS)
 
 
-def _exact_or_none(run: Run, shape: tuple[int, ...]) -> Any:
-    """p(x) of a linear-Gaussian model, None for any other."""
-    try:
-        return exact(run.model, run.params, shape)
-    except UserError:
-        return None
+def _pass(
+    run: Run,
+    split: str,
+    estimators: Mapping[str, Estimator],
+    batch_size: int,
+    seed: int,
+    quiet: bool,
+) -> Values:
+    """The values of each example of a split, `[n, ...]`."""
+    program, data = _program(run.parts, tuple(estimators), seed), run.dataset.splits[split]
+    held = max((e.floats_per_example for e in estimators.values()), default=1)
+    batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
+    hidden = True if quiet else None  # None: shown on a terminal only
+    with tqdm(total=len(data), unit="example", disable=hidden, desc=split) as bar:
+        mesh = mesh_for(batch)
+        params = jax.device_put(run.params, replicated(mesh))
+        return exact_pass(functools.partial(program, params), data, batch, mesh, bar.update)
 
 
-def _is_discrete(run: Run) -> bool:
-    """Whether p(x | z) is a mass function, so that bits per dimension mean something."""
-    found = []
-
-    def trace(params: Params, key: Any) -> None:
-        z = run.model.prior(params).sample(key)
-        found.append(run.model.decode(params, z).support.is_discrete)
-
-    jax.eval_shape(trace, run.params, jax.random.key(0))
-    return bool(found[0])
-
-
-def _require_resolved(run: Run, points: int) -> None:
-    """Raises UserError if a grid for quadrature does not even hold the prior's mass."""
-    mass = float(prior_mass(run.model, run.params, points=points)) if points > 1 else 1.0 - points
-    if abs(mass - 1) > 0.01:
-        raise UserError(
-            f"quadrature_points={points}: the grid holds {mass:.3f} of the prior's mass, not 1; "
-            "more points may help, but not where the prior has heavy tails"
-        )
-
-
-def _derived(run: Run, values: dict[str, np.ndarray], in_support: bool) -> dict[str, np.ndarray]:
-    """Adds what is made of other numbers, example by example, so that differences are paired."""
-    kl = values.get("kl", values["kl_sampled"])
-    derived = {"elbo": values["log_likelihood"] - kl, **values}
-    if "kl" in values:
-        derived["kl_sampled_minus_kl"] = values["kl_sampled"] - kl
-    derived["log_p_minus_elbo"] = values["log_p"] - derived["elbo"]
-    return derived | (_of_levels(run, values["log_p"]) if in_support else {})
-
-
-def _of_levels(run: Run, log_p: np.ndarray) -> dict[str, np.ndarray]:
-    """The log-probability of what is stored, and bits per dimension, where log p(x) is that.
-
-    A density of dequantized data is: the mass of a bin is, by Jensen's inequality, at least its
-    volume times exp E log p (Theis et al. 2016).
-    """
-    width, dimensions = run.dataset.bin_width, np.prod(x_shape(run.dataset))
-    if _is_discrete(run):
-        found = {} if width is None else {"log_p_levels": log_p}
-    elif width is None or width == 1:
-        return {}
-    else:
-        log_p = log_p + dimensions * np.log(width)
-        found = {"log_p_levels": log_p}
-    return found | {"bits_per_dim": -log_p / np.log(2) / dimensions}
+def _with_derived(
+    estimators: Mapping[str, Estimator], facts: Facts, values: Values
+) -> dict[str, np.ndarray]:
+    """The values, and those that estimators make of them."""
+    every = dict(values)
+    for estimator in estimators.values():
+        every |= estimator.derive(facts, every)
+    return every

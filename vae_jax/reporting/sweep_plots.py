@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vae_jax.config.fields import FAMILY_OF
-from vae_jax.evaluation.numbers import HIGHER_IS_BETTER, LOWER_IS_BETTER, family
 from vae_jax.plots import BLUE, COLOURS, GREY, MARKERS, ORANGE, STYLES, captioned
 from vae_jax.sweeps.compare import Comparison, numeric_leaves
 from vae_jax.sweeps.results import Row, RunResult
@@ -168,7 +167,7 @@ def _drawn(row: Row) -> list[RunResult]:
 def _worth_a_curve(comparison: Comparison) -> list[Row]:
     """The settings to draw: all, or where these are too many the baseline and the best."""
     rows = [row for row in comparison.rows if _drawn(row)]
-    sign = -1 if family(comparison.metric) in LOWER_IS_BETTER else 1
+    sign = -1 if comparison.better == "lower" else 1
     mean = {r.name: sign * r.estimate.mean if r.estimate else -np.inf for r in rows}
     ranked = sorted(rows, key=lambda r: (r.name != comparison.baseline, -mean[r.name]))
     chosen = {row.name for row in ranked[:MOST_CURVES]}
@@ -227,7 +226,7 @@ def random_search(
     estimates = [row.estimate for row in rows if row.estimate]
     means = np.array([e.mean for e in estimates])
     errors = np.array([e.seeds_error or 0.0 for e in estimates])
-    best = _best(comparison.metric, means)
+    best = _best(comparison.better, means)
     panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
     for axes, (name, x) in zip(panels, values.items(), strict=True):
         axes.errorbar(x, means, errors, fmt="o", color=BLUE, ms=4, capsize=2, elinewidth=1)
@@ -242,11 +241,9 @@ def random_search(
     return figure
 
 
-def _best(metric: str, means: np.ndarray) -> int | None:
-    """Which mean is the best; None for a metric of which neither more nor less is better."""
-    if family(metric) in HIGHER_IS_BETTER:
-        return int(means.argmax())
-    return int(means.argmin()) if family(metric) in LOWER_IS_BETTER else None
+def _best(better: str | None, means: np.ndarray) -> int | None:
+    """The place of the best mean; None where neither more nor less is better."""
+    return {"higher": int(means.argmax()), "lower": int(means.argmin())}.get(better or "")
 
 
 FIGURES = (intervals, curves, heat_map, random_search)

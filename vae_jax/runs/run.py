@@ -12,33 +12,64 @@ from vae_jax.batches.devices import devices
 from vae_jax.batches.keys import keys_of
 from vae_jax.errors import UserError
 from vae_jax.runs import checkpoints, directory
-from vae_jax.runs.parts import make_dataset, make_model, make_start
+from vae_jax.runs.facts import find_facts
+from vae_jax.runs.parts import Parts, make_parts
 from vae_jax.runs.state import evaluated_params
-from vae_jax.types import Dataset, Model, Params
+from vae_jax.types import Dataset, Facts, Model, Params
 
 
 class Run(NamedTuple):
-    """A model, its data and its parameters after `step` updates."""
+    """Parts of a model and their parameters after `step` updates."""
 
-    config: ConfigDict
-    dataset: Dataset
-    model: Model
+    parts: Parts
     params: Params
     step: int
+    seed: int | None = None  # None: the one in the parts' config
     workdir: Path | None = None
     which: checkpoints.Which = "last"  # of the checkpoints
+
+    @property
+    def config(self) -> ConfigDict:
+        """The config of this run alone, whatever seeds its parts serve."""
+        cfg = self.parts.cfg
+        return config.of_seed(cfg, cfg.seed if self.seed is None else self.seed)
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.parts.model
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set."""
+        return self.parts.dataset
+
+    @property
+    def facts(self) -> Facts:
+        """The distributions of its model by their types and shapes; nothing is computed."""
+        return find_facts(self.model, self.params, self.parts.x_shape)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was trained to its end, be its parameters of an earlier checkpoint."""
+        trained = directory.last_checkpoint(self.workdir) if self.workdir else self.step
+        return trained >= self.parts.num_steps
 
 
 def load(
     workdir: str | Path,
     which: checkpoints.Which = "best",
+    *,
     model: Model | None = None,
-    dataset: Dataset | None = None,
+    parts: Parts | None = None,
 ) -> Run:
     """The run that `train` left in a directory, with its best or last parameters.
 
-    A run whose model was not made by its config alone needs that `model`; a `dataset` and a model
-    that are there already need not be made again.
+    Args:
+        workdir: the directory.
+        which: "best" by the validation bound, "last", or a number of updates.
+        model: that was trained in place of the one which the config names.
+        parts: of a run of the same config, of whatever seed, which need not be made again.
 
     Raises:
         UserError: if there is no run, no readable checkpoint, or one of another model.
@@ -48,9 +79,8 @@ def load(
         one = next(path for paths in many.values() for path in paths.values())
         raise UserError(f"{workdir} holds many runs: name one, such as {one}")
     cfg = config.read(workdir / "config.json")
-    dataset = make_dataset(cfg) if dataset is None else dataset
-    model = make_model(cfg, dataset) if model is None else model
-    template = jax.eval_shape(make_start(cfg, dataset, model), keys_of(0))
+    parts = make_parts(cfg, model=model) if parts is None else parts
+    template = jax.eval_shape(parts.start, keys_of(0))
     local = jax.sharding.SingleDeviceSharding(devices()[0])
     template = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=local), template
@@ -58,22 +88,21 @@ def load(
     with checkpoints.opened(workdir) as manager:
         step, state = checkpoints.restore(manager, template, which)
     params = evaluated_params(state, cfg.ema_decay)
-    return Run(cfg, dataset, model, params, step, workdir, which)
+    return Run(parts, params, step, cfg.seed, workdir, which)
 
 
 def load_all(workdir: Path, which: checkpoints.Which = "best") -> Iterator[tuple[Path, Run]]:
-    """The run in a directory, or all of the many there, seeds of a setting sharing their model.
+    """The run in a directory, or all of the many there, seeds of a setting sharing their parts.
 
     Raises:
         UserError: as `load` does.
     """
-    found = directory.many_runs(workdir)
-    if not found:
+    settings = directory.many_runs(workdir)
+    if not settings:
         yield workdir, load(workdir, which)
-    for paths in found.values():
-        first: Run | None = None
+    for paths in settings.values():
+        parts: Parts | None = None
         for path in paths.values():
-            shared = (first.model, first.dataset) if first else ()
-            run = load(path, which, *shared)
-            first = first or run
+            run = load(path, which, parts=parts)
+            parts = run.parts
             yield path, run

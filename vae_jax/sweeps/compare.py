@@ -9,7 +9,6 @@ import numpy as np
 
 from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
-from vae_jax.evaluation.numbers import OF_LEVELS
 from vae_jax.runs import directory
 from vae_jax.sweeps.plan import read_plan
 from vae_jax.sweeps.results import Row, read_rows
@@ -22,6 +21,7 @@ class Comparison(NamedTuple):
     metric: str
     unit: str
     method: str
+    better: str | None  # more or less of it: "higher" or "lower"
     split: str
     rows: Sequence[Row]
     baseline: str  # a row's name
@@ -65,7 +65,8 @@ def compare(
     compared = [_compared(row, chosen, why[row.name], confidence, count) for row in rows]
     first = (numbers or [{}])[0]
     unit, method = first.get("unit", "nats per example"), first.get("method", "")
-    return Comparison(metric, unit, method, split, compared, chosen.name, confidence, count, plan)
+    of_metric = (metric, unit, method, first.get("better"))
+    return Comparison(*of_metric, split, compared, chosen.name, confidence, count, plan)
 
 
 def _find(rows: Sequence[Row], text: str) -> Row:
@@ -123,28 +124,30 @@ def _incomparable(row: Row, baseline: Row, metric: str) -> str:
         return "baseline"
     if row.estimate is None or baseline.estimate is None or not row.cfg or not baseline.cfg:
         return f"no {metric}" if baseline.estimate else f"the baseline has no {metric}"
-    if _data(row.cfg.data, metric) != _data(baseline.cfg.data, metric):
-        return "other data than the baseline's"
     both = [run.results for r in (row, baseline) for run in r.good]
+    of_levels = all(results["numbers"][metric].get("of_levels") for results in both)
+    if _data(row.cfg.data, of_levels) != _data(baseline.cfg.data, of_levels):
+        return "other data than the baseline's"
     if any(results.get("warning") for results in both):
         return "no log-likelihood: data outside the support"
     for name, reason in DIFFERENT.items():
-        matters = name != "probability" or metric not in OF_LEVELS
+        matters = name != "probability" or not of_levels
         if matters and len({results.get(name) for results in both}) > 1:
             return reason
+    if len({results["numbers"][metric]["method"] for results in both}) > 1:
+        return "evaluated otherwise than the baseline"
     return "" if _pairs(row, baseline) else "no seed in common with the baseline"
 
 
-def _data(text: str, metric: str) -> str:
+def _data(text: str, of_levels: bool) -> str:
     """The data that a metric is of; that of levels is the same in whatever units x has them."""
     call = components.parse(text)
-    values = {"values": None} if metric in OF_LEVELS else {}
+    values = {"values": None} if of_levels else {}
     return str(call._replace(arguments=call.arguments | values))
 
 
 DIFFERENT = {
     "probability": "a density and a probability do not compare",
-    "num_importance_samples": "evaluated with another number of draws",
     "seed": "evaluated with another seed",
     "checkpoint": "the one's best checkpoint, the other's last",
     "num_examples": "another test set than the baseline's",

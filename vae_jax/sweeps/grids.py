@@ -1,6 +1,5 @@
 """Grids: `"prior=a|b"` and ranges -> a list of overrides `{field: text}`, one a setting."""
 
-import ast
 import itertools
 import math
 import re
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_jax.config.calls import alternatives
 from vae_jax.errors import UserError
 
 Overrides = dict[str, Any]  # config field, dotted for an argument of a part -> its value as text
@@ -63,22 +63,7 @@ def _options(text: str) -> list[Overrides]:
     field, equals, values = text.partition("=")
     if not (field.strip() and equals and values.strip()):
         raise UserError(f"cannot read {text!r}: write field=value|value|...")
-    return [{field.strip().removeprefix("config."): value} for value in _alternatives(values)]
-
-
-def _alternatives(text: str) -> list[str]:
-    """`"a|b(c='|')"` -> `["a", "b(c='|')"]`: Python's own reading of `|`."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise UserError(f"cannot read {text!r}: write value|value|...") from error
-    if isinstance(node, ast.Tuple) and not text.strip().startswith("("):
-        raise UserError(f"cannot read {text!r}: values are separated by |, not by commas")
-    later: list[str] = []
-    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        later.append(ast.unparse(node.right))
-        node = node.left
-    return [ast.unparse(node), *reversed(later)]
+    return [{field.strip().removeprefix("config."): value} for value in alternatives(values)]
 
 
 def _zip(axes: list[list[Overrides]]) -> list[Overrides]:

@@ -15,7 +15,7 @@ from vae_jax import config
 from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import check
 from vae_jax.runs import directory
-from vae_jax.runs.parts import Loaded
+from vae_jax.runs.parts import Datasets
 from vae_jax.sweeps.grids import Overrides
 from vae_jax.sweeps.units import Unit
 from vae_jax.training.job import Job, make_job
@@ -55,9 +55,9 @@ def plan(
     jobs, taken = _jobs(base, listed, asked), _existing(workdir)
     settings: dict[str, Setting] = {}
     for overrides, job in zip(listed, jobs, strict=True):
-        key = config.identity(job.cfg)
+        key = config.identity(job.parts.cfg)
         name = taken.setdefault(key, _new_name(overrides, set(taken.values())))
-        folders = directory.seed_folders(job.cfg, workdir / name)
+        folders = directory.seed_folders(job.parts.cfg, workdir / name)
         settings.setdefault(key, Setting(name, overrides, job, folders))
     return list(settings.values())
 
@@ -68,12 +68,12 @@ def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any
     Raises:
         MistakesError: with everything that is wrong with any of them.
     """
-    loaded, jobs = Loaded(), []
+    datasets, jobs = Datasets(), []
     faults: dict[str, list[Overrides]] = {}
     cause = None
     for overrides in listed:
         try:
-            jobs.append(_checked(base, overrides, asked, loaded))
+            jobs.append(_checked(base, overrides, asked, datasets))
         except Exception as error:  # whatever a combination makes a library raise
             cause = error
             faults.setdefault(one_line(error), []).append(overrides)
@@ -85,15 +85,15 @@ def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any
 
 
 def _checked(
-    base: ConfigDict, overrides: Overrides, asked: Mapping[str, Any], loaded: Loaded
+    base: ConfigDict, overrides: Overrides, asked: Mapping[str, Any], datasets: Datasets
 ) -> Job:
     cfg = ConfigDict(base.to_dict())
     for field in sorted(overrides, key=lambda f: f.count(".")):  # a part before its arguments
         if field in FIXED:
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
         config.override(cfg, field, overrides[field])
-    job = make_job(config.resolve(cfg), loaded=loaded)
-    check(job.model, job.dataset, job.state.params, **asked)
+    job = make_job(config.resolve(cfg), datasets=datasets)
+    check(job.parts, job.facts, **asked)
     return job
 
 
@@ -130,16 +130,10 @@ def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
     """Whether a run was trained to its end and evaluated as asked, or has diverged."""
     if failure := directory.failure(path):
         return failure["kind"] == "diverged"
-    found = directory.read_results(path).get(asked["split"], {})
-    as_asked = {
-        "finished": True,
-        "checkpoint": "best",
-        "seed": 0,
-        "num_importance_samples": asked["num_importance_samples"],
-        "quadrature_points": asked["quadrature_points"],
-    }
-    wanted = {f"iwae_{k}" for k in asked["iwae_samples"] or ()}
-    return found.items() >= as_asked.items() and found["numbers"].keys() >= wanted
+    results = directory.read_results(path).get(asked["split"], {})
+    as_asked = {"finished": True, "checkpoint": "best", "seed": 0}
+    computed = set(results.get("estimators", ()))
+    return results.items() >= as_asked.items() and computed >= set(asked["estimators"])
 
 
 def _missing(setting: Setting, asked: Mapping[str, Any]) -> dict[int, Path]:
@@ -150,7 +144,9 @@ def units(settings: Sequence[Setting], asked: Mapping[str, Any]) -> list[Unit]:
     """The work that is left, a unit for each setting of which runs are missing."""
     left = [(setting, missing) for setting in settings if (missing := _missing(setting, asked))]
     return [
-        Unit(s.name, s.job.cfg.to_dict(), runs, dict(asked), s.job.num_steps * len(runs))
+        Unit(
+            s.name, s.job.parts.cfg.to_dict(), runs, dict(asked), s.job.parts.num_steps * len(runs)
+        )
         for s, runs in left
     ]
 
@@ -164,7 +160,7 @@ def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
         state = f"; {done} of {len(setting.folders)} done" if done else ""
         job = setting.job
         lines.append(
-            f"{setting.name}: {job.num_parameters:,} parameters, {job.num_steps:,} updates, "
+            f"{setting.name}: {job.num_parameters:,} parameters, {job.parts.num_steps:,} updates, "
             f"seeds {seeds}{state}"
         )
     return "\n".join([*lines, totals(settings, asked)])
@@ -176,7 +172,7 @@ def totals(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
     runs = sum(len(setting.folders) for setting in settings)
     left = sum(len(paths) for paths in missing)
     trained = sum(
-        directory.last_checkpoint(path) >= setting.job.num_steps
+        directory.last_checkpoint(path) >= setting.job.parts.num_steps
         for setting, paths in zip(settings, missing, strict=True)
         for path in paths.values()
     )
@@ -194,7 +190,7 @@ def train_commands(
     """
     lines = []
     for setting in settings:
-        cfg = setting.job.cfg
+        cfg = setting.job.parts.cfg
         varied = {f: cfg[f] for f in cfg if f not in FIXED and cfg[f] != base[f]}
         for seed, path in setting.folders.items():
             fields = {**given, **varied, "seed": seed, "num_seeds": 1}

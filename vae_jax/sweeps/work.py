@@ -19,7 +19,7 @@ from vae_jax.batches.devices import use_device
 from vae_jax.errors import DivergedError, one_line
 from vae_jax.evaluation.evaluate import evaluate
 from vae_jax.runs import directory
-from vae_jax.runs.parts import Loaded
+from vae_jax.runs.parts import Datasets
 from vae_jax.runs.run import load
 from vae_jax.sweeps.units import Ended, Halt, Steps, Tell, Unit
 from vae_jax.training.job import Job, make_job
@@ -38,7 +38,7 @@ class UnitWork:
 
     def __init__(self, jobs: Mapping[str, Job]):
         """`jobs` are this process's, by the name of the unit."""
-        self._jobs, self._loaded = jobs, Loaded()
+        self._jobs, self._datasets = jobs, Datasets()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return UnitWork, ({},)
@@ -64,7 +64,7 @@ class UnitWork:
         caches.keep_compiled_programs()
         cfg = config.resolve(ConfigDict(unit.cfg))
         use_device(cfg.device)
-        return make_job(cfg, loaded=self._loaded)
+        return make_job(cfg, datasets=self._datasets)
 
 
 class StepReporter:
@@ -115,13 +115,14 @@ def _fail(unit: Unit, seed: int, error: Exception, tell: Tell) -> None:
 
 
 def _evaluated(unit: Unit, job: Job, seed: int) -> str:
-    """Evaluates a trained run; its log p(x), in words."""
+    """Evaluates a trained run; its log p(x), or else its first number, in words."""
     path = unit.folders[seed]
-    run = load(path, model=job.model, dataset=job.dataset)
+    run = load(path, parts=job.parts)
     results = evaluate(run, quiet=True, **unit.evaluation)
     directory.save_results(path, unit.evaluation["split"], results)
-    number = results["numbers"]["log_p"]
-    return f"log p(x) {number['mean']:.2f} ± {number['standard_error'] or 0:.2f}"
+    numbers = results["numbers"]
+    name = "log_p" if "log_p" in numbers else next(iter(numbers))
+    return f"{name} {numbers[name]['mean']:.2f} ± {numbers[name]['standard_error'] or 0:.2f}"
 
 
 def note_failure(path: Path, kind: str, message: str, details: str = "") -> None:

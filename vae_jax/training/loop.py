@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for, replicated
@@ -23,9 +22,10 @@ from vae_jax.batches.splits import present
 from vae_jax.batches.windows import Window, Windows, fits, windows
 from vae_jax.errors import DivergedError
 from vae_jax.runs import checkpoints, directory
+from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import State, evaluated_params
-from vae_jax.training.advice import advise
+from vae_jax.training.advice import log_notes
 from vae_jax.training.interrupts import Interrupted, caught_signals
 from vae_jax.training.job import Job
 from vae_jax.training.logs import Log, Progress
@@ -53,7 +53,7 @@ class _Loop(NamedTuple):
 class _Member:
     """One seed's run: what is its own, and how far it has come."""
 
-    cfg: ConfigDict
+    seed: int
     keys: Keys
     path: Path | None
     manager: Any
@@ -79,7 +79,7 @@ def train(
         Interrupted: after Ctrl-C or SIGTERM, once the states are saved.
     """
     seeds = list(folders)
-    advise(job, job.start(keys_of(seeds[0])).params)
+    log_notes(job, job.parts.start(keys_of(seeds[0])).params)
     size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe)
     for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
         try:
@@ -91,8 +91,8 @@ def train(
 
 def _seeds_at_once(job: Job, count: int) -> int:
     """How many seeds train along one axis; says what was chosen, where there is a choice."""
-    resident = fits(job.dataset.splits["train"], job.cfg.max_device_bytes)
-    asked, platform = job.cfg.seeds_at_once, devices()[0].platform
+    resident = fits(job.parts.dataset.splits["train"], job.parts.cfg.max_device_bytes)
+    asked, platform = job.parts.cfg.seeds_at_once, devices()[0].platform
     chosen = asked or (1 if platform == "cpu" or not resident else count)
     if count > 1:
         how = "one after another" if chosen == 1 else f"{min(chosen, count)} along one axis (vmap)"
@@ -102,10 +102,10 @@ def _seeds_at_once(job: Job, count: int) -> int:
 
 
 def _make_loop(job: Job, progress: Callable[..., Progress], observe: Observe | None) -> _Loop:
-    cfg, mesh, split = job.cfg, mesh_for(job.cfg.batch_size), job.dataset.splits["train"]
-    longest = min(cfg.log_every_steps, job.eval_every)
+    cfg, split = job.parts.cfg, job.parts.dataset.splits["train"]
+    mesh, longest = mesh_for(cfg.batch_size), min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
-    program, bounds = RunSteps(job.update), _make_bounds(job)
+    program, bounds = RunSteps(job.update), _make_bounds(job.parts)
     return _Loop(job, mesh, cut, program, bounds, progress, observe)
 
 
@@ -123,17 +123,17 @@ def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, O
 @contextlib.contextmanager
 def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
     """A seed's run, its directory held, at its last state."""
-    cfg, keys = config.of_seed(loop.job.cfg, seed), keys_of(seed)
-    state = jax.device_put(loop.job.start(keys), replicated(loop.mesh))
+    cfg, keys = config.of_seed(loop.job.parts.cfg, seed), keys_of(seed)
+    state = jax.device_put(loop.job.parts.start(keys), replicated(loop.mesh))
     with contextlib.ExitStack() as stack:
-        manager, halfway = None, loop.job.num_steps // 2
+        manager, halfway = None, loop.job.parts.num_steps // 2
         if path:
             stack.enter_context(directory.claimed(path, cfg))
             manager = stack.enter_context(checkpoints.opened(path, write=True, halfway=halfway))
             state = checkpoints.restore_last_or(manager, state)
         step = int(state.step)
         log = stack.enter_context(Log(path, step))
-        yield _Member(cfg, keys, path, manager, log, state, _windows_left(loop, keys, step))
+        yield _Member(seed, keys, path, manager, log, state, _windows_left(loop, keys, step))
 
 
 def _at_the_same_step(members: list[_Member]) -> list[list[_Member]]:
@@ -144,8 +144,8 @@ def _at_the_same_step(members: list[_Member]) -> list[list[_Member]]:
 
 def _windows_left(loop: _Loop, keys: Keys, step: int) -> Iterator[Window]:
     """The windows of steps from `step` to the end, cut where the config says and nowhere else."""
-    cfg, per_epoch = loop.job.cfg, loop.job.steps_per_epoch
-    size = len(loop.job.dataset.splits["train"])
+    cfg, per_epoch = loop.job.parts.cfg, loop.job.parts.steps_per_epoch
+    size = len(loop.job.parts.dataset.splits["train"])
     for epoch in range(step // per_epoch, cfg.num_epochs):
         order = epoch_order(keys.order, epoch, size, cfg.batch_size)
         yield from loop.cut(order[max(0, step - epoch * per_epoch) :])
@@ -154,21 +154,22 @@ def _windows_left(loop: _Loop, keys: Keys, step: int) -> Iterator[Window]:
 def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int, Outcome]:
     """The members from their common step to the end, or to where each diverges."""
     job, going, step = loop.job, list(members), int(members[0].state.step)
-    with loop.progress([m.cfg.seed for m in members], step, job.num_steps) as progress:
+    num_steps, per_epoch = job.parts.num_steps, job.parts.steps_per_epoch
+    with loop.progress([m.seed for m in members], step, num_steps) as progress:
         if step == 0:
             _show(loop, going)
-        while going and step < job.num_steps:
+        while going and step < num_steps:
             before, step = step, step + _run_window(loop, going, step)
             going = [m for m in going if not m.diverged]
             progress.advance(step, _mean([m.shown for m in going]))
-            if step // job.eval_every > before // job.eval_every or step == job.num_steps:
+            if step // job.eval_every > before // job.eval_every or step == num_steps:
                 for member in going:
                     _validate(loop, member)
                 _show(loop, going)
-                progress.line(step, step / job.steps_per_epoch, _mean([m.shown for m in going]))
-            if received and step < job.num_steps:
+                progress.line(step, step / per_epoch, _mean([m.shown for m in going]))
+            if received and step < num_steps:
                 _stop(going, received[0])
-    return {m.cfg.seed: m.diverged or _run_of(job, m) for m in members}
+    return {m.seed: m.diverged or _run_of(job, m) for m in members}
 
 
 def _show(loop: _Loop, members: list[_Member]) -> None:
@@ -180,9 +181,9 @@ def _show(loop: _Loop, members: list[_Member]) -> None:
 
 
 def _run_of(job: Job, member: _Member) -> Run:
-    params = evaluated_params(member.state, job.cfg.ema_decay)
+    params = evaluated_params(member.state, job.parts.cfg.ema_decay)
     step = int(member.state.step)
-    return Run(member.cfg, job.dataset, job.model, params, step, member.path)
+    return Run(job.parts, params, step, member.seed, member.path)
 
 
 def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -213,36 +214,36 @@ def _log_window(
 ) -> dict[str, float]:
     """Means over the window's steps, into the log; what of them is shown."""
     means = {name: float(values.mean(dtype=np.float64)) for name, values in metrics.items()}
-    rate = len(metrics["bound"]) * job.cfg.batch_size / seconds
+    rate = len(metrics["bound"]) * job.parts.cfg.batch_size / seconds
     pace = {"examples_per_second": rate, "seconds": seconds}
     step = int(member.state.step)
-    member.log.write(step, step / job.steps_per_epoch, means | pace)
+    member.log.write(step, step / job.parts.steps_per_epoch, means | pace)
     return {"bound": means["bound"], "kl": means["kl"]}
 
 
-def _make_bounds(job: Job) -> Callable[..., dict[str, Any]]:
+def _make_bounds(parts: Parts) -> Callable[..., dict[str, Any]]:
     """(state, key, raw, ids) -> the bound of each example `[batch]`, jitted."""
-    context = Context(num_examples=len(job.dataset.splits["train"]))
+    context = Context(num_examples=len(parts.dataset.splits["train"]))
 
     @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
     def bounds(state: State, key: Any, raw: Any, ids: Any) -> dict[str, Any]:
-        params = evaluated_params(state, job.cfg.ema_decay)
-        keys, batch = present(job.dataset, example_keys(key, ids), raw)
-        return {"bound": job.objective(job.model, params, keys, batch, context).value}
+        params = evaluated_params(state, parts.cfg.ema_decay)
+        keys, batch = present(parts.dataset, example_keys(key, ids), raw)
+        return {"bound": parts.objective(parts.model, params, keys, batch, context).value}
 
     return bounds
 
 
 def _validate(loop: _Loop, member: _Member) -> None:
     """The mean bound on the validation split, always with the same draws; then a checkpoint."""
-    split, bound, step = loop.job.dataset.splits.get("validation"), None, int(member.state.step)
-    if split is not None:
+    parts, bound, step = loop.job.parts, None, int(member.state.step)
+    if (split := parts.dataset.splits.get("validation")) is not None:
         bounds = partial(loop.bounds, member.state, member.keys.validate)
-        values = exact_pass(bounds, split, loop.job.cfg.batch_size, loop.mesh)["bound"]
+        values = exact_pass(bounds, split, parts.cfg.batch_size, loop.mesh)["bound"]
         bound = float(values.mean())
         error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
         metrics = {"validation_bound": bound, "validation_error": float(error)}
-        member.log.write(step, step / loop.job.steps_per_epoch, metrics)
+        member.log.write(step, step / parts.steps_per_epoch, metrics)
         member.shown["validation"] = bound
     if member.manager:
         checkpoints.save(member.manager, step, member.state, bound)

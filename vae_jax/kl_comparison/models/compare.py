@@ -1,26 +1,31 @@
-"""A run -> its KL compared, in numbers and figures."""
+"""The KL of a run in closed form and sampled, in numbers and figures."""
 
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from tqdm import tqdm
 
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.splits import examples
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
-from vae_jax.kl_comparison.models.examples import LONGER, closed_and_sampled, has_closed_form
+from vae_jax.kl_comparison.models.examples import LONGER, closed_and_sampled
 from vae_jax.kl_comparison.models.figures import figures, save
-from vae_jax.kl_comparison.models.gradients import Study, groups_of, objectives, rounded
+from vae_jax.kl_comparison.models.gradients import (
+    GradientStudy,
+    objectives,
+    parameter_groups,
+    round_repetitions,
+)
 from vae_jax.kl_comparison.models.stages import stages
 from vae_jax.kl_comparison.models.statistics import of_gradients, of_values
 from vae_jax.runs.directory import COMPARISON, read_results, write_json
 from vae_jax.runs.run import Run, load
 
 DRAWS_PER_BATCH_STEP = 4
+NO_MIDDLE = "no checkpoint from the middle of training was kept"
 
 
 def compare_run(
@@ -34,7 +39,7 @@ def compare_run(
 ) -> dict[str, Any]:
     """KL(q(z|x) || p(z)) of a trained model in closed form and sampled: values and gradients.
 
-    Values are those of the best checkpoint, as `evaluate` has them; gradients are of a batch of
+    Values are those of the best checkpoint, as in `evaluate`; gradients are those of a batch of
     training examples, at initialization, in the middle and at the end of training. Figures go to
     `figures/compare_kl_*.png`, numbers into `results.json`.
 
@@ -42,12 +47,12 @@ def compare_run(
         workdir: a run's directory.
         split: whose examples' KL is compared.
         num_samples: K, draws of z per example.
-        repetitions: draws of z for each example of the batch, see `gradients.rounded`.
+        repetitions: draws of z for each example of the batch, see `gradients.round_repetitions`.
         seed: of all draws.
         quiet: no progress on stderr.
 
     Returns:
-        what `results.json` holds; see `run_statistics` for the names.
+        the results in `results.json`; `statistics` explains the names.
 
     Raises:
         UserError: if there is no run or split, or too few samples or repetitions.
@@ -77,36 +82,29 @@ def compare_run(
 
 def _pair(run: Run) -> str:
     """`KL(Independent[Normal] || Independent[Normal])`."""
-    said = []
-
-    def trace(params: Any) -> Any:
-        q = run.model.encode(params, jnp.zeros((1, *run.dataset.splits["train"][0].shape)))
-        said.append(f"KL({describe(q)} || {describe(run.model.prior(params))})")
-        return jnp.zeros(())
-
-    jax.eval_shape(trace, run.params)
-    return said[0]
+    facts = run.facts
+    return f"KL({describe(facts.posterior)} || {describe(facts.prior)})"
 
 
 def gradients_of(run: Run, repetitions: int, seed: int, quiet: bool = True) -> dict[str, Any]:
     """The gradient study at each stage of a run, of its first full batch of training examples."""
-    repetitions = rounded(repetitions)
+    repetitions = round_repetitions(repetitions)
     fixed, of_batches = jax.random.split(keys_of(seed).sample)
     size = run.config.batch_size
     keys, batch = examples(run.dataset, fixed, "train", size)
-    found = objectives(has_closed_form(run.model, run.params, batch))
-    study = Study(run.model, found, groups_of(run.params))
+    compared = objectives(run.facts.has_closed_form)
+    study = GradientStudy(run.model, compared, parameter_groups(run.params))
     steps, rows = max(8, repetitions // DRAWS_PER_BATCH_STEP), []
-    there = stages(run)
-    for stage in tqdm(there, unit="stage", disable=True if quiet else None, desc="gradients"):
-        draws = study.draws(stage.params, keys, batch, repetitions)
-        spread = study.batches(stage.params, run.dataset, of_batches, size, steps)
-        estimators = of_gradients(draws, *spread)
+    available = stages(run)
+    for stage in tqdm(available, unit="stage", disable=True if quiet else None, desc="gradients"):
+        moments = study.draws(stage.params, keys, batch, repetitions)
+        variances = study.batches(stage.params, run.dataset, of_batches, size, steps)
+        estimators = of_gradients(moments, *variances)
         rows.append({"stage": stage.name, "step": stage.step, "estimators": estimators})
     return {
         "batch_size": size,
         "repetitions": repetitions,
         "num_batches": 2 * steps,
-        "note": None if len(there) == 3 else "no checkpoint from the middle of training was kept",
+        "note": None if len(available) == 3 else NO_MIDDLE,
         "stages": rows,
     }

@@ -1,4 +1,4 @@
-"""KL(q(z|x) || p(z)) of each example of a split: sampled, and what that is held against."""
+"""KL(q(z|x) || p(z)) of each example of a split: sampled, and a reference for comparison."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +12,11 @@ from tqdm import tqdm
 from vae_jax.batches.devices import COMPILER_OPTIONS, fitting_devices, mesh_for, replicated
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
-from vae_jax.batches.splits import examples, present
+from vae_jax.batches.splits import present
 from vae_jax.divergences import closed_form_kl, kl_per_dimension
 from vae_jax.errors import UserError, unknown
 from vae_jax.runs.run import Run
-from vae_jax.types import Array, Examples, Model, Params
+from vae_jax.types import Array, Model, Params
 from vae_jax.weights import log_weights
 
 ROWS = 2000  # draws times examples worked on together
@@ -41,10 +41,10 @@ def closed_and_sampled(
     a function of (seed, i, k), and the one that `evaluate` makes.
 
     Returns:
-        what the reference is, and the arrays of `_numbers`, `[n]` or `[n, latent_dim]`.
+        the name of the reference, and the arrays of `_numbers`, `[n]` or `[n, latent_dim]`.
 
     Raises:
-        UserError: for a split that is not there, or K < 2, which has no standard error.
+        UserError: for an unknown split, or K < 2, which gives no standard error.
     """
     if split not in run.dataset.splits:
         raise unknown("split", split, run.dataset.splits)
@@ -57,22 +57,9 @@ def closed_and_sampled(
     return reference, values
 
 
-def has_closed_form(model: Model, params: Params, batch: Examples) -> bool:
-    """Whether q(z|x) and p(z) are a pair with one; nothing is computed."""
-    found = []
-
-    def trace(params: Params, batch: Examples) -> Array:
-        found.append(closed_form_kl(model.encode(params, batch), model.prior(params)) is not None)
-        return jnp.zeros(())
-
-    jax.eval_shape(trace, params, batch)
-    return found[0]
-
-
 def _possible(run: Run) -> tuple[str, ...]:
     """The references to try, one after the other."""
-    _, batch = examples(run.dataset, jax.random.key(0), "train", 1)
-    if has_closed_form(run.model, run.params, batch):
+    if run.facts.has_closed_form:
         return REFERENCES[:1]
     return REFERENCES[1:] if run.config.latent_dim in POINTS else REFERENCES[2:]
 
@@ -101,7 +88,7 @@ def _program(run: Run, num_samples: int, reference: str, seed: int) -> Callable[
 def _numbers(
     model: Model, params: Params, keys: Array, x: Array, num_samples: int, reference: str
 ) -> dict[str, Array]:
-    """What is known of each example, nats `[batch]`.
+    """The numbers of each example, nats `[batch]`.
 
     `kl`, the reference, with `kl_error` (the `rounding`, where it is no sample) and the `mass` that
     its grid holds; `sampled` and `sampled_error`; `squared_error_k`, of the mean of k draws, the
@@ -154,22 +141,22 @@ def _log_ratios(
         return weights.log_posterior - weights.log_prior
 
     chunk = min(num_samples, max(1, ROWS // len(x)))
-    found = jax.lax.map(ratios, first + jnp.arange(0, num_samples, chunk))
-    return found.reshape(-1, len(x))[:num_samples]
+    chunks = jax.lax.map(ratios, first + jnp.arange(0, num_samples, chunk))
+    return chunks.reshape(-1, len(x))[:num_samples]
 
 
 def _closed_form(
     model: Model, params: Params, keys: Array, x: Array, num_samples: int
 ) -> tuple[Array, Array, Array]:
     kl = closed_form_kl(model.encode(params, x), model.prior(params))
-    assert kl is not None  # looked at before
+    assert kl is not None  # the facts of the run say so
     return kl, jnp.zeros_like(kl), jnp.ones_like(kl)
 
 
 def _sampled(
     model: Model, params: Params, keys: Array, x: Array, num_samples: int
 ) -> tuple[Array, Array, Array]:
-    """From the draws that follow the first K."""
+    """The KL by `LONGER` times as many draws, which follow the first K."""
     size = LONGER * num_samples
     ratios = _log_ratios(model, params, keys, x, size, first=num_samples)
     kl = ratios.mean(0)
@@ -217,8 +204,8 @@ def _dimensions(
         return log_q - log_p, EPS * (jnp.abs(log_q) + jnp.abs(log_p))
 
     along = jax.vmap(ratio, (0, 0, None))
-    found = jax.lax.map(lambda k: along(keys, x, k), jnp.arange(num_samples))
-    sampled, rounding = (term.mean(0) for term in found)
+    draws = jax.lax.map(lambda k: along(keys, x, k), jnp.arange(num_samples))
+    sampled, rounding = (term.mean(0) for term in draws)
     return {
         "dimensions": closed,
         "dimensions_sampled": sampled,

@@ -1,0 +1,72 @@
+"""Numbers that a data set makes possible: its own density, and log-probabilities of its levels."""
+
+from functools import partial
+
+import numpy as np
+
+from vae_jax.types import (
+    NATS,
+    Array,
+    Batch,
+    Dataset,
+    Estimator,
+    Facts,
+    Model,
+    Params,
+    Quantity,
+    Values,
+)
+
+LOG_P_DATA = Quantity(
+    NATS, "the density the data was simulated from", label="the data's own density"
+)
+OF_LEVELS = {
+    "log_p_levels": Quantity(
+        NATS,
+        "log_p of stored levels; of a density, a lower bound: + D ln bin width",
+        better="higher",
+        of_levels=True,
+    ),
+    "bits_per_dim": Quantity(
+        "bits",
+        "-log_p, or -log_p_levels, / (ln 2 x dimensions of x)",
+        better="lower",
+        of_levels=True,
+    ),
+}
+
+
+def of_data(dataset: Dataset) -> list[Estimator]:
+    """The estimators that only this data set can have; they are computed unasked."""
+    levels = Estimator(_no_values, OF_LEVELS, derive=partial(_of_levels, dataset.bin_width))
+    log_prob = dataset.log_prob
+    if log_prob is None:
+        return [levels]
+
+    def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+        return {"log_p_data": log_prob(batch.x)}
+
+    return [Estimator(of_examples, {"log_p_data": LOG_P_DATA}), levels]
+
+
+def _no_values(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+    return {}
+
+
+def _of_levels(width: float | None, facts: Facts, values: Values) -> dict[str, np.ndarray]:
+    """The log-probability of what is stored, and bits per dimension, where log p(x) is that.
+
+    A density of dequantized data is: the mass of a bin is, by Jensen's inequality, at least its
+    volume times exp E log p (Theis et al. 2016). `width` is that of a bin, None without levels.
+    """
+    if "log_p" not in values or not values["in_support"].all():
+        return {}
+    log_p, dimensions = values["log_p"], np.prod(facts.x_shape)
+    if facts.likelihood.support.is_discrete:
+        levels = {} if width is None else {"log_p_levels": log_p}
+    elif width is None or width == 1:
+        return {}
+    else:
+        log_p = log_p + dimensions * np.log(width)
+        levels = {"log_p_levels": log_p}
+    return levels | {"bits_per_dim": -log_p / np.log(2) / dimensions}

@@ -1,0 +1,30 @@
+"""What is known of a model before anything is computed."""
+
+import jax
+import jax.numpy as jnp
+
+from vae_jax.divergences import closed_form_kl
+from vae_jax.types import Array, Facts, Model, Params, Shape
+
+
+def find_facts(model: Model, params: Params, x_shape: Shape) -> Facts:
+    """The model's distributions with shapes in place of arrays, and whether their KL is known.
+
+    Args:
+        model: the model.
+        params: its parameters, or their shapes alone.
+        x_shape: of an example.
+
+    Raises:
+        UserError: what the parts say of shapes that they cannot work with.
+    """
+    x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
+    posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)
+    z = jax.ShapeDtypeStruct(prior.event_shape, jnp.float32)
+    likelihood = jax.eval_shape(model.decode, params, z)
+
+    def kl(params: Params, x: Array) -> Array | None:
+        return closed_form_kl(model.encode(params, x), model.prior(params))
+
+    has_closed_form = jax.eval_shape(kl, params, x) is not None
+    return Facts(model, params, x_shape, posterior, prior, likelihood, has_closed_form)
