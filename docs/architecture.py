@@ -8,11 +8,11 @@ Families are coloured: their files are found by name, so few rooms import them.
 """
 
 import ast
+import itertools
 import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ PACKAGE = Path(__file__).parents[1] / "vae_jax"
 PICTURE = Path(__file__).with_suffix(".png")
 OUTSIDE = ("__init__", "__main__")  # the package's faces, which import from everywhere
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#555555")
+LINES = ("-", (0, (6, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 FAMILY, PLAIN, INK = "#FFEBC2", "#FFFFFF", "#222222"
 WIDTH, HEIGHT, FLOOR = 1.9, 0.84, 1.42  # inches: of a room, and from one floor to the next
 BESIDE_ROOM, BESIDE_ARROW = 0.22, 0.16  # inches between neighbours on a floor
@@ -111,7 +112,7 @@ def plan(arrows: Arrows) -> Plan:
     """Rooms side by side, so that few arrows cross and each stands near to what it is joined to."""
     floor = floors(arrows)
     ways = [_way(upper, lower, floor) for upper in arrows for lower in sorted(arrows[upper])]
-    joints = [joint for way in ways for joint in pairwise(way)]
+    joints = [joint for way in ways for joint in itertools.pairwise(way)]
     names, rng = sorted(floor), np.random.default_rng(0)
     shuffled = ([names[i] for i in rng.permutation(len(names))] for _ in range(STARTS))
     orders = (_ordered(start, joints, floor) for start in shuffled)
@@ -206,16 +207,17 @@ def draw(package: Path = PACKAGE) -> Figure:
 def _draw_arrows(
     axes: Axes, x: Mapping[str, float], floor: Mapping[str, int], ways: Sequence[list[str]]
 ) -> None:
-    """Arrows to one room have one colour."""
+    """Arrows to one room look alike: each has a colour, and every seventh another line."""
     targets = sorted({way[-1] for way in ways}, key=lambda room: (floor[room], x[room]))
-    colour = {room: COLOURS[i % len(COLOURS)] for i, room in enumerate(targets)}
+    looks = dict(zip(targets, itertools.product(LINES, COLOURS), strict=False))
     for way in ways:
         first = x[way[0]] + _port(way, [w for w in ways if w[0] == way[0]], 1, x)
         last = x[way[-1]] + _port(way, [w for w in ways if w[-1] == way[-1]], -2, x)
         stops = [first, *(x[name] for name in way[1:-1]), last]
         curve = _curve(stops, [floor[name] * FLOOR for name in way])
+        line, colour = looks[way[-1]]
         style = {"arrowstyle": "-|>", "mutation_scale": 14, "lw": 1.8, "zorder": 1}
-        ends = {"shrinkA": 0, "shrinkB": 0, "color": colour[way[-1]]}
+        ends = {"shrinkA": 0, "shrinkB": 0, "color": colour, "linestyle": line}
         axes.add_patch(FancyArrowPatch(path=curve, **style, **ends))
 
 
@@ -229,7 +231,9 @@ def _port(way: list[str], beside: Sequence[list[str]], end: int, x: Mapping[str,
 def _curve(stops: Sequence[float], heights: Sequence[float]) -> Curve:
     """A line that bends between floors only, and passes the rooms of a floor upright."""
     points, codes = [(stops[0], heights[0] - HEIGHT / 2)], [Curve.MOVETO]
-    for (x0, x1), (y0, y1) in zip(pairwise(stops), pairwise(heights), strict=True):
+    for (x0, x1), (y0, y1) in zip(
+        itertools.pairwise(stops), itertools.pairwise(heights), strict=True
+    ):
         start, end = y0 - HEIGHT / 2, y1 + HEIGHT / 2
         middle = (start + end) / 2
         points += [(x0, start), (x0, middle), (x1, middle), (x1, end)]
@@ -262,6 +266,7 @@ def _draw_legend(axes: Axes, left: float, top: float, count: int, drawn: int) ->
     text = (
         "Each room imports only from rooms below it.\n"
         f"{drawn} of {count} arrows are drawn: the others follow from them.\n"
+        "Arrows to the same room look the same.\n"
         "A coloured room with a thick wall is a family: one component a file,\n"
         "found by the name that a config gives it, and so hardly ever imported."
     )
