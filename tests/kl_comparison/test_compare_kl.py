@@ -160,7 +160,7 @@ def test_many_draws_agree_with_a_closed_form():
 
 
 def test_what_has_no_closed_form_and_no_quadrature_is_sampled(monkeypatch):
-    monkeypatch.setattr(reference, "CHUNKS", 16)
+    monkeypatch.setattr("vae_jax.kl_comparison.pairs.reference.CHUNKS", 16)
     q, p = (
         NormalMixture(jnp.zeros(2), jnp.eye(2, 3), jnp.ones((2, 3))),
         dist.Normal(jnp.zeros(3)).to_event(1),

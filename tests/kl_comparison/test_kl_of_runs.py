@@ -10,20 +10,27 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from vae_jax import UserError, build_model, default_config, evaluate, fit
-from vae_jax.batches.keys import example_keys, keys_of, presented
+from vae_jax.batches.keys import example_keys, keys_of
+from vae_jax.batches.splits import present
 from vae_jax.config import components
 from vae_jax.config.fields import resolve
 from vae_jax.divergences import closed_form_kl
 from vae_jax.kl_comparison.models import examples
 from vae_jax.kl_comparison.models.compare import compare_run
 from vae_jax.kl_comparison.models.examples import _quadrature, closed_and_sampled
-from vae_jax.kl_comparison.models.gradients import ESTIMATORS, Draws, Study, groups_of, inner
+from vae_jax.kl_comparison.models.gradients import (
+    GRADIENT_ESTIMATORS,
+    GradientMoments,
+    GradientStudy,
+    inner_products,
+    parameter_groups,
+)
 from vae_jax.kl_comparison.models.stages import stages
 from vae_jax.kl_comparison.models.statistics import _z_scores, of_gradients, of_values, ratio
 from vae_jax.kl_comparison.models.tables import table
 from vae_jax.reporting.pages import report
 from vae_jax.runs.directory import read_results, read_splits, save_results
-from vae_jax.runs.parts import make_dataset, make_model, make_start
+from vae_jax.runs.parts import make_parts
 from vae_jax.runs.run import Run
 from vae_jax.types import Dataset
 
@@ -99,11 +106,9 @@ def test_a_closed_form_that_is_off_by_a_percent_is_caught(trained, monkeypatch):
     ],
 )
 def test_without_a_closed_form_there_is_another_reference(changes, reference):
-    cfg = resolve(quick_config(**changes))
-    dataset = make_dataset(cfg)
-    model = make_model(cfg, dataset)
-    start = make_start(cfg, dataset, model)(keys_of(0)).params
-    run = Run(cfg, dataset, model, jax.tree.map(lambda w: 2 * w, start), 0)
+    parts = make_parts(resolve(quick_config(**changes)))
+    start = parts.start(keys_of(0)).params
+    run = Run(parts, jax.tree.map(lambda w: 2 * w, start), 0)
     found, values = closed_and_sampled(run, "test", 512)
     assert found == reference
     assert "dimensions" not in values
@@ -174,12 +179,12 @@ def test_the_error_of_the_elbo_is_that_of_repetitions():
 # ---- gradients
 
 
-THREE = tuple(ESTIMATORS.values())
+THREE = tuple(GRADIENT_ESTIMATORS.values())
 
 
 def study_of(model, params, names=THREE):
     found = {name: components.build("objectives", name) for name in names}
-    return Study(model, found, groups_of(params)), found
+    return GradientStudy(model, found, parameter_groups(params)), found
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +207,9 @@ def brute_force(model, objective, params, keys, x, repetitions):
 
 def stage_of(draws, names):
     """`of_gradients` with the names of the estimators put back."""
-    renamed = dict(zip(names, ESTIMATORS, strict=False))
+    renamed = dict(zip(names, GRADIENT_ESTIMATORS, strict=False))
     as_named = lambda s: {renamed[n]: v for n, v in s.items()}  # noqa: E731
-    draws = Draws(*map(as_named, draws))
+    draws = GradientMoments(*map(as_named, draws))
     return of_gradients(draws, draws.variance, draws.variance)
 
 
@@ -213,7 +218,7 @@ def test_variance_and_signal_to_noise_equal_numpy_on_all_gradients(setting):
     study, found = study_of(*setting[:2])
     draws = study.draws(*setting[1:], 256)
     said = stage_of(draws, list(found))
-    for (name, objective), estimator in zip(found.items(), ESTIMATORS, strict=True):
+    for (name, objective), estimator in zip(found.items(), GRADIENT_ESTIMATORS, strict=True):
         arrays = brute_force(setting[0], objective, *setting[1:], 256)
         for part, g in arrays.items():
             fours = g.reshape(64, 4, -1).var(1, ddof=1).sum(-1)
@@ -322,13 +327,13 @@ def test_the_path_derivative_is_silent_at_the_exact_posterior(linear):
 
 
 def test_groups_are_parts_and_layers(small):
-    groups = groups_of(small[1])
+    groups = parameter_groups(small[1])
     assert list(groups) == [
         "all", "decoder", "decoder/Dense_0", "decoder/Dense_1",
         "encoder", "encoder/Dense_0", "encoder/Dense_1",
     ]  # fmt: skip
     ones = jax.tree.map(jnp.ones_like, small[1])
-    sizes = inner(ones, ones, groups)
+    sizes = inner_products(ones, ones, groups)
     assert sizes["all"] == ravel_pytree(small[1])[0].size
     assert sizes["encoder"] == sizes["encoder/Dense_0"] + sizes["encoder/Dense_1"]
 
@@ -360,7 +365,7 @@ def test_stages_are_initialization_middle_and_end(tmp_path):
     run = fit(config, tmp_path, quiet=True)
     found = stages(run)
     assert [(s.name, s.step) for s in found] == [("initialization", 0), ("middle", 24), ("end", 60)]
-    x = presented(
+    x = present(
         run.dataset,
         example_keys(keys_of(0).start, jnp.arange(1000)),
         jnp.asarray(run.dataset.splits["train"][:1000]),

@@ -12,18 +12,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from vae_jax.kl_comparison.models.examples import Values
-from vae_jax.plots import BLUE, GREEN, GREY, ORANGE, captioned
+from vae_jax.plots import BLUE, COLUMN, COLUMN_STYLE, GREEN, GREY, ORANGE, captioned
 
-WIDTH = 3.4  # inches, of a column
-STYLE: dict[Any, Any] = {
-    "font.size": 7.5,
-    "axes.labelsize": 7.5,
+STYLE = COLUMN_STYLE | {
     "axes.titlesize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.0,
     "legend.frameon": False,
     "legend.handlelength": 1.6,
 }
@@ -59,7 +51,7 @@ def save(drawn: Mapping[str, Figure], workdir: Path) -> None:
 )
 def compare_kl_values(values: Values, results: Mapping[str, Any]) -> Figure:
     """Left, sampled minus reference of each example; right, its z-scores beside the normal."""
-    figure = Figure(figsize=(WIDTH, 2.0), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 2.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
     difference = values["sampled"] - values["kl"]
     error = np.hypot(values["sampled_error"], values["kl_error"])
@@ -96,7 +88,7 @@ def _histogram(axes: Axes, z: np.ndarray) -> None:
 )
 def compare_kl_error(results: Mapping[str, Any]) -> Figure:
     """RMS error of one example's KL against K; and that of the mean ELBO beside its own error."""
-    figure = Figure(figsize=(WIDTH, 2.1), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 2.1), layout="constrained")
     axes, convergence, elbo = figure.subplots(), results["convergence"], results["elbo"]
     ks, rms = np.array(convergence["num_samples"]), np.array(convergence["rms_error"])
     axes.errorbar(
@@ -142,7 +134,7 @@ def compare_kl_gradients(stages: list[dict[str, Any]]) -> Figure:
 
     Marks: over draws of z, by estimator; grey lines: over the choice of the batch.
     """
-    figure = Figure(figsize=(WIDTH, 2.3), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 2.3), layout="constrained")
     for axes, part in zip(figure.subplots(1, 2, sharey=True), ("encoder", "decoder"), strict=True):
         _variances(axes, stages, part)
         axes.set_title(part)

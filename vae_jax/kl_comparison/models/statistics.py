@@ -1,4 +1,4 @@
-"""Per-example and per-step numbers -> what is said of them, each with its standard error."""
+"""Per-example and per-step numbers -> summaries, each with its standard error."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import numpy as np
 from scipy import stats
 
 from vae_jax.kl_comparison.models.examples import LIKELIHOOD_DRAWS, Values, powers
-from vae_jax.kl_comparison.models.gradients import ESTIMATORS, Draws, Scalars
+from vae_jax.kl_comparison.models.gradients import GRADIENT_ESTIMATORS, GradientMoments, Scalars
+from vae_jax.kl_comparison.standard_errors import standard_error
 
 WORST = 5
 BLOCKS = 20  # of the jackknife
@@ -14,7 +15,7 @@ ROUNDING = 1e-5  # of a gradient in float32, relative to its norm
 
 
 def of_values(values: Values, num_samples: int) -> dict[str, Any]:
-    """What the per-example arrays of `closed_and_sampled` say, JSON-able."""
+    """Summaries of the per-example arrays of `closed_and_sampled`, as JSON values."""
     difference = values["sampled"] - values["kl"]
     z = difference / np.hypot(values["sampled_error"], values["kl_error"])
     return {
@@ -30,20 +31,20 @@ def of_values(values: Values, num_samples: int) -> dict[str, Any]:
 
 
 def _mean(values: np.ndarray) -> dict[str, Any]:
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    error = float(standard_error(values)) if len(values) > 1 else None
     return {"mean": float(values.mean()), "standard_error": error}
 
 
 def _with_z(difference: np.ndarray, rounding: np.ndarray) -> dict[str, Any]:
-    """A mean difference over its error; rounding does not average out."""
-    found = _mean(difference)
-    if found["standard_error"] is not None:
-        found["z"] = found["mean"] / float(np.hypot(found["standard_error"], rounding.mean()))
-    return found
+    """A mean difference with its z-score, whose error includes rounding, which is no noise."""
+    mean = _mean(difference)
+    if mean["standard_error"] is not None:
+        mean["z"] = mean["mean"] / float(np.hypot(mean["standard_error"], rounding.mean()))
+    return mean
 
 
 def _z_scores(z: np.ndarray, skewness: np.ndarray, num_samples: int) -> dict[str, float]:
-    """Mean, standard deviation and largest size of z-scores, and what is expected of n of them.
+    """Mean, standard deviation and largest size of z-scores, each with its expected value.
 
     Under a right closed form they are standard normal, up to the few draws behind each error:
     Student's with K - 1 degrees of freedom. Their mean is not 0 but -skewness / (2 sqrt(K)), as a
@@ -79,16 +80,15 @@ def _convergence(values: Values, num_samples: int) -> dict[str, Any]:
     squares = np.stack([values[f"squared_error_{k}"] for k in ks], 1)
     squares = squares - values["kl_error"][:, None] ** 2
     rms, n = np.sqrt(squares.mean(0).clip(0)), len(squares)
-    found: dict[str, Any] = {"num_samples": ks, "rms_error": rms.tolist()}
+    summary: dict[str, Any] = {"num_samples": ks, "rms_error": rms.tolist()}
     if n > 1:
-        spread = squares.std(0, ddof=1) / np.sqrt(n)
-        found["standard_error"] = (spread / (2 * rms)).tolist()
-        found["slope"], found["slope_standard_error"] = _slope(squares, ks)
-    return found
+        summary["standard_error"] = (standard_error(squares) / (2 * rms)).tolist()
+        summary["slope"], summary["slope_standard_error"] = _slope(squares, ks)
+    return summary
 
 
 def _slope(squares: np.ndarray, ks: list[int]) -> tuple[float, float]:
-    """Least squares through the logarithms; the error by the jackknife over blocks of examples."""
+    """A least-squares slope in logarithms; its error by the jackknife over blocks of examples."""
 
     def fitted(rows: np.ndarray) -> float:
         return float(np.polyfit(np.log(ks), 0.5 * np.log(rows.mean(0).clip(1e-30)), 1)[0])
@@ -101,9 +101,9 @@ def _slope(squares: np.ndarray, ks: list[int]) -> tuple[float, float]:
 def _elbo(values: Values, num_samples: int) -> dict[str, Any]:
     """The error of the mean ELBO: from the choice of examples, and from k draws for each.
 
-    `examples` is the one over examples, without the noise of draws. `closed_form` and `sampled` are
-    what k draws add, with the KL in closed form or not, and `kl` what they add to the KL alone; all
-    standard errors, nats. `ratio` is that of the whole, sampled over closed form.
+    All are standard errors, nats: `examples` over examples, without the noise of draws;
+    `closed_form` and `sampled` of k draws, with the KL in closed form or not; `kl` of the k draws
+    of the KL alone. `ratio` is that of both sources together, sampled over closed form.
     """
     n, draws = len(values["kl"]), min(num_samples, LIKELIHOOD_DRAWS)
     elbo = values["log_likelihood"] - values["kl"]
@@ -131,34 +131,34 @@ def _dimensions(values: Values) -> list[dict[str, Any]] | None:
     ]
 
 
-def of_gradients(draws: Draws, within: Scalars, total: Scalars) -> dict[str, Any]:
-    """estimator -> group -> what the per-step numbers of a stage say, JSON-able.
+def of_gradients(moments: GradientMoments, within: Scalars, total: Scalars) -> dict[str, Any]:
+    """estimator -> group -> summaries of the per-step numbers of a stage, as JSON values.
 
     `variance` over draws of z, of a fixed batch; `ratio` of it to the first estimator's; `norm` of
     the mean gradient and `signal_to_noise`, norm / sqrt(variance); `bias`, the norm of the mean
     difference to the first estimator over `norm`, with the z-score of its square and `bias_below`,
-    a bound that holds with 95% at least. Over random batches: `batch_variance` in all and `share`,
-    what draws of z make of it.
+    a bound that holds with 95% at least. Over random batches: `batch_variance`, the total, and
+    `share`, the part of it that draws of z cause.
     """
-    names = [name for name in ESTIMATORS if name in draws.variance]
+    names = [name for name in GRADIENT_ESTIMATORS if name in moments.variance]
     return {
         name: {
             group: {
                 **_mean_of("variance", variance),
-                **ratio("ratio", variance, draws.variance[names[0]][group]),
-                **_signal(variance, draws.signal[name][group], draws.bias[name][group]),
+                **ratio("ratio", variance, moments.variance[names[0]][group]),
+                **_signal(variance, moments.signal[name][group], moments.bias[name][group]),
                 **_mean_of("batch_variance", total[name][group]),
                 **ratio("share", within[name][group], total[name][group]),
             }
-            for group, variance in draws.variance[name].items()
+            for group, variance in moments.variance[name].items()
         }
         for name in names
     }
 
 
 def _mean_of(name: str, steps: np.ndarray) -> dict[str, Any]:
-    found = _mean(steps.astype(float))
-    return {name: found["mean"], f"{name}_error": found["standard_error"]}
+    mean = _mean(steps.astype(float))
+    return {name: mean["mean"], f"{name}_error": mean["standard_error"]}
 
 
 def ratio(name: str, over: np.ndarray, under: np.ndarray) -> dict[str, float | None]:
@@ -167,7 +167,7 @@ def ratio(name: str, over: np.ndarray, under: np.ndarray) -> dict[str, float | N
     if under.mean() == 0:
         return {name: None, f"{name}_error": None}
     value = over.mean() / under.mean()
-    error = (over - value * under).std(ddof=1) / np.sqrt(len(over)) / under.mean()
+    error = standard_error(over - value * under) / under.mean()
     return {name: float(value), f"{name}_error": float(error)}
 
 
@@ -175,11 +175,11 @@ def _signal(variance: np.ndarray, signal: np.ndarray, bias: np.ndarray) -> dict[
     spread, square = float(variance.mean()), _mean(signal.astype(float))
     norm = np.sqrt(max(0.0, square["mean"]))
     floor = ROUNDING**2 * (spread + norm**2)
-    found = _mean(bias.astype(float))
-    error = float(np.hypot(found["standard_error"], floor))
-    # Both halves have noise, that of the first is not seen in the second's spread.
-    above = found["mean"] + 1.645 * np.sqrt(2) * error
-    size, most, noise = (np.sqrt(max(0.0, b)) for b in (found["mean"], above, spread))
+    squared_bias = _mean(bias.astype(float))
+    error = float(np.hypot(squared_bias["standard_error"], floor))
+    # Both halves of the repetitions are noisy; the spread of the second does not show the first's.
+    above = squared_bias["mean"] + 1.645 * np.sqrt(2) * error
+    size, most, noise = (np.sqrt(max(0.0, b)) for b in (squared_bias["mean"], above, spread))
     of_norm = np.sqrt(2) * square["standard_error"] / (2 * norm) if norm else np.nan
     return {
         "norm": float(norm),
@@ -187,5 +187,5 @@ def _signal(variance: np.ndarray, signal: np.ndarray, bias: np.ndarray) -> dict[
         "signal_to_noise_error": float(of_norm / noise) if noise and norm else None,
         "bias": float(size / norm) if norm else None,
         "bias_below": float(most / norm) if norm else None,
-        "bias_z": found["mean"] / error if error else 0.0,
+        "bias_z": squared_bias["mean"] / error if error else 0.0,
     }

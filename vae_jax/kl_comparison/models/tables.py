@@ -9,7 +9,7 @@ Number = float | None
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """What `compare_run` returned, in a few small tables."""
+    """The results of `compare_run` in a few small tables."""
     parts = [_head(results), _values(results), _scores(results), _worst(results), _draws(results)]
     return "\n\n".join([*parts, *_dimensions(results), _gradients(results["gradients"])])
 
@@ -51,15 +51,15 @@ def _values(results: Mapping[str, Any]) -> str:
 
 
 def _scores(results: Mapping[str, Any]) -> str:
-    z, found = results["z_scores"], results["convergence"]
+    z, convergence = results["z_scores"], results["convergence"]
     lines = [
         f"z-scores of the examples: mean {_with_error(z['mean'], z['mean_standard_error'])} "
         f"({z['mean_expected']:.3f}), "
         f"std {_with_error(z['std'], z['std_standard_error'])} (1), "
         f"largest {z['largest']:.2f} ({z['largest_expected']:.2f}; p = {z['largest_p_value']:.2g})"
     ]
-    if "slope" in found:
-        slope = _with_error(found["slope"], found["slope_standard_error"])
+    if "slope" in convergence:
+        slope = _with_error(convergence["slope"], convergence["slope_standard_error"])
         lines.append(f"RMS error of an example's KL goes as K^s, s = {slope} (-1/2)")
     return "\n".join(lines)
 
@@ -75,11 +75,11 @@ def _worst(results: Mapping[str, Any]) -> str:
 
 
 def _draws(results: Mapping[str, Any]) -> str:
-    elbo, found = results["elbo"], results["convergence"]
+    elbo, convergence = results["elbo"], results["convergence"]
     rows = [
         [row["num_samples"], _number(rms, 3), _number(row["kl"], 3),
          _number(row["closed_form"], 3), _number(row["sampled"], 3), f"{row['ratio']:.4f}"]
-        for row, rms in zip(elbo["draws"], found["rms_error"], strict=True)
+        for row, rms in zip(elbo["draws"], convergence["rms_error"], strict=True)
     ]  # fmt: skip
     names = [
         "K", "RMS error, one KL", "std. error, mean KL", "of ELBO, closed", "of ELBO, sampled",
@@ -94,16 +94,16 @@ def _draws(results: Mapping[str, Any]) -> str:
 
 def _dimensions(results: Mapping[str, Any]) -> list[str]:
     """A line over all, and the dimensions with the largest |z|."""
-    if not (found := results["dimensions"]):
+    if not (numbers := results["dimensions"]):
         return []
-    order = sorted(range(len(found)), key=lambda j: -abs(found[j]["difference"].get("z", 0)))
+    order = sorted(range(len(numbers)), key=lambda j: -abs(numbers[j]["difference"].get("z", 0)))
     rows = [
-        [j, _mean(found[j]["kl"]), _mean(found[j]["difference"]),
-         f"{found[j]['difference'].get('z', 0):+.2f}"]
+        [j, _mean(numbers[j]["kl"]), _mean(numbers[j]["difference"]),
+         f"{numbers[j]['difference'].get('z', 0):+.2f}"]
         for j in order[:5]
     ]  # fmt: skip
     names = ["latent dimension", "KL", "sampled - closed form", "z"]
-    more = f"\nthe largest |z| of {len(found)} dimensions" if len(found) > 5 else ""
+    more = f"\nthe largest |z| of {len(numbers)} dimensions" if len(numbers) > 5 else ""
     return [tabulate(rows, names, disable_numparse=True) + more]
 
 

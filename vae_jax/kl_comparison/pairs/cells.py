@@ -1,4 +1,4 @@
-"""What many repetitions of one estimate say of it, and how its spread falls with their cost."""
+"""Summaries of many repetitions of an estimate, and how its spread falls with its cost."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from vae_jax.kl_comparison.pairs.reference import Reference
+from vae_jax.kl_comparison.standard_errors import standard_error
 
 NORMAL_95 = 1.96
 
@@ -42,14 +43,14 @@ def cell(
 ) -> Cell:
     """Summary of estimates and of the errors they report, nats, `[R]` each.
 
-    `rounding` is what single precision does to an estimate: a bias that is no larger is none.
+    `rounding` is the error of an estimate in single precision, and part of the bias's error.
     """
     finite = np.isfinite(values)
     values, errors = values[finite], errors[finite]
-    found = Cell(num_samples, len(values), int((~finite).sum()), seconds)
+    summary = Cell(num_samples, len(values), int((~finite).sum()), seconds)
     if len(values) < 2:
-        return found
-    return found._replace(
+        return summary
+    return summary._replace(
         mean=float(values.mean()),
         **_bias(values, truth, rounding),
         **_spread(values),
@@ -59,7 +60,7 @@ def cell(
 
 def _bias(values: np.ndarray, truth: Reference, rounding: float) -> dict[str, Any]:
     bias = float(values.mean()) - truth.value
-    sampling = values.std(ddof=1) / np.sqrt(len(values))
+    sampling = standard_error(values)
     error = float(np.sqrt(sampling**2 + truth.error**2 + rounding**2))
     z = bias / error if error else float(np.copysign(np.inf, bias)) if bias else 0.0
     p = p_value(z, float(stats.skew(values)) if sampling else 0.0, len(values))
@@ -67,7 +68,7 @@ def _bias(values: np.ndarray, truth: Reference, rounding: float) -> dict[str, An
 
 
 def p_value(z: float, skewness: float, count: int) -> float:
-    """Of a mean that is z standard errors off, two-sided, where the values are skewed.
+    """The two-sided p-value of a mean that is z standard errors off, where values are skewed.
 
     Student's t of z' = z + a z^2 + a^2 z^3 / 3 + g / (6 sqrt R), a = g / (3 sqrt R), g the skewness
     (Hall 1992, JRSS B). Of z itself, false alarms of exponential values are five times as many as
@@ -78,7 +79,7 @@ def p_value(z: float, skewness: float, count: int) -> float:
 
 
 def _spread(values: np.ndarray) -> dict[str, Any]:
-    """std s, the error sqrt((kurtosis - 1) / 4R) of log s (delta method), and the farthest."""
+    """std s, the error sqrt((kurtosis - 1) / 4R) of log s (delta method), the largest share."""
     squares = (values - values.mean()) ** 2
     if not squares.sum():
         return {"standard_deviation": 0.0, "deviation_error": 0.0, "heaviest": 0.0}
@@ -93,13 +94,16 @@ def _spread(values: np.ndarray) -> dict[str, Any]:
 def _coverage(
     values: np.ndarray, errors: np.ndarray, truth: Reference, rounding: float
 ) -> dict[str, Any]:
-    told = np.isfinite(errors)  # an estimate from one evaluation knows no error
-    if not told.any():
+    reported = np.isfinite(errors)  # an estimate from one evaluation has no error
+    if not reported.any():
         return {}
-    reach = NORMAL_95 * np.sqrt(errors[told] ** 2 + truth.error**2 + rounding**2)
-    holds = np.abs(values[told] - truth.value) <= reach
-    reported = float(np.sqrt((errors[told] ** 2).mean()))
-    return {"reported_error": reported, "coverage": float(holds.mean())}
+    values, errors = values[reported], errors[reported]
+    reach = NORMAL_95 * np.sqrt(errors**2 + truth.error**2 + rounding**2)
+    holds = np.abs(values - truth.value) <= reach
+    return {
+        "reported_error": float(np.sqrt((errors**2).mean())),
+        "coverage": float(holds.mean()),
+    }
 
 
 def relative_to(cells: Sequence[Cell], baseline: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -114,12 +118,12 @@ def relative_to(cells: Sequence[Cell], baseline: Sequence[Cell]) -> tuple[Cell, 
 
 
 def slope(cells: Sequence[Cell], floor: float = 0.0) -> tuple[float, float]:
-    """Of log standard deviation against log K by weighted least squares, with its standard error.
+    """The slope of log standard deviation against log K, by weighted least squares, and its error.
 
-    Of the larger half of the Ks, three at least: rates are of many draws, and some estimators are
-    `plain` with few. Where the points scatter about the line by more than their errors, the slope's
-    error is larger by as much. NaN for fewer than three points; a deviation up to `floor` is
-    rounding, and no point.
+    It uses the larger half of the Ks, three at least: rates are those of many draws, and with few
+    some estimators are the same as `plain`. Where the points scatter about the line by more than
+    their errors, the slope's error is larger by as much. A deviation up to `floor` is rounding and
+    not used. NaN for fewer than three points.
     """
     larger = cells[-max(3, (len(cells) + 1) // 2) :]
     used = [c for c in larger if c.standard_deviation > floor and c.deviation_error > 0]

@@ -23,10 +23,10 @@ BASELINE = "plain"
 ELEMENTS = 2**20  # of z, drawn for an estimator and a K: a fraction of a second
 AT_ONCE = 2**17  # of them in a call
 CALLS, LEAST = 5, 60  # timed calls and repetitions, at least
-ROUNDING = 10  # a standard deviation below so many times rounding's says nothing of a rate
+ROUNDING = 10  # a standard deviation below this many times rounding's is no part of a rate
 
 
-class Row(NamedTuple):
+class EstimatorRow(NamedTuple):
     """An estimator, with its cells by K."""
 
     name: str
@@ -37,18 +37,18 @@ class Row(NamedTuple):
     verdict: str
 
 
-class Comparison(NamedTuple):
-    """All that was found about a pair."""
+class KLComparison(NamedTuple):
+    """The KL of a pair, and each estimator of it."""
 
     q: str
     p: str
     truth: Reference
     quadrature: Reference | None  # beside a closed form
-    rows: tuple[Row, ...]
+    rows: tuple[EstimatorRow, ...]
     approximations: dict[str, float]  # deterministic ones, of mixtures
     rounding: float  # of log q(z) - log p(z) in single precision
-    threshold: float  # the p-value below which a bias is called one
-    doubt: str  # whether all this speaks against the truth itself
+    threshold: float  # the p-value below which a mean counts as biased
+    doubt: str  # why the truth itself is in doubt; empty where it is not
     seed: int
 
 
@@ -63,7 +63,7 @@ def compare(
     repetitions: int = 1000,
     seed: int = 0,
     quiet: bool = False,
-) -> Comparison:
+) -> KLComparison:
     """Every estimator at K = 1, 4, 16, ... against the truth, in single precision.
 
     Args:
@@ -78,16 +78,16 @@ def compare(
     """
     truth, rounding = reference.reference(q, p, seed), reference.rounding(q, p)
     repeat = functools.partial(_repeat, q, p, repetitions=repetitions, seed=seed)
-    every, ks = estimators or _every(), _powers_of_4(max_samples)
-    with tqdm(total=len(every) * len(ks), unit="cell", disable=True if quiet else None) as bar:
+    by_name, ks = estimators or _all_estimators(), _powers_of_4(max_samples)
+    with tqdm(total=len(by_name) * len(ks), unit="cell", disable=True if quiet else None) as bar:
         studies = {
             name: _study(functools.partial(repeat, estimator), ks, truth, rounding, bar.update)
-            for name, estimator in every.items()
+            for name, estimator in by_name.items()
         }
     threshold = verdicts.threshold(sum(len(cells) for cells, _ in studies.values()))
     baseline = studies[BASELINE][0] if BASELINE in studies else ()
     rows = [
-        Row(
+        EstimatorRow(
             name,
             relative_to(cells, baseline),
             left_out,
@@ -96,7 +96,7 @@ def compare(
         )
         for name, (cells, left_out) in studies.items()
     ]
-    return Comparison(
+    return KLComparison(
         *names,
         truth,
         reference.quadrature(q, p) if truth.method == "closed form" else None,
@@ -109,7 +109,7 @@ def compare(
     )
 
 
-def _every() -> dict[str, KLEstimator]:
+def _all_estimators() -> dict[str, KLEstimator]:
     names = components.names("kl_estimators")
     return {name: components.build("kl_estimators", name) for name in names}
 
@@ -123,19 +123,19 @@ def _study(
     ks: Sequence[int],
     truth: Reference,
     rounding: float,
-    done: Callable[[], object],
+    on_cell: Callable[[], object],
 ) -> tuple[list[Cell], str]:
-    """The cells of an estimator, and why there are none, or not all."""
+    """The cells of an estimator, and the reasons for those that are missing."""
     cells: list[Cell] = []
     reasons: dict[str, list[int]] = {}
     for k in ks:
         try:
             cells.append(cell(k, *repeat(k), truth, rounding))
-        except (UserError, NotImplementedError) as error:  # NumPyro's word for what is missing
+        except (UserError, NotImplementedError) as error:  # the second is NumPyro's
             reasons.setdefault(one_line(error), []).append(k)
-        done()
-    said = [f"K = {', '.join(map(str, some))}: {why}" for why, some in reasons.items()]
-    return cells, "; ".join(said if cells else reasons)
+        on_cell()
+    with_ks = [f"K = {', '.join(map(str, some))}: {why}" for why, some in reasons.items()]
+    return cells, "; ".join(with_ks if cells else reasons)
 
 
 def _repeat(
@@ -150,23 +150,23 @@ def _repeat(
     """Values and the errors they report, `[R]` each, and the seconds of one in the fastest call.
 
     Raises:
-        UserError: where the estimator cannot do it.
+        UserError: where the estimator cannot estimate this KL with so few samples.
     """
     calls, batch = _calls(num_samples * max(1, math.prod(q.event_shape)), repetitions)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), num_samples), (calls, batch))
     many = jax.vmap(lambda key: estimator(key, q, p, num_samples))
     program = jax.jit(many).lower(keys[0]).compile()
-    found, seconds = [], []
+    estimates, seconds = [], []
     for some in keys:
         began = time.perf_counter()
-        found.append(jax.block_until_ready(program(some)))
+        estimates.append(jax.block_until_ready(program(some)))
         seconds.append(time.perf_counter() - began)
-    values, errors = (np.concatenate(parts).astype(float) for parts in zip(*found, strict=True))
+    values, errors = (np.concatenate(parts).astype(float) for parts in zip(*estimates, strict=True))
     return values, errors, min(seconds) / batch
 
 
 def _calls(elements: int, repetitions: int) -> tuple[int, int]:
-    """How many calls, and repetitions in each; R is their product."""
+    """The number of calls, and of repetitions in each; R is their product."""
     total = min(repetitions, max(LEAST, ELEMENTS // elements))
     batch = max(1, min(total // CALLS, AT_ONCE // elements))
     return math.ceil(total / batch), batch

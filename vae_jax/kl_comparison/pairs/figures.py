@@ -9,46 +9,45 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vae_jax.kl_comparison.pairs.cells import Cell
-from vae_jax.kl_comparison.pairs.compare import Comparison
-from vae_jax.plots import COLOURS, GREY, MARKERS, STYLES
+from vae_jax.kl_comparison.pairs.compare import KLComparison
+from vae_jax.plots import COLOURS, COLUMN, COLUMN_STYLE, GREY, MARKERS, STYLES
 
-COLUMN = 3.4  # inches
-FONTS: Any = {
-    "font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7,
-    "legend.fontsize": 7, "axes.linewidth": 0.6, "lines.linewidth": 1, "lines.markersize": 3.2,
-    "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-}  # fmt: skip
+STYLE = COLUMN_STYLE | {
+    "lines.markersize": 3.2,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
 
 
-def figure(found: Comparison) -> Figure:
+def figure(comparison: KLComparison) -> Figure:
     """Above the standard deviation of one estimate, below the mean's bias, both against K."""
-    drawn = [row for row in found.rows if row.cells]
-    with matplotlib.rc_context(FONTS):
-        made = Figure(figsize=(COLUMN, 3.6 + 0.14 * ((len(drawn) + 4) // 2)), layout="constrained")
-        above, below = made.subplots(2, 1, sharex=True, height_ratios=(1.25, 1))
-        for place, row in enumerate(drawn):
+    rows = [row for row in comparison.rows if row.cells]
+    with matplotlib.rc_context(STYLE):
+        whole = Figure(figsize=(COLUMN, 3.6 + 0.14 * ((len(rows) + 4) // 2)), layout="constrained")
+        above, below = whole.subplots(2, 1, sharex=True, height_ratios=(1.25, 1))
+        for place, row in enumerate(rows):
             look = _look(place)
             _spread(above, row.cells, row.name, look)
-            _bias(below, row.cells, place - (len(drawn) - 1) / 2, look)
-        _guides(above, [cell for row in drawn for cell in row.cells])
+            _bias(below, row.cells, place - (len(rows) - 1) / 2, look)
+        _guides(above, [cell for row in rows for cell in row.cells])
         above.set(xscale="log", ylabel="std. of an estimate [nats]")
-        if any(cell.standard_deviation > 0 for row in drawn for cell in row.cells):
+        if any(cell.standard_deviation > 0 for row in rows for cell in row.cells):
             above.set_yscale("log")
         below.axhline(0, color=GREY, lw=0.6)
         below.set(xlabel="K, evaluations for one estimate", ylabel="bias, 95% intervals [nats]")
-        _symmetric_log(below, [cell for row in drawn for cell in row.cells])
-        ks = sorted({cell.num_samples for row in drawn for cell in row.cells})
+        _symmetric_log(below, [cell for row in rows for cell in row.cells])
+        ks = sorted({cell.num_samples for row in rows for cell in row.cells})
         below.set_xticks(ks, [str(k) for k in ks])
         below.minorticks_off()
         for axes in (above, below):
             axes.grid(alpha=0.25, lw=0.4)
-        made.legend(loc="outside upper center", ncols=2, frameon=False, handlelength=2.6,
-                    columnspacing=1.2, borderaxespad=0.1, labelspacing=0.25)  # fmt: skip
-    return made
+        whole.legend(loc="outside upper center", ncols=2, frameon=False, handlelength=2.6,
+                     columnspacing=1.2, borderaxespad=0.1, labelspacing=0.25)  # fmt: skip
+    return whole
 
 
 def _look(place: int) -> dict[str, Any]:
-    """A colour, a marker and a line for each, so that none is told by its colour alone."""
+    """A colour, a marker and a line style, so that nothing depends on colour alone."""
     return {
         "color": COLOURS[place % len(COLOURS)],
         "marker": MARKERS[place % len(MARKERS)],
@@ -70,7 +69,7 @@ def _bias(axes: Axes, cells: Sequence[Cell], shift: float, look: dict[str, Any])
 
 
 def _symmetric_log(axes: Axes, cells: Sequence[Cell]) -> None:
-    """Linear within the smallest of the errors, so that both large and small biases are seen."""
+    """Makes the axis linear within the median error, so that small biases are seen too."""
     errors = [c.bias_error for c in cells if c.bias_error > 0]
     if errors:
         axes.set_yscale("symlog", linthresh=float(10 ** np.ceil(np.log10(np.median(errors)))))

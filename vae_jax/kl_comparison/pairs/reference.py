@@ -1,4 +1,4 @@
-"""What KL(q || p) is, as exactly as it can be had, in double precision."""
+"""The most exact value of KL(q || p) that is available, in double precision."""
 
 import functools
 from typing import Any, NamedTuple
@@ -12,13 +12,14 @@ from vae_jax.divergences import closed_form_kl
 from vae_jax.divergences.mixtures import mixture_approximations
 from vae_jax.divergences.quadrature import kl_by_quadrature
 from vae_jax.errors import UserError
+from vae_jax.kl_comparison.standard_errors import standard_error
 from vae_jax.types import Array
 
 CHUNKS, CHUNK = 256, 2**14  # of 2^22 draws, fewer at a time in many dimensions
 
 
 class Reference(NamedTuple):
-    """A value of KL(q || p) in nats, its error, and how it was had."""
+    """A value of KL(q || p) in nats, its error, and how it was computed."""
 
     value: float
     error: float  # a standard error where it was sampled, else a bound
@@ -31,27 +32,27 @@ def reference(q: Distribution, p: Distribution, seed: int = 0) -> Reference:
     Raises:
         UserError: where it is not finite.
     """
-    found = closed_form(q, p) or quadrature(q, p) or sampled(q, p, seed)
-    if not np.isfinite(found.value):
-        raise UserError(f"KL(q || p) is {found.value}, by {found.method}")
-    return found
+    kl = closed_form(q, p) or quadrature(q, p) or sampled(q, p, seed)
+    if not np.isfinite(kl.value):
+        raise UserError(f"KL(q || p) is {kl.value}, by {kl.method}")
+    return kl
 
 
 def closed_form(q: Distribution, p: Distribution) -> Reference | None:
-    """What `divergences` has for the pair of types, if anything."""
+    """The closed form of the pair of types; None where `divergences` has none."""
     with jax.enable_x64(True):
         value = closed_form_kl(*in_double_precision(q, p))
     return None if value is None else Reference(float(value), 0.0, "closed form")
 
 
 def quadrature(q: Distribution, p: Distribution) -> Reference | None:
-    """By quadrature or by summation; None where `divergences.quadrature` cannot."""
+    """The KL by quadrature or by summation; None where `divergences.quadrature` cannot."""
     try:
-        found = kl_by_quadrature(q, p)
+        kl = kl_by_quadrature(q, p)
     except UserError:
         return None
     method = "sum over all values" if q.support.is_discrete else "quadrature"
-    return Reference(float(found.value), float(found.error), method)
+    return Reference(float(kl.value), float(kl.error), method)
 
 
 def sampled(q: Distribution, p: Distribution, seed: int) -> Reference:
@@ -63,12 +64,12 @@ def sampled(q: Distribution, p: Distribution, seed: int) -> Reference:
         draw = functools.partial(q.sample, sample_shape=(num_draws,))
         means = jax.lax.map(lambda key: _log_ratio(q, p, draw(key)).mean(), keys)
         means = np.asarray(means)
-    error = float(means.std(ddof=1) / np.sqrt(CHUNKS))
+    error = float(standard_error(means))
     return Reference(float(means.mean()), error, f"mean of {CHUNKS * num_draws:,} draws")
 
 
 def rounding(q: Distribution, p: Distribution) -> float:
-    """Root mean square of what single precision does to log q(z) - log p(z), nats."""
+    """Root mean square of the error of log q(z) - log p(z) in single precision, nats."""
     z = jax.jit(lambda key: q.sample(key, (1000,)))(jax.random.key(0))
     single = np.asarray(_log_ratio(q, p, z), np.float64)
     with jax.enable_x64(True):
@@ -97,7 +98,7 @@ def approximations(q: Distribution, p: Distribution) -> dict[str, float]:
         return {}  # of single normals they all are the KL
     try:
         with jax.enable_x64(True):
-            found = mixture_approximations(*in_double_precision(q, p))
+            values = mixture_approximations(*in_double_precision(q, p))
     except UserError:
         return {}
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in values.items()}

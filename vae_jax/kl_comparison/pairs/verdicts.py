@@ -1,4 +1,4 @@
-"""What the numbers say, in words, so that a table of many says something wrong 1 time in 100."""
+"""Verdicts in words; of 100 tables of right estimators, one accuses any of them falsely."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ import numpy as np
 from vae_jax.kl_comparison.pairs.cells import Cell
 from vae_jax.kl_comparison.pairs.reference import Reference
 
-FALSE_ALARMS = 0.01  # the chance that any verdict of a table is one, were all estimators right
-HEAVY, FAR = 0.2, 25.0  # a share in the variance, a squared distance in standard deviations
-SAME = 1e-6  # relative: what a closed form and a quadrature may differ by
+FALSE_ALARMS = 0.01  # the chance that a table has one, if all its estimators are right
+HEAVY, FAR = 0.2, 25.0  # a share of the variance, a squared distance in standard deviations
+SAME = 1e-6  # relative difference of a closed form and a quadrature that agree
 
 
 def threshold(num_cells: int) -> float:
-    """The p-value below which a bias is called one: Bonferroni's, for all cells of a table."""
+    """The p-value below which a mean counts as biased: Bonferroni's, for all cells of a table."""
     return FALSE_ALARMS / max(1, num_cells)
 
 
 def verdict(cells: Sequence[Cell], method: str, threshold: float) -> str:
-    """Whether the mean with the most evaluations is right, and else the worst with fewer.
+    """Whether the mean with the most evaluations is right; of those with fewer, the worst.
 
-    `method` is how the truth was had.
+    `method` is how the truth was computed.
     """
     if not cells:
         return ""
@@ -35,7 +35,7 @@ def verdict(cells: Sequence[Cell], method: str, threshold: float) -> str:
 
 
 def doubt(studies: Sequence[Sequence[Cell]], method: str, threshold: float) -> str:
-    """A sentence where nothing confirms the truth: every estimator that is judged differs."""
+    """A sentence where no estimator confirms the truth; empty where one does."""
     judged = [cells[-1] for cells in studies if cells and not unreliable(cells)]
     if not judged:
         return f"no estimator can be judged: nothing here confirms the {method}"
@@ -45,10 +45,10 @@ def doubt(studies: Sequence[Sequence[Cell]], method: str, threshold: float) -> s
 
 
 def unreliable(cells: Sequence[Cell]) -> str:
-    """Why no standard error of an estimator can be trusted, or nothing.
+    """The reason why an estimator's standard errors cannot be trusted; empty where they can.
 
-    Where one repetition of many makes a large part of the variance, and does so even among the
-    larger K, the variance may be infinite, and what is rare and large was probably never drawn.
+    Where one repetition of many makes a large part of the variance, even among the larger K, the
+    variance may be infinite, and its rare large values were probably never drawn.
     """
     if infinite := [c for c in cells if c.num_infinite]:
         c = infinite[-1]
