@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 from vae_jax.errors import UserError, unknown
 
-Args = SimpleNamespace  # a command's flags by name; `words`: what is no flag; `given`: names
+Args = SimpleNamespace  # flags by name, `words` that are no flags, names of `given` flags
 
 
 class Flags:
@@ -67,11 +67,11 @@ class Flags:
 
     def seed(self) -> None:
         """Declares `--seed`."""
-        self.integer("seed", 0, "of all draws", least=0)
+        self.integer("seed", 0, "the seed of all draws", least=0)
 
     def checkpoint(self) -> None:
         """Declares `--checkpoint`."""
-        self.choice("checkpoint", ["best", "last"], "which parameters")
+        self.choice("checkpoint", ["best", "last"], "whose parameters are taken")
 
     def evaluation(self) -> None:
         """Declares the flags that `evaluation_options` reads."""
@@ -85,7 +85,7 @@ class Flags:
         self.integer("num_importance_samples", None, about)
         about = "short for quadrature(points=...), a dimension, for latents of 1 or 2; 0: none"
         self.integer("quadrature_points", None, about, least=0)
-        self.integer("batch_size", 100, "examples together; changes no result")
+        self.integer("batch_size", 100, "examples at a time; changes no result")
 
     def read(self) -> Args:
         """Reads the command line, and the experiment file that it names.
@@ -114,7 +114,7 @@ def use_device(device: str) -> None:
     """Makes JAX compute on a kind of device, and keep compiled programs on disk.
 
     Raises:
-        UserError: if there is none of that kind.
+        UserError: if there is no such device.
     """
     from vae_jax import caches
     from vae_jax.batches import devices
@@ -124,7 +124,7 @@ def use_device(device: str) -> None:
 
 
 def evaluation_options(args: Args) -> dict[str, Any]:
-    """The arguments of `evaluate` that the flags of `Flags.evaluation` stand for."""
+    """The arguments of `evaluate` that the flags of `Flags.evaluation` set."""
     from vae_jax.evaluation.asked import asked_estimators
 
     iwae_samples = integers(args.iwae_samples, "iwae_samples") or None
@@ -146,12 +146,12 @@ def integers(text: str, name: str) -> tuple[int, ...]:
 
 
 def without_none(**options: Any) -> dict[str, Any]:
-    """The options that were set, for a function that has its own defaults."""
+    """The options that are not None, for a function with defaults for the others."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _parse(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Parses flags, an experiment file among them, and returns what is no flag."""
+    """Parses flags, an experiment file among them, and returns the words that are no flags."""
     argv = ["--zip=" if arg == "--zip" else arg for arg in argv]
     fields = [arg.removeprefix("--config.").split("=")[0] for arg in argv if "--config." in arg]
     for field in fields:
@@ -181,7 +181,7 @@ def _default_config() -> dict[str, Any]:
 
 
 def help_text(command: str, about: str, flags: Flags) -> str:
-    """What `vae-jax COMMAND --help` prints."""
+    """The text of `vae-jax COMMAND --help`."""
     values = flags.values
     text = f"vae-jax {command}: {about}\n"
     for name in sorted(values):

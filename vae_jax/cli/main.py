@@ -90,7 +90,7 @@ def _fail(debug: bool, message: str, status: int) -> int:
 
 def run() -> None:
     """The entry point: quiet libraries, our messages as they are."""
-    sys.path.insert(0, "")  # a component or an experiment of one's own, as with python -m
+    sys.path.insert(0, "")  # modules beside the user, as with python -m
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     absl_logging.set_verbosity("error")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)

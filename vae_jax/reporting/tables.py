@@ -15,17 +15,17 @@ from vae_jax.sweeps.statistics import SeedsEstimate
 
 
 def terminal(comparison: Comparison) -> str:
-    """For people at a terminal, with a line that says how to read it."""
+    """The table for a terminal, and a paragraph that explains it."""
     return f"{_table(comparison, 'simple')}\n{textwrap.fill(legend(comparison), 100)}"
 
 
 def markdown(comparison: Comparison) -> str:
-    """GitHub's Markdown."""
+    """The table and its legend in GitHub's Markdown."""
     return f"{_table(comparison, 'github')}\n\n{legend(comparison)}\n"
 
 
 def latex(comparison: Comparison) -> str:
-    """For the package booktabs, numbers in math mode."""
+    """The table for LaTeX's package booktabs, numbers in math mode."""
     table = _table(comparison, "latex_booktabs")
     number = r"[+-]?\d+\.\d+"
     table = re.sub(rf"(?<![\w.=+-]){number}(?: ± \d+\.\d+)?(?![\w.])", r"$\g<0>$", table)
@@ -35,7 +35,7 @@ def latex(comparison: Comparison) -> str:
 
 
 def _table(comparison: Comparison, style: str) -> str:
-    """Names to the left, numbers to the right."""
+    """The table in one of tabulate's styles, names to the left, numbers to the right."""
     rows, names = cells(comparison), header(comparison)
     count = len(rows[0]) - len(comparison.fields or [""]) - 1
     align = ["left"] * (len(rows[0]) - count - 1) + ["right"] * count + ["left"]
@@ -43,7 +43,7 @@ def _table(comparison: Comparison, style: str) -> str:
 
 
 def header(comparison: Comparison) -> list[str]:
-    """The columns of the table for reading."""
+    """The names of the columns of the table for people."""
     level = f"{comparison.confidence * 100:g}%"
     return [
         *(comparison.fields or ["setting"]), f"{comparison.metric} ± seeds", "± examples", "seeds",
@@ -59,11 +59,11 @@ def cells(comparison: Comparison) -> list[list[str]]:
 
 def _cells(comparison: Comparison, row: Row) -> list[str]:
     digits = _digits(comparison)
-    found, compared = row.estimate, row.difference
+    estimate, compared = row.estimate, row.difference
     return [
         *(list(row.fields.values()) or [row.name]),
-        "–" if found is None else _plus_minus(found.mean, found.seeds_error, digits),
-        _number(found and found.examples_error, digits),
+        "–" if estimate is None else _plus_minus(estimate.mean, estimate.seeds_error, digits),
+        _number(estimate and estimate.examples_error, digits),
         _count(len(row.good), len(row.runs)),
         _number(compared and compared.estimate.mean, digits, sign=True),
         _interval(compared and compared.seeds_interval, digits),
@@ -80,9 +80,9 @@ def _count(good: int, asked: int) -> str:
 
 
 def _digits(comparison: Comparison) -> int:
-    """Decimals that show two figures of the smallest error there is, at least 2 and at most 5."""
-    found = [row.estimate for row in comparison.rows if row.estimate]
-    errors = [e for f in found for e in (f.seeds_error, f.examples_error) if e]
+    """The decimals that show two figures of the smallest error, at least 2 and at most 5."""
+    estimates = [row.estimate for row in comparison.rows if row.estimate]
+    errors = [e for each in estimates for e in (each.seeds_error, each.examples_error) if e]
     small = min(errors, default=1.0)
     return next((d for d in range(2, 5) if small * 10**d >= 1), 5)
 
@@ -112,7 +112,7 @@ def _time(seconds: float) -> str:
 
 
 def legend(comparison: Comparison) -> str:
-    """What the columns are, in a few sentences."""
+    """The meaning of the columns, in a few sentences."""
     c, m = comparison, comparison.comparisons
     baseline = next(row.label for row in c.rows if row.name == c.baseline)
     corrected = f", Bonferroni-corrected for {m} differences" if m > 1 else ""
@@ -126,7 +126,7 @@ def legend(comparison: Comparison) -> str:
 
 
 def csv_rows(comparison: Comparison) -> str:
-    """One row a setting, numbers in full."""
+    """CSV with a row for each setting, numbers in full."""
     names = [
         *comparison.fields, "name", "metric", "mean", "seeds_error", "examples_error", "num_seeds",
         "difference", "difference_seeds_error", "difference_examples_error", "num_pairs",
@@ -147,12 +147,12 @@ def _csv_row(comparison: Comparison, row: Row) -> list[Any]:
     ]  # fmt: skip
 
 
-def _numbers(found: SeedsEstimate | None) -> Sequence[float | None]:
-    return found[:3] if found else (None, None, None)
+def _numbers(estimate: SeedsEstimate | None) -> Sequence[float | None]:
+    return estimate[:3] if estimate else (None, None, None)
 
 
 def csv_runs(comparison: Comparison) -> str:
-    """One row a run, with the mean of every number that was evaluated."""
+    """CSV with a row for each run, with the mean of every number that was evaluated."""
     every = [run for row in comparison.rows for run in row.runs]
     metrics = list(dict.fromkeys(n for run in every for n in run.results.get("numbers", {})))
     names = [*comparison.fields, "name", "seed", "state", *metrics, "training_seconds", "message"]
@@ -161,8 +161,8 @@ def csv_runs(comparison: Comparison) -> str:
         for run in row.runs:
             numbers = run.results.get("numbers", {})
             means = [numbers.get(metric, {}).get("mean") for metric in metrics]
-            own = [row.name, run.seed, run.state, *means, run.seconds, run.message]
-            lines.append([*row.fields.values(), *own])
+            values = [row.name, run.seed, run.state, *means, run.seconds, run.message]
+            lines.append([*row.fields.values(), *values])
     return _csv(names, lines)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints by Orbax, written whole or not at all: the best, the last two, one from half-way.
+"""Orbax checkpoints, written whole or not at all: the best, the last two, one from half-way.
 
 Opening them is a context, since Orbax holds threads: `with checkpoints.opened(workdir) as manager`.
 """
@@ -22,7 +22,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from vae_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
-Which = Literal["best", "last"] | int  # by validation bound; or so many updates
+Which = Literal["best", "last"] | int  # best by validation bound; a number is a step
 SMALL_FILES = 2**17  # bytes of a checkpoint besides its arrays
 
 
@@ -37,7 +37,7 @@ class _Nearest:
         self._step = step
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
-        """One of them."""
+        """True for the nearest one alone."""
         del context
         steps = [checkpoint.step for checkpoint in checkpoints]
         nearest = min(steps, key=lambda step: abs(step - self._step), default=None)
@@ -50,7 +50,7 @@ def opened(
 ) -> Iterator[ocp.CheckpointManager]:
     """The manager of `workdir/checkpoints`, closed at the end, when all writing is done.
 
-    `halfway`, in updates, is where one checkpoint is kept for comparisons; 0 is nowhere.
+    The checkpoint nearest to the update `halfway` is kept for comparisons; 0 keeps none.
     """
     best = BestN(get_metric_fn=_bound, n=1, keep_checkpoints_without_metrics=False)
     middle = [_Nearest(halfway)] if halfway else []
@@ -100,7 +100,7 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, bound: float | N
 
 
 def _require_room(directory: Path, state: Any) -> None:
-    """Looked at before Orbax begins, whose threads each print a traceback on a full disk."""
+    """Raises OSError before Orbax begins, whose threads each print a traceback on a full disk."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + SMALL_FILES
     if shutil.disk_usage(directory).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
@@ -109,7 +109,7 @@ def _require_room(directory: Path, state: Any) -> None:
 def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
     """The last readable state, or `initial` where there is none.
 
-    A checkpoint that cannot be read is passed over with a warning, and renamed, since the run will
+    A checkpoint that cannot be read is skipped with a warning, and renamed, since the run will
     write it again.
 
     Raises:
@@ -125,7 +125,7 @@ def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
 
 
 def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tuple[int, Any]:
-    """The step and state of the best or the last readable checkpoint, or of that of a step.
+    """The step and state of the best or the last readable checkpoint, or of the one of a step.
 
     Without validation bounds the best is the last.
 
@@ -140,7 +140,7 @@ def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tupl
 
 
 def _ranked(manager: ocp.CheckpointManager, which: Which) -> list[int]:
-    """The steps, first choice first."""
+    """The steps in the order in which they are tried."""
     steps = sorted(manager.all_steps(), reverse=True)
     if isinstance(which, int):
         return [step for step in steps if step == which]

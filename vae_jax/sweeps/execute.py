@@ -13,7 +13,7 @@ from vae_jax.sweeps.work import UnitWork, note_failure
 from vae_jax.training.job import Job
 
 SAY_SECONDS = 30  # without a word, where no bar is seen
-LONGEST_TEXT = 120  # characters of what is said of a run
+LONGEST_TEXT = 120  # characters of a run's outcome
 
 
 class SweepProgress:

@@ -214,7 +214,7 @@ def listed(file: str) -> list[Overrides]:
     try:
         spec.loader.exec_module(module)
         overrides = module.sweep() if hasattr(module, "sweep") else []
-    except Exception as error:  # whatever somebody's own code raises
+    except Exception as error:  # the code is the user's
         where = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(f"{where.filename}, line {where.lineno}: {one_line(error)}") from error
     if not isinstance(overrides, list) or not all(isinstance(o, dict) for o in overrides):

@@ -20,7 +20,7 @@ class Unit(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The message that so many more updates were made."""
+    """The message that a number of updates was done."""
 
     number: int
 

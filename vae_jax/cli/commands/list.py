@@ -15,7 +15,7 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """The components there are: names, signatures, what they are."""
+    """The components of each family: names, signatures, what they do."""
     for family in args.words or components.FAMILIES:
         if family not in components.FAMILIES:
             raise unknown("family", family, components.FAMILIES)
@@ -28,6 +28,6 @@ def run(args: Args) -> None:
 
 
 def reference(function: Any) -> str:
-    """The first paper that a docstring names, as `Kingma & Welling 2014`, or nothing."""
+    """The first paper in a docstring, as `Kingma & Welling 2014`; empty without one."""
     paper = REFERENCE.search(" ".join((inspect.getdoc(function) or "").split()))
     return paper.group() if paper else ""

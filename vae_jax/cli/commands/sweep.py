@@ -15,14 +15,14 @@ BACKEND = "what trains the runs: here, processes(num_workers=N) or a dotted path
 
 
 def flags(flags: Flags) -> None:
-    """Declares what varies, how it is evaluated, and where it runs."""
+    """Declares the fields that vary, the evaluation, and the backend."""
     flags.workdir()
     flags.config_file()
     flags.evaluation()
     flags.texts("grid", GRID)
     flags.texts("zip", "as --grid, but these fields take their values together; a bare --zip: all")
     flags.integer("random", 0, "draw that many settings in place of all", least=0)
-    flags.integer("random_seed", 0, "of that drawing", least=0)
+    flags.integer("random_seed", 0, "the seed of --random", least=0)
     flags.integer("num_seeds", None, "runs of each setting; default: config.num_seeds")
     flags.text("backend", "", BACKEND)
     flags.integer("num_workers", None, "N, short for --backend='processes(num_workers=N)'")
@@ -31,7 +31,7 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """Train and evaluate many settings, each with many seeds; what is done is not done again."""
+    """Train and evaluate many settings, each with many seeds; runs that are done are skipped."""
     from vae_jax import config
     from vae_jax.sweeps import plan
 
@@ -42,7 +42,7 @@ def run(args: Args) -> None:
     use_device(base.device)
     settings = plan.plan(base, overrides, path, asked)
     if args.random and len(settings) < len(overrides):
-        draws = f"{len(overrides)} draws made {len(settings)} different settings"
+        draws = f"{len(overrides)} draws gave {len(settings)} different settings"
         print(draws, file=sys.stderr)
     if args.dry_run:
         print(plan.describe(settings, asked))
@@ -104,7 +104,7 @@ def _execute(
         failed = None
         try:
             execute(plan.units(settings, asked), backend, {s.name: s.job for s in settings})
-        except RunsFailedError as error:  # said last, so that the table does not hide it
+        except RunsFailedError as error:  # raised last, so that the table does not hide it
             failed = error
         print(tables.terminal(compare(path, asked["split"])))
         print(f"next: vae-jax report --workdir={path}")

@@ -24,7 +24,7 @@ LOOKS = {
     "sampled": (ORANGE, "s", "--"),
     "path derivative": (GREEN, "^", "-."),
 }
-SHOWN = 400  # points with error bars; of more examples, as many at random
+SHOWN = 400  # points with error bars, drawn at random from more examples
 
 
 def figures(values: Values, results: Mapping[str, Any]) -> dict[str, Figure]:
@@ -87,7 +87,7 @@ def _histogram(axes: Axes, z: np.ndarray) -> None:
     "examples, beside the mean ELBO's, from the choice of examples."
 )
 def compare_kl_error(results: Mapping[str, Any]) -> Figure:
-    """RMS error of one example's KL against K; and that of the mean ELBO beside its own error."""
+    """RMS error of one example's KL against K, and the errors of the mean KL and the mean ELBO."""
     figure = Figure(figsize=(COLUMN, 2.1), layout="constrained")
     axes, convergence, elbo = figure.subplots(), results["convergence"], results["elbo"]
     ks, rms = np.array(convergence["num_samples"]), np.array(convergence["rms_error"])
@@ -117,7 +117,7 @@ def compare_kl_error(results: Mapping[str, Any]) -> Figure:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Above the figure: estimates with error bars first, which matplotlib puts last."""
+    """Places the legend above the figure, estimates with error bars first."""
     handles, names = axes.get_legend_handles_labels()
     order = sorted(range(len(names)), key=lambda i: not isinstance(handles[i], ErrorbarContainer))
     figure.legend(

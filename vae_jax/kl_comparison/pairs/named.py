@@ -24,7 +24,7 @@ from vae_jax.errors import UserError, unknown
 from vae_jax.types import Array
 
 Maker = Callable[..., Distribution]
-DRAWS = 1000  # with which a pair is tried
+DRAWS = 1000  # of q, to check a pair
 
 
 def pair(q: str, p: str) -> tuple[Distribution, Distribution]:
@@ -45,7 +45,7 @@ def _blamed(which: str, text: str) -> Distribution:
         raise UserError(f"--{which}: {error}") from error
 
 
-@numpyro.validation_enabled(False)  # what it would say names no value
+@numpyro.validation_enabled(False)  # its messages name no value
 def distribution(text: str) -> Distribution:
     """The distribution that a text names; batch axes, from lists, become one event.
 
@@ -64,7 +64,7 @@ def distribution(text: str) -> Distribution:
 
 
 def names() -> list[str]:
-    """The names that are no dotted paths."""
+    """The names of distributions, dotted paths apart."""
     return sorted(_makers())
 
 
@@ -95,7 +95,7 @@ def _maker_in(file: str) -> Maker:
 
 
 class _Parameter(NamedTuple):
-    """What a parameter of a distribution takes."""
+    """The annotation and the constraint of a distribution's parameter."""
 
     hint: Any
     constraint: Any  # NumPyro's, or None
@@ -117,7 +117,7 @@ def _find(name: str) -> Entry:
 
 
 def _value(what: str, value: Any, parameter: _Parameter) -> Any:
-    """A literal as the parameter wants it: numbers as arrays, unless it takes Python's own."""
+    """A literal in the parameter's type: numbers as arrays, unless it takes Python numbers."""
     numbers = "array" in str(parameter.hint).lower()
     if isinstance(value, Call) and not numbers:
         return follow(value, DISTRIBUTIONS)
@@ -144,7 +144,7 @@ def _apply(call: Call, maker: Maker, arguments: dict[str, Any]) -> Distribution:
     try:
         inspect.signature(maker).bind(**arguments)
         density = maker(**arguments)
-    except Exception as error:  # whatever NumPyro says of these values
+    except Exception as error:  # NumPyro raises errors of many types
         raise UserError(f"{call}: {' '.join(str(error).split())}") from error
     if not isinstance(density, Distribution):
         raise UserError(f"{call.name} makes no NumPyro distribution")
@@ -153,7 +153,7 @@ def _apply(call: Call, maker: Maker, arguments: dict[str, Any]) -> Distribution:
 
 
 def _require_allowed(call: Call, density: Distribution, arguments: dict[str, Any]) -> None:
-    """Raises UserError where an argument is not what NumPyro's `arg_constraints` ask for."""
+    """Raises UserError where an argument does not meet NumPyro's `arg_constraints`."""
     for name, constraint in type(density).arg_constraints.items():
         value = arguments.get(name)
         dependent = numpyro.distributions.constraints.is_dependent(constraint)
@@ -190,7 +190,7 @@ def _num_outside(p: Distribution, z: Array) -> Array:
 
 
 def _dimensions(distribution: Distribution) -> int:
-    """Of the set that it lies on: one less than the event's size on a simplex."""
+    """The dimensions of its support: on a simplex one less than the event's size."""
     shape = distribution.event_shape
     with contextlib.suppress(NotImplementedError):  # discrete, or NumPyro has no coordinates of it
         shape = biject_to(distribution.support).inverse_shape(shape)
