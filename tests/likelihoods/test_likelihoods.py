@@ -22,7 +22,7 @@ from vae_jax.datasets._making import make_dataset
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli
 from vae_jax.distributions.flat import Flat
 from vae_jax.distributions.level_categorical import LevelCategorical
-from vae_jax.types import Spec
+from vae_jax.types import Batch, Spec
 
 ROWS = 6
 BATCH = (np.random.default_rng(0).uniform(size=(50, 1)) < 0.4).astype(np.float32)
@@ -140,9 +140,9 @@ def reference(text, f):
 
 
 def make(text, shape=(1,)):
-    likelihood = components.build("likelihoods", text)(Spec(shape, 1, None, None))
-    batch = jnp.broadcast_to(BATCH.reshape(50, *[1] * len(shape)), (50, *shape))
-    return likelihood, {"likelihood": likelihood.init(jax.random.key(0), batch)}
+    likelihood = components.build("likelihoods", text)(Spec(shape, 1))
+    x = jnp.broadcast_to(BATCH.reshape(50, *[1] * len(shape)), (50, *shape))
+    return likelihood, {"likelihood": likelihood.init(jax.random.key(0), Batch(x))}
 
 
 def features(text, likelihood):
@@ -155,7 +155,11 @@ def density(text):
     """p(x) of one element and the features it is made of, and the reference."""
     likelihood, params = make(text)
     f = features(text, likelihood)
-    return likelihood.distribution(params, f[:, None, :]), reference(text, f), likelihood
+    return (
+        likelihood.distribution(params, jnp.asarray(f)[:, None, :]),
+        reference(text, f),
+        likelihood,
+    )
 
 
 def points(text, expected):

@@ -190,7 +190,7 @@ def _(q: StudentT, u: Float[Array, "... uniforms"]) -> Array:
     tail = jnp.minimum(u, 1 - u)
     root = jnp.sqrt(q.df)
 
-    def step(_: int, w: Array) -> Array:
+    def step(_: Array, w: Array) -> Array:
         x = root * jnp.sinh(w)
         log_cdf = jnp.log(standard.cdf(-x))
         slope = root * jnp.cosh(w) * jnp.exp(standard.log_prob(x) - log_cdf)
