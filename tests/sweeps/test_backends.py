@@ -65,7 +65,7 @@ def test_the_family_is_its_folder():
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["--backend=procesess"], "did you mean 'processes'"),
+        (["--backend=procesess"], "unknown backend 'procesess': did you mean 'processes'"),
         (["--backend=processes(workers=2)"], "did you mean 'num_workers'"),
         (["--backend=processes(num_workers='two')"], "num_workers"),
         (["--backend=processes(num_workers=0)"], "a positive integer"),

@@ -72,7 +72,8 @@ def find(family: str, name: str, words: Sequence[str] = ()) -> Callable[..., Any
     if "." in name:
         return defined_in(name, name.rpartition(".")[2])
     if name not in names(family):
-        raise unknown(family.removesuffix("s"), name, [*names(family), *words])
+        kind = family.rpartition(".")[2].removesuffix("s")
+        raise unknown(kind, name, [*names(family), *words])
     return defined_in(f"vae_jax.{family}.{name}", name)
 
 
