@@ -113,7 +113,7 @@ MISTAKES = [
     ([*TRAIN, "--config.encoder=conv(channels=())"], "channels=(): at least one"),
     ([*TRAIN, "--config.optimizer=adm"], "did you mean 'adam'"),
     ([*TRAIN, "--config.latent_dim=two"], "invalid literal"),
-    ([*TRAIN, "--config.latent_dim=0"], "must be positive"),
+    ([*TRAIN, "--config.latent_dim=0"], "latent_dim=0: a positive integer is needed"),
     ([*TRAIN, "--config.batch_size=5000"], "larger than the 1294 examples"),
     (
         [

@@ -83,10 +83,14 @@ def test_a_component_from_outside(tmp_path, monkeypatch):
         ("optimizer", "adam(learning_rate='fast')", "is a string"),
         ("optimizer", "constant_schedule(value=1.0)", "no optimizer"),
         ("optimizer", "GradientTransformation", "unknown name in optax"),
-        ("latent_dim", 0, "must be positive"),
+        ("latent_dim", 0, "config.latent_dim=0: a positive integer is needed"),
         ("latent_dim", 2.5, "not of type int"),
-        ("ema_decay", 1.0, r"in [0, 1)"),
-        ("clip_norm", -1.0, "not be negative"),
+        ("ema_decay", 1.0, "a number below 1 is needed"),
+        ("ema_decay", -0.5, "a number of 0 or more is needed"),
+        ("eval_every_epochs", 0.0, "a positive number is needed"),
+        ("clip_norm", float("nan"), "a number of 0 or more is needed"),
+        ("seed", -1, "an integer of 0 or more is needed"),
+        ("clip_norm", -1.0, "a number of 0 or more is needed"),
     ],
 )
 def test_a_config_field_is_validated(field, value, expected):

@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vae_jax.config import components, optimizers
+from vae_jax.config import components, optimizers, ranges
 from vae_jax.errors import UserError, unknown
 
 FAMILY_OF = {
@@ -98,15 +98,24 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
 
 
 def _check_ranges(config: ConfigDict) -> None:
-    positive = ("latent_dim", "batch_size", "num_epochs", "eval_every_epochs", "log_every_steps")
-    for name in (*positive, "num_seeds"):
-        if not config[name] > 0:
-            raise UserError(f"config.{name}={config[name]}: it must be positive")
-    for name in ("clip_norm", "max_device_bytes", "seed", "seeds_at_once"):
-        if not config[name] >= 0:
-            raise UserError(f"config.{name}={config[name]}: it must not be negative")
-    if not 0 <= config.ema_decay < 1:
-        raise UserError(f"config.ema_decay={config.ema_decay}: it must be in [0, 1)")
+    for name, constraints in _ranges().items():
+        for constraint in constraints:
+            ranges.require(f"config.{name}={config[name]}", config[name], constraint)
+
+
+def _ranges() -> dict[str, list[Any]]:
+    """The ranges of the fields that are numbers."""
+    from numpyro.distributions import constraints
+
+    counts = ("latent_dim", "batch_size", "num_epochs", "log_every_steps", "num_seeds")
+    sizes = ("max_device_bytes", "seed", "seeds_at_once")
+    return {
+        **dict.fromkeys(counts, [constraints.positive_integer]),
+        **dict.fromkeys(sizes, [constraints.nonnegative_integer]),
+        "eval_every_epochs": [constraints.positive],
+        "clip_norm": [constraints.nonnegative],
+        "ema_decay": [constraints.nonnegative, constraints.less_than(1.0)],
+    }
 
 
 def override(config: ConfigDict, field: str, value: Any) -> None:
