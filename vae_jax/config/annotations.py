@@ -86,13 +86,9 @@ def fit(what: str, value: Any, option: Option, part: Callable[[Family, str], Any
 
 def _texts(value: Any) -> Any:
     """The value with texts in place of calls."""
-    return (
-        tuple(map(_texts, value))
-        if is_tuple(value)
-        else str(value)
-        if isinstance(value, Call)
-        else value
-    )
+    if is_tuple(value):
+        return tuple(map(_texts, value))
+    return str(value) if isinstance(value, Call) else value
 
 
 def _marked(what: str, part: Callable[[Family, str], Any], value: Any, mark: Any) -> Any:

@@ -136,7 +136,7 @@ class Namespace(NamedTuple):
 
 
 def follow(call: Call, namespace: Namespace) -> Any:
-    """What a namespace's `apply` makes of a call, after a check of its arguments.
+    """The result of a namespace's `apply` for a call, after a check of its arguments.
 
     Raises:
         UserError: for a name or an argument that there is not, or a value that it cannot have.

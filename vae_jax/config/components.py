@@ -139,7 +139,7 @@ def _namespace(
     apply: Callable[[Call, Callable[..., Any], dict[str, Any]], Any],
     part: Callable[[Family, str], Any],
 ) -> Namespace:
-    """Calls of components: (name) -> function, and what `part` makes of parts among arguments."""
+    """Calls of components, found by name, with `part` for parts among their arguments."""
 
     def value(what: str, given: Any, option: Option) -> Any:
         return annotations.fit(what, given, option, part)

@@ -35,7 +35,7 @@ def default_config() -> ConfigDict:
             "likelihood": "bernoulli",
             "objective": "elbo",
             "precision": "float32",  # of the networks' products; bfloat16 keeps float32 parameters
-            "optimizer": "adam(learning_rate=1e-3)",  # optax's own; num_steps is the run's length
+            "optimizer": "adam(learning_rate=1e-3)",  # optax's; num_steps is the run's length
             "clip_norm": 0.0,  # global norm the gradient is clipped to; 0: not clipped
             "ema_decay": 0.0,  # averaging of the parameters that are evaluated; 0: none
             "batch_size": 100,
@@ -103,18 +103,18 @@ def _check_ranges(config: ConfigDict) -> None:
             ranges.require(f"config.{name}={config[name]}", config[name], constraint)
 
 
-def _ranges() -> dict[str, list[Any]]:
+def _ranges() -> dict[str, tuple[Any, ...]]:
     """The ranges of the fields that are numbers."""
     from numpyro.distributions import constraints
 
     counts = ("latent_dim", "batch_size", "num_epochs", "log_every_steps", "num_seeds")
     sizes = ("max_device_bytes", "seed", "seeds_at_once")
     return {
-        **dict.fromkeys(counts, [constraints.positive_integer]),
-        **dict.fromkeys(sizes, [constraints.nonnegative_integer]),
-        "eval_every_epochs": [constraints.positive],
-        "clip_norm": [constraints.nonnegative],
-        "ema_decay": [constraints.nonnegative, constraints.less_than(1.0)],
+        **dict.fromkeys(counts, (constraints.positive_integer,)),
+        **dict.fromkeys(sizes, (constraints.nonnegative_integer,)),
+        "eval_every_epochs": (constraints.positive,),
+        "clip_norm": (constraints.nonnegative,),
+        "ema_decay": (constraints.nonnegative, constraints.less_than(1.0)),
     }
 
 
@@ -159,7 +159,7 @@ def of_seed(config: ConfigDict, seed: int) -> ConfigDict:
 
 
 def identity(config: ConfigDict) -> str:
-    """What two runs of one setting have in common, whatever their seed and device."""
+    """A text that the runs of one setting share, whatever their seed and device."""
     fields = {k: v for k, v in config.items() if k not in (*NOT_IDENTITY, "seed")}
     return json.dumps(fields, sort_keys=True)
 
