@@ -96,7 +96,7 @@ def test_seeds_are_shared_out_where_settings_are_too_few():
     assert split(units, 1) == units
 
 
-class Heard:
+class Recorder:
     """The messages that a backend passes on."""
 
     def __init__(self):
@@ -111,28 +111,28 @@ class Heard:
 
 @pytest.mark.parametrize("backend", [here, processes])
 def test_what_works_tell_is_passed_on(backend):
-    heard = Heard()
-    backend([unit("a"), unit("b"), unit("c")], works.tells_twice, heard, lambda: False)
+    recorder = Recorder()
+    backend([unit("a"), unit("b"), unit("c")], works.tells_twice, recorder, lambda: False)
     for name in "abc":
-        assert heard.of(name) == [(name, 1), (name, 2)]
+        assert recorder.of(name) == [(name, 1), (name, 2)]
 
 
 @pytest.mark.parametrize("backend", [here, processes])
 def test_nothing_is_begun_once_it_is_stopped(backend):
-    heard = Heard()
+    recorder = Recorder()
     units = [unit(name) for name in "abcdef"]
-    backend(units, works.tells_twice, heard, lambda: len(heard.messages) >= 2)
-    assert heard.messages
-    assert len({name for name, _ in heard.messages}) < len(units)
+    backend(units, works.tells_twice, recorder, lambda: len(recorder.messages) >= 2)
+    assert recorder.messages
+    assert len({name for name, _ in recorder.messages}) < len(units)
 
 
 def test_a_unit_whose_process_dies_is_tried_once_more_and_the_others_are_done():
-    heard = Heard()
+    recorder = Recorder()
     units = [unit("mortal"), unit("a"), unit("b")]
-    processes(units, works.dies_of_mortals, heard, lambda: False, num_workers=1)
+    processes(units, works.dies_of_mortals, recorder, lambda: False, num_workers=1)
     reason = "its process ended with status 3"
-    assert heard.of("mortal") == [Death(reason, False), Death(reason, True)]
-    assert heard.of("a") == heard.of("b") == ["alive"]
+    assert recorder.of("mortal") == [Death(reason, False), Death(reason, True)]
+    assert recorder.of("a") == recorder.of("b") == ["alive"]
 
 
 def reported(capsys, workdir):
