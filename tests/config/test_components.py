@@ -1,5 +1,7 @@
+import subprocess
 import sys
 
+import jax.numpy as jnp
 import pytest
 
 from vae_jax import config
@@ -107,6 +109,25 @@ def test_every_optimizer_of_optax_can_be_named():
     schedule = "cosine_decay_schedule(init_value=1e-3, decay_steps=num_steps)"
     for name in ("adamw", "sgd", "rmsprop", "lion", "radam"):
         assert config.optimizers.resolve(f"{name}(learning_rate={schedule})").startswith(name)
+
+
+def test_schedules_may_stand_in_a_list():
+    parts = "constant_schedule(value=0.5), polynomial_schedule(init_value=1.0, end_value=0.0, " \
+        "power=1, transition_steps=num_steps)"  # fmt: skip
+    text = f"sgd(learning_rate=join_schedules(schedules=[{parts}], boundaries=[num_steps]))"
+    rule = config.optimizers.build(text, num_steps=2)
+    state, steps = rule.init(jnp.zeros(())), []
+    for _ in range(4):
+        update, state = rule.update(jnp.ones(()), state)
+        steps.append(-float(update))
+    assert steps == [0.5, 0.5, 1.0, 0.5]
+
+
+def test_the_configuration_imports_no_numbers():
+    heavy = ["jax", "numpyro", "optax"]
+    program = f"import sys, vae_jax.config; print([m for m in {heavy} if m in sys.modules])"
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_a_whole_number_for_a_float_is_the_same_component():

@@ -113,6 +113,7 @@ def test_a_value_outside_is_named_with_what_is_needed(arguments, expected):
         (constraints.interval(-1, 0.5), "a number from -1 to 0.5"),
         (constraints.open_interval(0.0, 1.0), "a number between 0 and 1, neither included"),
         (constraints.integer_interval(0, 255), "an integer from 0 to 255"),
+        (constraints.integer_interval(1, 2**25), "an integer from 1 to 33554432"),
         (constraints.real, "a finite number"),
         (constraints.real_vector, "a finite number"),
         (constraints.independent(constraints.positive, 1), "a positive number"),

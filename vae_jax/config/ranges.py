@@ -31,14 +31,14 @@ def in_words(constraint: Any) -> str:
 def _bounds(kind: str, low: Any, high: Any) -> str:
     match kind:
         case "GreaterThan":
-            return f"above {low:g}"
+            return f"above {low:.10g}"
         case "LessThan":
-            return f"below {high:g}"
+            return f"below {high:.10g}"
         case "OpenInterval":
-            return f"between {low:g} and {high:g}, neither included"
+            return f"between {low:.10g} and {high:.10g}, neither included"
     if low is None or high is None:
-        return f"of {low:g} or more" if high is None else f"of {high:g} or less"
-    return f"from {low:g} to {high:g}"
+        return f"of {low:.10g} or more" if high is None else f"of {high:.10g} or less"
+    return f"from {low:.10g} to {high:.10g}"
 
 
 def require(what: str, value: Any, constraint: Any) -> None:
