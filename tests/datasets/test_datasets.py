@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from vae_jax import UserError, build_model, datasets
+from vae_jax import UserError, build_model
 from vae_jax.batches.splits import require_shapes, require_valid, x_shape
 from vae_jax.config import components
+from vae_jax.datasets import _making
 from vae_jax.datasets import tfds as tfds_module
 from vae_jax.datasets._making import hold_out, make_dataset
 
@@ -277,7 +278,9 @@ def test_dequantized_values_are_uniform_in_their_level(scale):
 def test_the_ends_of_dequantization_stay_inside(monkeypatch):
     """Also for the least and the largest random number, in float32."""
     for half, expected in ((0, 2**-16), (2**16 - 1, 1 - 2**-16)):
-        monkeypatch.setattr(datasets, "_halves", lambda key, size, h=half: jnp.full(size, h, float))
+        monkeypatch.setattr(
+            _making, "_uniform16", lambda key, size, h=half: jnp.full(size, h, float)
+        )
         raw = np.array([0, 255], np.uint8)
         x = make_dataset({}, scale=255.0, values="dequantized").preprocess(None, raw)
         np.testing.assert_array_equal(np.float64(x), (raw + expected) / 256)

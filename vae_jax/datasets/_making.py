@@ -17,11 +17,11 @@ Values = Literal["greys", "levels", "dequantized"]
 BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
     "none": lambda key, x: x,
     "static": lambda key, x: jnp.where(x > 0.5, 1.0, 0.0),
-    "dynamic": lambda key, x: jnp.where(_halves(key, x.size) / 2**16 < x, 1.0, 0.0),
+    "dynamic": lambda key, x: jnp.where(_uniform16(key, x.size) / 2**16 < x, 1.0, 0.0),
 }
 
 
-def _halves(key: Array, size: int) -> Array:
+def _uniform16(key: Array, size: int) -> Array:
     """Uniform integers below 2^16 as floats, two from each random word, in half the time of one.
 
     For u = half / 2^16, P(u < x) is x rounded up to a multiple of 2^-16, exactly x at 0 and 1.
@@ -33,7 +33,7 @@ def _halves(key: Array, size: int) -> Array:
 
 def _dequantize(key: Array, raw: Array, levels: int) -> Array:
     """(raw + u) / levels, u uniform on the 2^15 odd multiples of 2^-16: exact up to 256 levels."""
-    u = (2 * jnp.floor(_halves(key, raw.size) / 2) + 1) / 2**16
+    u = (2 * jnp.floor(_uniform16(key, raw.size) / 2) + 1) / 2**16
     return (raw + u) / levels
 
 
