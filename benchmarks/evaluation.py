@@ -13,7 +13,7 @@ from numpyro.distributions import Bernoulli
 from benchmarks.rates import chain_of_decoding, decoding_flops, ratio, time_in_turn
 from vae_jax import build_model
 from vae_jax.batches.devices import COMPILER_OPTIONS
-from vae_jax.estimators.importance import importance
+from vae_jax.estimators.importance import importance_sampling
 from vae_jax.types import Likelihood, no_params
 
 EXAMPLES, K, ROWS, ROUNDS = 20, 5000, 2000, 9
@@ -33,7 +33,9 @@ def estimate(likelihood):
     x = (jax.random.uniform(jax.random.key(0), (EXAMPLES, 28, 28, 1)) < 0.2).astype(jnp.float32)
     params = model.init(jax.random.key(1), x)
     keys = jax.random.split(jax.random.key(2), EXAMPLES)
-    call = partial(importance, model, num_samples=K, bounds=(1, 5, 50, 500), rows=ROWS)
+    call = partial(
+        importance_sampling, model, num_samples=K, iwae_samples=(1, 5, 50, 500), rows=ROWS
+    )
     run = jax.jit(call, compiler_options=COMPILER_OPTIONS)
     return lambda: jax.block_until_ready(run(params, keys, x))
 

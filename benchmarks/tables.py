@@ -1,4 +1,4 @@
-"""The README's table of results, from the results.json of runs.
+"""The table of results in `docs/results.md`, from the results.json of runs.
 
 python -m benchmarks.tables runs/digits runs/linear_gaussian runs/mnist
 """

@@ -15,10 +15,8 @@ import numpy as np
 
 from benchmarks.rates import chain_of_training, ratio, time_in_turn, training_flops
 from vae_jax.batches.keys import epoch_order, keys_of
-from vae_jax.config import components
 from vae_jax.datasets._making import make_dataset
-from vae_jax.model import build_model
-from vae_jax.runs.parts import make_rule, make_start
+from vae_jax.runs.parts import make_parts
 from vae_jax.training.update import RunSteps, make_update
 
 BATCH, STEPS, ROUNDS = 100, 300, 9
@@ -38,12 +36,9 @@ def program(data: np.ndarray):
 
     config = get_config()
     dataset = make_dataset({"train": data}, scale=255.0, binarize="dynamic")
-    parts = {name: config[name] for name in ("encoder", "decoder", "likelihood", "posterior")}
-    model = build_model((28, 28, 1), config.latent_dim, **parts)
-    objective = components.build("objectives", config.objective)
-    rule = make_rule(config, dataset)
-    run = RunSteps(make_update(model, objective, rule, dataset))
-    return run, make_start(config, dataset, model)
+    parts = make_parts(config, dataset=dataset)
+    update = make_update(parts.model, parts.objective, parts.rule, dataset)
+    return RunSteps(update), parts.start
 
 
 def steps_of(run, start, data: np.ndarray, seeds: list[int]):

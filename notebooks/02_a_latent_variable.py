@@ -35,9 +35,9 @@ import numpy as np
 import scipy.stats
 
 from vae_jax import build_model
-from vae_jax.estimators.exact import exact
-from vae_jax.estimators.importance import importance
-from vae_jax.estimators.quadrature import quadrature
+from vae_jax.estimators.exact import marginal
+from vae_jax.estimators.importance import importance_sampling
+from vae_jax.estimators.quadrature import log_p_by_quadrature
 from vae_jax.types import Network
 
 plt.style.use("vae_jax.paper")
@@ -90,7 +90,7 @@ edges, fine = np.linspace(-6, 6, 25), 4  # cells of side 1/2, and points of the 
 step = 0.5 / fine
 axis = np.arange(-6 + step / 2, 6, step)
 points = jnp.asarray(np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2))
-log_density = jax.jit(lambda x: quadrature(model, params, x, points=1500))(points)
+log_density = jax.jit(lambda x: log_p_by_quadrature(model, params, x, points=1500))(points)
 density = np.exp(log_density, dtype=float).reshape(len(axis), len(axis))
 print(f"the density's integral over the plane is {density.sum() * step**2:.6f}")
 assert abs(density.sum() * step**2 - 1) < 1e-4
@@ -166,8 +166,8 @@ def without_encoder(model):
 # %%
 ten = x[:10]
 keys = jax.random.split(jax.random.key(2), 10)
-truth = quadrature(model, params, ten, points=6000)
-found = importance(without_encoder(model), params, keys, ten, num_samples=100_000)
+truth = log_p_by_quadrature(model, params, ten, points=6000)
+found = importance_sampling(without_encoder(model), params, keys, ten, num_samples=100_000)
 errors = (found["log_p"] - truth) / found["log_p_error"]
 print("truth             ", *(f"{value:6.3f}" for value in truth))
 print("estimate          ", *(f"{value:6.3f}" for value in found["log_p"]))
@@ -209,11 +209,11 @@ draws = (10, 1000, 10_000)
 def shortfall(latent_dim, examples=20):
     """log p(x) less its estimates, `[examples, draws]`, and KL(p(z|x) || p(z)), nats."""
     model, params, W = linear_gaussian(latent_dim)
-    p_x = exact(model, params, (50,))
+    p_x = marginal(model, params, (50,))
     x = p_x.sample(jax.random.key(0), (examples,))
     keys = jax.random.split(jax.random.key(1), examples)
-    options = {"num_samples": draws[-1], "bounds": draws[:-1]}
-    estimate = partial(importance, without_encoder(model), params, **options)
+    options = {"num_samples": draws[-1], "iwae_samples": draws[:-1]}
+    estimate = partial(importance_sampling, without_encoder(model), params, **options)
     found = jax.jit(estimate)(keys, x)
     estimates = [found["iwae_10"], found["iwae_1000"], found["log_p"]]
     kl = posterior_kl(np.asarray(W), np.asarray(x))

@@ -37,7 +37,7 @@ from numpyro.distributions import MultivariateNormal, Normal
 
 from vae_jax import build_model, elbo
 from vae_jax.divergences import closed_form_kl
-from vae_jax.estimators.exact import exact, exact_posterior
+from vae_jax.estimators.exact import exact_posterior, marginal
 from vae_jax.estimators.quadrature import expectation
 
 plt.style.use("vae_jax.paper")
@@ -60,7 +60,7 @@ x = jnp.array([0.9, -0.4, 0.3, 1.6])
 prior = model.prior(params)  # p(z)
 q = model.encode(params, x)  # q(z|x)
 posterior = exact_posterior(model, params, x)  # p(z|x)
-log_evidence = exact(model, params, (4,)).log_prob(x)  # log p(x), a number
+log_evidence = marginal(model, params, (4,)).log_prob(x)  # log p(x), a number
 print("q:        mean", q.mean, " standard deviations", jnp.sqrt(q.variance))
 print("p(z|x):   mean", posterior.mean, " standard deviations", jnp.sqrt(posterior.variance))
 assert log_evidence.dtype == jnp.float64

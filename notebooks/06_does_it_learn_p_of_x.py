@@ -34,7 +34,7 @@ import numpy as np
 
 import vae_jax
 from vae_jax import elbo, plots
-from vae_jax.estimators.quadrature import quadrature
+from vae_jax.estimators.quadrature import log_p_by_quadrature
 from vae_jax.plots import BLUE, GREY, ORANGE
 
 plt.style.use("vae_jax.paper")
@@ -69,7 +69,7 @@ CELL = (EDGE[1] - EDGE[0]) ** 2
 @jax.jit
 def model_density(params):
     """p_theta(x) on the grid."""
-    return jnp.exp(quadrature(model, params, GRID, points=80))
+    return jnp.exp(log_p_by_quadrature(model, params, GRID, points=80))
 
 
 # %%
@@ -121,7 +121,7 @@ x = data.splits["test"]
 def bound_and_log_p(params):
     """The ELBO, by 20 draws of z, and log p_theta(x), by quadrature, of each test point, nats."""
     bound = elbo(model, params, jax.random.key(1), x, num_samples=20).value
-    return bound, quadrature(model, params, x, points=80)
+    return bound, log_p_by_quadrature(model, params, x, points=80)
 
 
 # %%
@@ -203,7 +203,7 @@ other = vae_jax.fit(config, quiet=True)
 @jax.jit
 def other_log_p(params, points):
     """log p_theta(x) of the model with the mixture prior."""
-    return quadrature(other.model, params, points, points=100)
+    return log_p_by_quadrature(other.model, params, points, points=100)
 
 
 # %%

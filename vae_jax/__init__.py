@@ -4,6 +4,7 @@ What is named here is imported when it is first used, so that the command line a
 """
 
 import importlib
+import importlib.metadata
 from typing import Any
 
 _HOME = {
@@ -21,10 +22,12 @@ _HOME = {
     "load": "runs.run",
     "log_weights": "weights",
 }
-__all__ = sorted(_HOME)
+__all__ = ["__version__", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("vae-jax")
     if name not in _HOME:
         raise AttributeError(f"module 'vae_jax' has no attribute {name!r}")
     return getattr(importlib.import_module(f"vae_jax.{_HOME[name]}"), name)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpyro.distributions import Uniform
 
+from tests.by_hand import run_of
 from vae_jax import build_model, default_config, evaluate, fit
 from vae_jax.cli.main import main
 from vae_jax.datasets._making import make_dataset
 from vae_jax.errors import UserError
-from vae_jax.runs.run import Run
 from vae_jax.runs.state import num_parameters
 from vae_jax.sweeps.compare import compare
 from vae_jax.types import Likelihood, no_params
@@ -34,7 +34,7 @@ def evaluated(values, likelihood):
     params = model.init(jax.random.key(0), jnp.asarray(RAW, jnp.float32))
     for network in ("encoder", "decoder"):
         params[network] = jax.tree.map(jnp.zeros_like, params[network])
-    run = Run(default_config(), data, model, params, 0)
+    run = run_of(model, data, params)
     numbers = evaluate(run, num_importance_samples=2, quiet=True)["numbers"]
     return {name: number["mean"] for name, number in numbers.items()}
 

@@ -12,8 +12,8 @@ from tests.compiled import compiled
 from vae_jax import build_model
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.estimators.importance import importance
-from vae_jax.estimators.quadrature import quadrature
+from vae_jax.estimators.importance import importance_sampling
+from vae_jax.estimators.quadrature import log_p_by_quadrature
 from vae_jax.kl_estimators.plain import plain
 
 elbo, iwae, log_weights = map(compiled, (vae_jax.elbo, vae_jax.iwae, vae_jax.log_weights))
@@ -76,7 +76,9 @@ def test_importance_equals_numpy_whatever_the_chunks(small, bits, drawn):
     keys, (likelihood, prior, posterior) = drawn
     log_w = likelihood + prior - posterior
     for rows in (12, 48, 60, 1000):  # chunks of 1, 4 (the last one short), 5 and all draws
-        found = importance(*small, keys, bits, num_samples=6, bounds=(1, 2, 4), rows=rows)
+        found = importance_sampling(
+            *small, keys, bits, num_samples=6, iwae_samples=(1, 2, 4), rows=rows
+        )
         expected = scipy.special.logsumexp(log_w, axis=0) - np.log(6)
         np.testing.assert_allclose(found["log_p"], expected, rtol=1e-4)
         np.testing.assert_allclose(found["kl_sampled"], (posterior - prior).mean(0), rtol=1e-3)
@@ -148,7 +150,7 @@ def all_of_x():
 
 
 def test_p_of_x_sums_to_one_over_all_x(small):
-    log_p = quadrature(*small, all_of_x(), points=200, margin=2.0)
+    log_p = log_p_by_quadrature(*small, all_of_x(), points=200, margin=2.0)
     np.testing.assert_allclose(jnp.exp(log_p).sum(), 1, rtol=1e-4)
 
 
@@ -157,7 +159,7 @@ def test_bounds_grow_with_k_up_to_log_p(small):
     """ELBO <= IWAE_K <= IWAE_K' <= log p(x), log p(x) by quadrature; judged in standard errors."""
     model, params = small
     x = all_of_x()
-    truth = np.asarray(quadrature(model, params, x, points=300, margin=2.0))
+    truth = np.asarray(log_p_by_quadrature(model, params, x, points=300, margin=2.0))
     keys = jax.random.split(jax.random.key(0), len(x))
     n = 20_000
     log_w = np.asarray(log_weights(model, params, keys, x, n).log_weight)
@@ -170,14 +172,14 @@ def test_bounds_grow_with_k_up_to_log_p(small):
         previous, previous_error = mean, error
     elbos = log_w.mean(0)
     assert (elbos < truth - 5 * log_w.std(0) / np.sqrt(n)).any()  # the bound is not tight here
-    found = importance(model, params, keys, x, num_samples=n, rows=32_000)
+    found = importance_sampling(model, params, keys, x, num_samples=n, rows=32_000)
     assert (np.abs(found["log_p"] - truth) < 5 * found["log_p_error"] + 1e-4).all()
 
 
 def test_importance_error_falls_as_one_over_root_k(small, bits):
     keys = jax.random.split(jax.random.key(0), len(bits))
     few, many = (
-        importance(*small, keys, bits, num_samples=k, rows=12_000)["log_p_error"].mean()
+        importance_sampling(*small, keys, bits, num_samples=k, rows=12_000)["log_p_error"].mean()
         for k in (1_000, 16_000)
     )
     assert 3.4 < few / many < 4.6
@@ -211,12 +213,12 @@ def test_draws_do_not_depend_on_how_many_there_are(small, bits):
 def test_quadrature_is_for_planes(bits):
     model = build_model((1, 5, 1), 3)
     with pytest.raises(UserError, match="not 3"):
-        quadrature(model, model.init(jax.random.key(0), bits), bits)
+        log_p_by_quadrature(model, model.init(jax.random.key(0), bits), bits)
 
 
 def test_terms_are_those_of_the_draws(small, bits, drawn):
     keys, (likelihood, prior, posterior) = drawn
-    found = importance(*small, keys, bits, num_samples=6)
+    found = importance_sampling(*small, keys, bits, num_samples=6)
     np.testing.assert_allclose(found["log_likelihood"], likelihood.mean(0), rtol=1e-4)
     tight = iwae(*small, keys, bits, num_samples=6)
     np.testing.assert_allclose(tight.terms["kl"], (posterior - prior).mean(0), rtol=1e-3)

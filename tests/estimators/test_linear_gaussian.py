@@ -12,8 +12,8 @@ from tests.compiled import compiled
 from vae_jax import build_model, default_config, evaluate, fit
 from vae_jax.datasets.linear_gaussian import linear_gaussian
 from vae_jax.errors import UserError
-from vae_jax.estimators.exact import exact, exact_posterior
-from vae_jax.estimators.importance import importance
+from vae_jax.estimators.exact import exact_posterior, marginal
+from vae_jax.estimators.importance import importance_sampling
 from vae_jax.estimators.quadrature import expectation
 from vae_jax.types import Model
 
@@ -31,7 +31,7 @@ def by_hand(params):
 def test_exact_marginal_equals_scipy(linear):
     model, params, x = linear
     expected = by_hand(params)[0].logpdf(np.asarray(x))
-    np.testing.assert_allclose(exact(model, params, (4,)).log_prob(x), expected, rtol=1e-4)
+    np.testing.assert_allclose(marginal(model, params, (4,)).log_prob(x), expected, rtol=1e-4)
 
 
 def test_exact_posterior_equals_the_textbook(linear):
@@ -100,7 +100,7 @@ def broad(linear):
 
 def importance_(model, params, keys, x, **options):
     """`importance` one example at a time, since this q is for one example."""
-    one = lambda key, x: importance(model, params, key[None], x[None], **options)  # noqa: E731
+    one = lambda key, x: importance_sampling(model, params, key[None], x[None], **options)  # noqa: E731
     return jax.tree.map(lambda a: a[:, 0], jax.vmap(one)(keys, x))
 
 
@@ -125,13 +125,13 @@ def test_the_monte_carlo_error_is_the_spread_of_repetitions(broad):
 
 def test_what_is_not_linear_gaussian_is_refused(small, linear):
     with pytest.raises(UserError, match="normal decoder"):
-        exact(*small, (1, 5, 1))
+        marginal(*small, (1, 5, 1))
     curved = build_model((4,), 2, decoder="mlp(hidden=(5,))", likelihood="normal(scale=1.0)")
     with pytest.raises(UserError, match="affine"):
-        exact(curved, curved.init(jax.random.key(0), linear[2]), (4,))
+        marginal(curved, curved.init(jax.random.key(0), linear[2]), (4,))
     mixed = build_model((4,), 2, decoder="linear", likelihood="normal", prior="mixture")
     with pytest.raises(UserError, match="normal prior"):
-        exact(mixed, mixed.init(jax.random.key(0), linear[2]), (4,))
+        marginal(mixed, mixed.init(jax.random.key(0), linear[2]), (4,))
 
 
 def test_the_data_sets_own_density_is_that_of_its_draws():
@@ -177,7 +177,7 @@ def test_exact_marginal_and_posterior_under_another_normal_prior(linear):
     P, S = np.diag(spread**2), s**2 * np.eye(4)
     cov = W @ P @ W.T + S
     expected = scipy.stats.multivariate_normal(W @ m + b, cov).logpdf(np.asarray(x))
-    np.testing.assert_allclose(exact(moved, params, (4,)).log_prob(x), expected, rtol=1e-3)
+    np.testing.assert_allclose(marginal(moved, params, (4,)).log_prob(x), expected, rtol=1e-3)
     gain = P @ W.T @ np.linalg.inv(cov)
     posterior = exact_posterior(moved, params, x[0])
     np.testing.assert_allclose(posterior.mean, m + gain @ (x[0] - W @ m - b), rtol=1e-3, atol=1e-4)

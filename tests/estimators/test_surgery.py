@@ -52,7 +52,7 @@ def test_the_parts_sum_to_the_mean_kl(found):
 
 def test_the_standard_error_is_that_of_many_runs():
     keys = jax.random.split(jax.random.key(1), 2000)
-    runs = jax.vmap(lambda key: surgery(key, posteriors(), PRIOR, 20))(keys)
+    runs = jax.vmap(lambda key: kl_surgery(key, posteriors(), PRIOR, 20))(keys)
     for estimate in runs:
         spread = estimate.value.std(ddof=1)  # relative error 1 / sqrt(2 * 2000) = 1.6%
         mean_square = jnp.sqrt((estimate.standard_error**2).mean())

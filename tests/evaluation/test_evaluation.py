@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
+from tests.by_hand import run_of, with_parts
 from vae_jax import UserError, build_model, default_config, evaluate, fit
 from vae_jax.batches.devices import mesh_for
 from vae_jax.batches.passes import exact_pass
 from vae_jax.datasets._making import make_dataset
 from vae_jax.evaluation.numbers import table
 from vae_jax.runs.directory import read_results, save_results
-from vae_jax.runs.run import Run
 
 OPTIONS = {"num_importance_samples": 60, "quiet": True}
 
@@ -22,7 +22,7 @@ def run():
     grey = np.random.default_rng(0).integers(0, 256, (50, 2, 3, 1)).astype(np.uint8)
     dataset = make_dataset({"train": grey[:13], "test": grey[13:]}, scale=255.0, binarize="dynamic")
     params = model.init(jax.random.key(0), grey[:13] / 255.0)
-    return Run(default_config(), dataset, model, params, 7)
+    return run_of(model, dataset, params, 7)
 
 
 def test_an_exact_pass_sees_each_example_once():
@@ -73,13 +73,8 @@ def test_both_kls_agree_within_their_error(run):
 def test_a_density_has_no_bits_per_dimension():
     model = build_model((3,), 2, likelihood="normal(scale=1.0)", decoder="linear", prior="mixture")
     x = np.zeros((4, 3), np.float32)
-    run = Run(
-        default_config(),
-        make_dataset({"train": x, "test": x}),
-        model,
-        model.init(jax.random.key(0), x),
-        0,
-    )
+    params = model.init(jax.random.key(0), x)
+    run = run_of(model, make_dataset({"train": x, "test": x}), params)
     numbers = evaluate(run, **OPTIONS)["numbers"]
     assert "bits_per_dim" not in numbers
     assert "kl" not in numbers  # a mixture has no closed form
@@ -99,9 +94,9 @@ def test_another_seed_is_other_draws(run):
     ("options", "expected"),
     [
         ({"split": "tets"}, "did you mean 'test'"),
-        ({"num_importance_samples": 0}, "from 1 to"),
-        ({"num_importance_samples": 2**25 + 1}, "from 1 to"),
-        ({"iwae_samples": (0,)}, "at least k"),
+        ({"num_importance_samples": 0}, "num_samples=0: an integer from 1 to"),
+        ({"num_importance_samples": 2**25 + 1}, "from 1 to 33554432 is needed"),
+        ({"iwae_samples": (0,)}, "an integer from 1 to"),
         ({"iwae_samples": (61,)}, "at least k"),
         ({"quadrature_points": 5}, "of the prior's mass"),
         ({"batch_size": 0}, "at least 1"),
@@ -133,12 +128,12 @@ def test_derived_numbers_are_made_of_the_right_ones(run):
     error = np.sqrt(np.sum(values["log_p_error"] ** 2)) / 37
     np.testing.assert_allclose(results["numbers"]["log_p"]["monte_carlo_error"], error)
     one = evaluate(run, num_importance_samples=1, quiet=True)["numbers"]["log_p"]
-    assert one["monte_carlo_error"] is None
+    assert "monte_carlo_error" not in one
 
 
 def test_every_example_has_draws_of_its_own(run):
     same = np.full((37, 2, 3, 1), 255, np.uint8)
-    repeated = run._replace(dataset=run.dataset._replace(splits={"train": same, "test": same}))
+    repeated = with_parts(run, dataset=run.dataset._replace(splits={"train": same, "test": same}))
     kl_sampled = evaluate(repeated, **OPTIONS)["per_example"]["kl_sampled"]
     assert len(np.unique(kl_sampled)) == 37
 
@@ -164,7 +159,7 @@ def test_known_densities_are_reported_as_they_are():
 
 def test_greys_under_a_bernoulli_are_no_log_likelihoods(run):
     grey = run.dataset.splits
-    honest = run._replace(dataset=make_dataset(grey, scale=255.0))
+    honest = with_parts(run, dataset=make_dataset(grey, scale=255.0))
     results = evaluate(honest, **OPTIONS)
     assert "no log-likelihoods" in results["warning"]
     assert "no log-likelihoods" in table(results)
@@ -189,14 +184,10 @@ def test_every_run_is_evaluated_on_the_same_draws(run):
         (2, 3, 1), 5, encoder="linear", decoder="linear", prior="mixture(components=2)"
     )
     params = other.init(jax.random.key(9), dataset.splits["train"] / 255.0)
-    config = default_config()
-    config.seed, config.batch_size = 3, 7
+    others = run_of(other, dataset, params, 99, seed=3, batch_size=7)
     found = [
         evaluate(r, **OPTIONS)["per_example"]["log_p_data"]
-        for r in (
-            run._replace(dataset=dataset),
-            Run(config, dataset, other, params, 99),
-        )
+        for r in (with_parts(run, dataset=dataset), others)
     ]
     np.testing.assert_array_equal(*found)
     assert len(set(found[0])) > 5

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from numpyro.distributions import Normal
 
-from vae_jax import build_model, default_config
+from tests.by_hand import run_of, with_parts
+from vae_jax import build_model
 from vae_jax.datasets._making import make_dataset
 from vae_jax.reporting.samples import _ancestral, _plane
-from vae_jax.runs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +14,12 @@ def run():
     data = (np.random.default_rng(0).uniform(size=(20, 4, 3, 1)) < 0.5).astype(np.float32)
     model = build_model((4, 3, 1), 2)
     params = model.init(jax.random.key(0), data)
-    config = default_config()
-    config.latent_dim = 2
-    return Run(config, make_dataset({"train": data, "test": data}), model, params, 0)
+    return run_of(model, make_dataset({"train": data, "test": data}), params, latent_dim=2)
 
 
 def test_the_latent_plane_has_z_1_along_its_second_axis(run):
     moved = Normal(np.array([5.0, -5.0]), 1.0).to_event(1)
-    run = run._replace(model=run.model._replace(prior=lambda params: moved))
+    run = with_parts(run, model=run.model._replace(prior=lambda params: moved))
     grid = np.asarray(_plane(run, jax.random.key(0), 7))
     assert grid.shape == (7, 7, 2)
     assert (np.diff(grid[..., 0], axis=1) > 0).all()

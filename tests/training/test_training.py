@@ -11,7 +11,8 @@ import optax
 import pytest
 
 from vae_jax import DivergedError, UserError, default_config, elbo, fit, load
-from vae_jax.batches.keys import epoch_order, example_keys, keys_of, presented
+from vae_jax.batches.keys import epoch_order, example_keys, keys_of
+from vae_jax.batches.splits import present
 from vae_jax.batches.windows import windows
 from vae_jax.runs import checkpoints
 from vae_jax.runs.directory import read_metrics
@@ -316,7 +317,7 @@ def test_dynamic_binarization_differs_at_every_presentation_and_not_at_evaluatio
 
     dataset = digits()
     raw = jnp.asarray(dataset.splits["train"][:50])
-    at = lambda key: presented(dataset, example_keys(key, jnp.arange(50)), raw)[1]  # noqa: E731
+    at = lambda key: present(dataset, example_keys(key, jnp.arange(50)), raw)[1]  # noqa: E731
     assert np.array_equal(at(jax.random.key(0)), at(jax.random.key(0)))
     assert not np.array_equal(at(jax.random.key(0)), at(jax.random.key(1)))
 
@@ -360,7 +361,7 @@ def test_validation_draws_are_always_the_same_and_its_error_is_that_of_the_mean(
     assert len({r["validation_bound"] for r in held}) == 1
     split = jnp.asarray(run.dataset.splits["validation"])
     keys = example_keys(keys_of(0).validate, jnp.arange(len(split)))
-    z_keys, x = presented(run.dataset, keys, split)
+    z_keys, x = present(run.dataset, keys, split)
     values = np.asarray(elbo(run.model, run.params, z_keys, x).value, float)
     np.testing.assert_allclose(held[0]["validation_bound"], values.mean(), rtol=1e-5)
     error = values.std(ddof=1) / np.sqrt(len(values))
@@ -374,7 +375,7 @@ def test_what_is_validated_is_what_is_evaluated(tmp_path):
     held = [r for r in read_metrics(tmp_path) if "validation_bound" in r]
     split = jnp.asarray(run.dataset.splits["validation"])
     keys = example_keys(keys_of(0).validate, jnp.arange(len(split)))
-    z_keys, x = presented(run.dataset, keys, split)
+    z_keys, x = present(run.dataset, keys, split)
     value = elbo(run.model, run.params, z_keys, x).value.mean()
     np.testing.assert_allclose(held[-1]["validation_bound"], value, rtol=1e-5)
 
@@ -389,7 +390,7 @@ def test_no_key_serves_two_purposes():
     """Presentation and inference of an example, and every purpose of a seed, have streams apart."""
     keys = example_keys(jax.random.key(0), jnp.arange(3))
     noise = Dataset({}, lambda key, raw: jax.random.uniform(key, raw.shape))
-    z_keys, x = presented(noise, keys, jnp.zeros((3, 4)))
+    z_keys, x = present(noise, keys, jnp.zeros((3, 4)))
     again = jax.vmap(lambda key: jax.random.uniform(key, (4,)))(z_keys)
     assert not np.isclose(x, again).any()
     purposes = keys_of(0)

@@ -46,7 +46,7 @@ __all__ = [
 ]
 FAMILIES = (
     *("datasets", "networks", "posteriors", "likelihoods", "priors", "objectives"),
-    *("kl_estimators", "estimators"),
+    *("kl_estimators", "estimators", "sweeps.backends"),
 )
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -133,13 +133,13 @@ def _terms(
     """The terms of the bound, nats `[...]`, and the KL, or its parts, that are differentiated."""
     q, prior = model.encode(params, batch), model.prior(params, *batch.conditions)
     estimate = _estimate(kl_of.estimator, key, q, prior, num_samples)
-    reported = None if is_biased(kl_of.estimator) else estimate
-    kl = kl_of.closed_form(q, prior) if reported is None else reported
-    if kl is None:
+    unbiased = None if is_biased(kl_of.estimator) else estimate
+    if unbiased is None and jax.eval_shape(kl_of.closed_form, q, prior) is None:
         density = model.encode(jax.lax.stop_gradient(params), batch) if stl else None
         terms = terms_of(weigh(model, params, q, key, batch, num_samples, density=density))
     else:
         likelihoods = log_likelihoods(model, params, q, key, batch, num_samples)
+        kl: Any = kl_of.closed_form(q, prior) if unbiased is None else unbiased
         terms = {"log_likelihood": likelihoods.mean(0), "kl": kl}
     if kl_of.per_dimension:
         return terms, _per_dimension(q, prior)

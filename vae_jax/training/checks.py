@@ -4,7 +4,6 @@ import os
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather
@@ -25,9 +24,12 @@ def require_memory(state: State) -> None:
         raise UserError(f"{message} take {size / 1e9:,.0f} GB, and here are {there / 1e9:,.0f} GB")
 
 
-def require_latent(cfg: ConfigDict, facts: Facts) -> None:
+def require_latent(parts: Parts, params: Params) -> None:
     """Raises UserError for a distribution over z that is not over vectors of latent_dim numbers."""
-    for role, distribution in (("posterior", facts.posterior), ("prior", facts.prior)):
+    cfg, model = parts.cfg, parts.model
+    x = jax.ShapeDtypeStruct(parts.x_shape, jnp.float32)
+    posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)
+    for role, distribution in (("posterior", posterior), ("prior", prior)):
         if (shape := distribution.event_shape) != (cfg.latent_dim,):
             wanted = f"({cfg.latent_dim},) is needed; independent numbers want .to_event(1)"
             raise UserError(f"config.{role}={cfg[role]}: its event_shape is {shape}, {wanted}")
