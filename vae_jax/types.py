@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
@@ -34,12 +35,12 @@ class Batch(NamedTuple):
         return () if self.given is None else (self.given,)
 
 
-Examples = Batch | Array  # public functions take a plain x where that is all there is
+Examples = Batch | Array | np.ndarray  # public functions take a plain x where that is all
 
 
 def as_batch(examples: Examples) -> Batch:
-    """The examples as a `Batch`: a plain array is its x."""
-    return examples if isinstance(examples, Batch) else Batch(examples)
+    """The examples as a `Batch`: a plain array, also one of NumPy's, is its x."""
+    return examples if isinstance(examples, Batch) else Batch(jnp.asarray(examples))
 
 
 class Context(NamedTuple):
