@@ -36,17 +36,17 @@ def gradient_of(run: Run, x: jax.Array, estimator: str, k: int):
     objective = components.build("objectives", text)
 
     def gradient(key: jax.Array) -> dict[str, jax.Array]:
-        found = jax.grad(lambda p: objective(run.model, p, key, x).surrogate)(run.params)
-        return {name: ravel_pytree(found[name])[0] for name in ("encoder", "decoder")}
+        gradients = jax.grad(lambda p: objective(run.model, p, key, x).surrogate)(run.params)
+        return {name: ravel_pytree(gradients[name])[0] for name in ("encoder", "decoder")}
 
     return jax.jit(gradient)
 
 
 def signal_to_noise(gradients: list[np.ndarray]) -> float:
     """The mean's own noise is taken off its square; 0 where nothing is left."""
-    found = np.stack(gradients)
-    variance = found.var(0, ddof=1).sum()
-    signal = (found.mean(0) ** 2).sum() - variance / len(found)
+    stacked = np.stack(gradients)
+    variance = stacked.var(0, ddof=1).sum()
+    signal = (stacked.mean(0) ** 2).sum() - variance / len(stacked)
     return float(np.sqrt(max(0, signal) / variance))
 
 

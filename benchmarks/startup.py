@@ -10,11 +10,11 @@ import time
 
 PROGRAM = """
 import sys
-from vae_jax import loops, main
-log = loops._log_window
+from vae_jax.cli.main import main
+from vae_jax.training import loop
 def stop(*args): print("first step"); sys.stdout.flush(); raise SystemExit
-loops._log_window = stop
-main.main(["vae-jax", "train", "--config=experiments/digits.py", "--workdir=" + sys.argv[1]])
+loop._log_window = stop
+main(["vae-jax", "train", "--config=experiments/digits.py", "--workdir=" + sys.argv[1]])
 """
 
 

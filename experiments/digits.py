@@ -1,7 +1,7 @@
 """Handwritten digits, 8 x 8 bits, in a latent plane: the demonstration, all of it in a minute.
 
-A latent of two dimensions can be drawn, and log p(x) be had by quadrature, so that every bound is
-held against the truth.
+A latent of two dimensions can be drawn, and quadrature gives log p(x), so that every bound is held
+against the truth.
 
     vae-jax train --config=experiments/digits.py --workdir=runs/digits
     vae-jax evaluate --workdir=runs/digits --num_importance_samples=1000 --quadrature_points=300

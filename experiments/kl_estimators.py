@@ -37,7 +37,7 @@ The same command compares the values, on MNIST over 10,000 images with K = 1024:
 closed form, the sampled KL minus that 0.0014 ± 0.0009. Beside the standard error of 0.265 nats that
 the choice of test images gives the ELBO, drawing z once for each has one of 0.03.
 
-The three pairs of the README, of distributions that can be named:
+The three pairs of docs/kl.md, of distributions that can be named:
 
     vae-jax compare-kl --q='normal(loc=1.0, scale=0.5)' --p='laplace(loc=0.0, scale=1.0)'
     vae-jax compare-kl --p='normal(loc=0, scale=[1, 1, 1, 1, 1, 1, 1, 1, 1, 1])' --q='normal(

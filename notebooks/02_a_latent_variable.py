@@ -268,7 +268,7 @@ assert gaps[-1, :, -1].mean() > 100
 # The gap has a sign. Since the logarithm is concave, $\mathbb{E}[\log \hat p_K(x)] \le \log \mathbb{E}[\hat p_K(x)] = \log p_\theta(x)$
 # (Jensen's inequality): averaging too few draws gives a *lower bound* in expectation, and a useless one.
 #
-# For images it is hopeless. The library's VAE of handwritten digits (README, `mnist`) has an encoder that lies
+# For images it is hopeless. The library's VAE of handwritten digits (`docs/results.md`, `mnist`) has an encoder that lies
 # 25 nats from the prior: $e^{25}$ is seventy billion draws, for one number, of one image, at one step of training.
 #
 # **Answer.** A simple prior, seen through a function, makes as rich a $p_\theta(x)$ as the function allows. Drawing

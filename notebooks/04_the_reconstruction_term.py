@@ -44,7 +44,7 @@ plt.style.use("vae_jax.paper")
 # %% [markdown]
 # ## One set of images, four kinds of x
 #
-# The images are scikit-learn's handwritten digits, 8 x 8 pixels with 17 levels of grey. They can be had as bits (darker
+# The images are scikit-learn's handwritten digits, 8 x 8 pixels with 17 levels of grey. They come as bits (darker
 # than half or not), as levels $0, \dots, 16$, or *dequantized*: $x = (\text{level} + u) / 17$ with $u$ uniform on $(0, 1)$, real
 # numbers in $(0, 1)$ with a density.
 
@@ -113,8 +113,8 @@ for likelihood, x in DATA.items():
 
 # %% [markdown]
 # The four numbers cannot be compared. Two are logarithms of masses, which are never above 0; two are logarithms
-# of densities, which may be; and the first is of other data than the last. (The README's table of likelihoods
-# says how masses and densities of the same levels can be compared.)
+# of densities, which may be; and the first is of other data than the last. (The table of likelihoods in
+# `docs/results.md` says how masses and densities of the same levels can be compared.)
 #
 # ## What a decoder says about a pixel
 #

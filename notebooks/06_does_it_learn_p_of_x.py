@@ -19,7 +19,7 @@
 #
 # $$p_\theta(x)=\int p_\theta(x\mid z)\,p(z)\,dz$$
 #
-# can be had as well, by quadrature: a sum over a fine grid of $z$. Nothing has to be believed.
+# is computable as well, by quadrature: a sum over a fine grid of $z$. Nothing has to be believed.
 #
 # (While training, the weight of the KL rises from 0 to 1 over the first 1,000 steps, so that the latent is
 # used before it costs anything. What is drawn and reported is always the bound itself.)

@@ -36,7 +36,7 @@ def rows():
 
 
 def remaining(found):
-    """What those rows leave of posteriors x objectives, priors x posteriors and the last pair."""
+    """The pairs that those rows leave of posteriors x objectives, priors x posteriors and the last."""
     pairs = {p[:2] for p in found}, {p[1::2] for p in found}, {p[2:] for p in found}
     for prior in PRIORS:
         for posterior in POSTERIORS:
@@ -89,7 +89,7 @@ def known(role, name):
 
 
 def refused(prior, posterior, likelihood, objective):
-    """What the mathematics does not allow."""
+    """The combinations that the mathematics does not allow."""
     del likelihood
     factorizes, has_mean, is_bounded = known("posterior", posterior)
     return (
@@ -119,7 +119,7 @@ def trained(prior, posterior, likelihood, objective):
     names = dict(zip(("prior", "posterior", "likelihood"), parts, strict=True))
     model, x = build_model((6,), 2, **NETWORKS, **names), example_data(parts[2])
     bound = components.build("objectives", objective)
-    rule, data = optimization(optax.adam(1e-2)), Dataset({}, lambda key, raw: raw)
+    rule, data = optimization(optax.adam(1e-2)), Dataset({"train": x}, lambda key, raw: raw)
     update = make_update(model, bound, rule, data)
 
     @jax.jit

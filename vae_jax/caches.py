@@ -1,4 +1,4 @@
-"""What is kept between runs to save time: decoded images, compiled programs."""
+"""Files kept between runs to save time: decoded images, compiled programs."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ COMPILED_SECONDS = 0.3  # programs that compile faster are not worth a file
 
 
 def cache_dir() -> Path:
-    """Where it is kept: VAE_JAX_CACHE, or vae_jax in the user's cache folder."""
+    """The folder of these files: VAE_JAX_CACHE, or vae_jax in the user's cache folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     return Path(os.environ.get("VAE_JAX_CACHE") or base / "vae_jax")
 
@@ -16,7 +16,7 @@ def cache_dir() -> Path:
 def keep_compiled_programs() -> None:
     """Makes JAX keep compiled programs on disk, so that the same one is compiled once ever.
 
-    JAX_COMPILATION_CACHE_DIR says where else; a folder that cannot be written is done without.
+    JAX_COMPILATION_CACHE_DIR names another folder; one that cannot be written is not used.
     """
     import jax
 

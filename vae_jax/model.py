@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from vae_jax.config import components
+from vae_jax.config.components import Part
 from vae_jax.errors import UserError, unknown
 from vae_jax.types import (
     Array,
@@ -25,8 +26,7 @@ from vae_jax.types import (
     as_batch,
 )
 
-Part = str | Callable[..., Any]
-OF_REFIT = 2**32 - 1  # a number that no draw of an objective has
+OF_REFIT = 2**32 - 1  # the number of the draw for refits; objectives count theirs from 0
 PRECISIONS = ("float32", "bfloat16")  # of the networks
 
 
@@ -83,22 +83,32 @@ def build_model(
             "prior": p_z.init(keys[4], batch),
         }
 
-    def refit(params: Params, keys: Array, batch: Batch) -> Params:
-        """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
-        refit_keys = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
-        z = jax.vmap(lambda key, one: encode(params, one).sample(key))(refit_keys, batch)
-        features = decoder_network.apply(params["decoder"], z)
-        return {**params, "likelihood": p.refit(params, features, batch.x)}
+    refit = partial(_refit, p.refit, encode, decoder_network) if p.refit else None
+    return Model(init, encode, decode, prior_of, p.accepts, refit)
 
-    return Model(init, encode, decode, prior_of, p.accepts, refit if p.refit else None)
+
+def _refit(
+    solve: Callable[[Params, Array, Array], Params],
+    encode: Callable[[Params, Batch], Distribution],
+    decoder: Network,
+    params: Params,
+    keys: Array,
+    batch: Batch,
+) -> Params:
+    """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
+    refit_keys = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
+    z = jax.vmap(lambda key, one: encode(params, one).sample(key))(refit_keys, batch)
+    features = decoder.apply(params["decoder"], z)
+    return {**params, "likelihood": solve(params, features, batch.x)}
 
 
 def _make(family: str, part: Part, kind: Any, spec: Spec) -> Any:
     """The part that a string or a function stands for, if it is of that family."""
-    made = components.build(family, part)(spec)
-    if not isinstance(made, kind):
-        raise UserError(f"{part} makes a {type(made).__name__}, where a {kind.__name__} is needed")
-    return made
+    result = components.build(family, part)(spec)
+    if not isinstance(result, kind):
+        names = type(result).__name__, kind.__name__
+        raise UserError(f"{part} makes a {names[0]}, where a {names[1]} is needed")
+    return result
 
 
 def _network(precision: str, part: Part, in_shape: Shape, out_shape: Shape) -> Network:

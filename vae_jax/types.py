@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 
 class Batch(NamedTuple):
-    """What a model sees of examples; None is an empty pytree, which costs nothing."""
+    """Examples as a model sees them; None is an empty pytree, which costs nothing."""
 
     x: Array  # [..., *x_shape]
     given: Any = None  # what the model is conditioned on, [..., *given_shape]; None: nothing
@@ -44,7 +44,7 @@ def as_batch(examples: Examples) -> Batch:
 
 
 class Context(NamedTuple):
-    """What an objective may know of the training that calls it."""
+    """The state of the training that calls an objective."""
 
     step: Array | int | None = None  # updates made before this one; None: after all schedules
     num_examples: int | None = None  # in the training set; None: as many as are in the batch
@@ -59,7 +59,7 @@ def _no_model(*arguments: Any) -> Any:
 
 
 class Spec(NamedTuple):
-    """What a part may know about the rest of the model; the first argument of its factory.
+    """The rest of the model as a part may know it; the first argument of its factory.
 
     `encode`, `decode` and `prior` are the finished model's: call them inside `distribution`, not
     while the part is being built.
@@ -194,14 +194,14 @@ class Dataset(NamedTuple):
     log_prob: Callable[[Array], Array] | None = None
     labels: Mapping[str, Any] = {}  # per split, for colours in plots
     usable: Callable[[Any], Any] = np.isfinite  # stored values -> which of them make sense
-    bin_width: float | None = None  # of a level in units of x where it was dequantized, 1 if not
+    bin_width: float | None = None  # a level's width in x, 1 for integers; None: no levels
 
 
 NATS = "nats per example"
 
 
 class Quantity(NamedTuple):
-    """What an estimator's number is, for tables, figures and comparisons."""
+    """The description of an estimator's number, for tables, figures and comparisons."""
 
     unit: str
     how: str  # it is computed, with the numbers that decide its error
@@ -236,7 +236,7 @@ def _mean(array: np.ndarray) -> Number:
 
 
 class Facts(NamedTuple):
-    """What is known of a model before anything is computed."""
+    """The facts of a model that are known before anything is computed."""
 
     model: Model
     params: Params  # arrays, or before training their shapes alone

@@ -86,8 +86,8 @@ def weigh(
 ) -> LogWeights:
     """`log_weights` for one key where q(z | x) is known already, so that x is encoded once.
 
-    `density` is evaluated in place of q's density at the draws of q: the same numbers, with other
-    gradients.
+    With `density` the third term is its log density at the draws of q, in place of q's own: the
+    same numbers, with other gradients.
     """
     prior = model.prior(params, *batch.conditions)
 

@@ -26,7 +26,7 @@ difference to the first and its 95% interval over seeds, corrected for 9 differe
 The first four are masses. The discretized logistics are ahead of the categorical, which has to
 learn from 1,294 images that levels are ordered (with three seeds only the mixture's interval
 leaves out 0); a binomial, whose mean decides its spread, gains less. Densities that can pile up at
-both ends (beta, continuous Bernoulli) are ahead of bell curves; and how a normal's scale is had
+both ends (beta, continuous Bernoulli) are ahead of bell curves; and the choice of a normal's scale
 matters by 30 nats, one for all pixels, `optimal`, being the worst: many pixels never change. 30
 runs, 11 minutes on 2 CPU cores that had other work as well.
 """

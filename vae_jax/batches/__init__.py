@@ -1,1 +1,1 @@
-"""How examples reach the device: splits, keys, windows, exact passes."""
+"""The way of examples to the device: splits, keys, windows, exact passes."""

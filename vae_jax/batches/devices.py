@@ -1,4 +1,4 @@
-"""Where arrays lie: the devices there are, and how a batch is spread over them."""
+"""The devices, and how a batch is spread over them."""
 
 import jax
 import numpy as np

@@ -34,7 +34,7 @@ def example_keys(key: Array, ids: Array) -> Array:
 def epoch_order(key: Array, epoch: int, size: int, batch_size: int) -> np.ndarray:
     """The examples of an epoch, `[steps, batch]`: a permutation that is a function of (key, epoch).
 
-    What does not fill a batch is left for another epoch's order.
+    Examples that do not fill a batch are left for another epoch's order.
     """
     order = np.asarray(_permutation(key, epoch, size))
     steps = size // batch_size

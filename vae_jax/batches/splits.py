@@ -1,4 +1,4 @@
-"""Splits as they are stored: their shapes, whether their values make sense, rows of them."""
+"""Splits as they are stored: checks of their shapes and values, and rows of them."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def require_shapes(dataset: Dataset) -> Dataset:
 
 
 def require_valid(dataset: Dataset, model: Model) -> None:
-    """Checks every value before training: stored so that it makes sense, and what p(x | z) takes.
+    """Checks before training that every stored value makes sense, and that p(x | z) takes it.
 
     Raises:
         UserError: naming the split, the example and the value.

@@ -1,4 +1,4 @@
-"""Where a training step's examples come from: the device's memory, or a stream through Grain."""
+"""The examples of training steps: in the device's memory, or in a stream through Grain."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

@@ -6,8 +6,8 @@ A pair is one file in `pairs/`, or anywhere else a function registered with NumP
     def half_normals(q, p):
         return kl_divergence(Normal(0.0, q.scale), Normal(0.0, p.scale))
 
-Elements suffice: that of `Independent`s is their sum. A function raises NotImplementedError where
-only some parameters have a closed form.
+A function for elements suffices: the KL of two `Independent`s is its sum. It raises
+NotImplementedError for parameters that have no closed form.
 """
 
 import importlib

@@ -30,8 +30,8 @@ def known_entropy(q: Distribution) -> Array:
     Raises:
         NotImplementedError: where it has no closed form here.
     """
-    found = _entropy(q)  # after a vmap outside it has axes that batch_shape lacks
-    return jnp.broadcast_to(found, jnp.broadcast_shapes(jnp.shape(found), q.batch_shape))
+    nats = _entropy(q)  # after a vmap outside it has axes that batch_shape lacks
+    return jnp.broadcast_to(nats, jnp.broadcast_shapes(jnp.shape(nats), q.batch_shape))
 
 
 @singledispatch
@@ -57,7 +57,7 @@ def _(q: dist.Gamma) -> Array:
 
 @_entropy.register
 def _(q: dist.InverseGamma) -> Array:
-    """Of 1 / z: E log |d(1/z) / dz| = -2 E log z."""
+    """The entropy of 1 / z and E log |d(1/z) / dz| = -2 E log z."""
     a, log_rate = q.concentration, jnp.log(q.rate)
     return gamma_entropy(a) - 2 * digamma(a) + log_rate
 
@@ -134,5 +134,5 @@ def _of_logits(a: Array) -> Array:
 
 @_entropy.register
 def _(q: ContinuousBernoulli) -> Array:
-    """log q is linear in z."""
+    """-log q at the mean, since log q is linear in z."""
     return -q.log_prob(q.mean)

@@ -26,7 +26,7 @@ TOLERANCE, MOST_STEPS = 1e-6, 10_000  # of the variational upper bound, relative
 
 
 def mixture_approximations(q: Distribution, p: Distribution) -> dict[str, Array]:
-    """What closed forms say of KL(q || p), q = sum_a w_a f_a and p = sum_b v_b g_b, f and g normal.
+    """Approximations and bounds of KL(q || p), q = sum_a w_a f_a, p = sum_b v_b g_b, f, g normal.
 
     With K(f, g) the KL of two normals, H their entropy, t(f, g) = int f g and
     B(f, g) = -log int sqrt(f g), from Hershey & Olsen 2007:
@@ -51,8 +51,8 @@ def mixture_approximations(q: Distribution, p: Distribution) -> dict[str, Array]
 
     - `pairwise_upper`: sum_a w_a log [sum_c w_c exp(-B(f_a, f_c)) / sum_b v_b exp(-K(f_a, g_b))].
 
-    What is not called lower or upper is no bound and may lie on either side; a lower bound may be
-    negative. For a single normal each, all but `product` and Durrieu's two are the KL itself.
+    Those that are not called lower or upper are no bounds and may lie on either side; a lower bound
+    may be negative. For one normal each, all but `product` and Durrieu's two are the KL itself.
     Time and memory are those of a `[D, D]` matrix's inverse for each pair of components.
 
     Args:
@@ -100,7 +100,7 @@ def _normals(log_weight: Array, loc: Array, covariance: Array) -> _Normals:
 
 
 def _components(q: Distribution) -> _Normals:
-    """A mixture's components; that of a normal is itself."""
+    """A mixture's components; a normal is its only one."""
     if isinstance(q, MixtureSameFamily):
         log_weight = jax.nn.log_softmax(q.mixing_distribution.logits)
         log_weight = jnp.maximum(log_weight, LEAST_LOG_WEIGHT)
@@ -119,8 +119,8 @@ def _moments(q: Distribution) -> tuple[Array, Array]:
     if isinstance(inner, MultivariateNormal):
         return loc, jnp.broadcast_to(_square(inner.scale_tril), (*loc.shape, loc.shape[-1]))
     if isinstance(inner, LowRankMultivariateNormal):
-        own = inner.cov_diag[..., None] * jnp.eye(loc.shape[-1])
-        covariance = _square(inner.cov_factor) + own
+        diagonal = inner.cov_diag[..., None] * jnp.eye(loc.shape[-1])
+        covariance = _square(inner.cov_factor) + diagonal
         return loc, jnp.broadcast_to(covariance, (*loc.shape, loc.shape[-1]))
     raise UserError(f"{describe(q)} is no normal: mixture_approximations are for normals' mixtures")
 
@@ -152,9 +152,9 @@ def _bhattacharyya(f: _Normals) -> Array:
     """B(f_a, f_c), `[..., A, A]`."""
     both = _whitening_of_sums(f, f)
     distance = _squared_distance(both, _differences(f, f))
-    own = log_det(f.whitening)
+    scales = log_det(f.whitening)
     halved = log_det(both) - f.loc.shape[-1] * math.log(2)  # of (S_a + S_c) / 2
-    return 0.25 * distance + 0.5 * halved - 0.25 * (own[..., :, None] + own[..., None, :])
+    return 0.25 * distance + 0.5 * halved - 0.25 * (scales[..., :, None] + scales[..., None, :])
 
 
 def _differences(f: _Normals, g: _Normals) -> Array:
@@ -162,7 +162,7 @@ def _differences(f: _Normals, g: _Normals) -> Array:
 
 
 def _whitening_of_sums(f: _Normals, g: _Normals) -> Array:
-    """That of S_a + S_b, `[..., A, B, D, D]`."""
+    """The whitening of S_a + S_b, `[..., A, B, D, D]`."""
     return whitening(f.covariance[..., :, None, :, :] + g.covariance[..., None, :, :, :])
 
 

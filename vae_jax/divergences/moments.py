@@ -18,8 +18,8 @@ def mean_square(q: Distribution, loc: Array, scale: Array) -> Array:
 def _(q: StudentT, loc: Array, scale: Array) -> Array:
     has = q.df > 2
     df = jnp.where(has, q.df, 3)
-    found = (q.scale / scale) ** 2 * df / (df - 2) + ((q.loc - loc) / scale) ** 2
-    return jnp.where(has, found, jnp.inf)
+    square = (q.scale / scale) ** 2 * df / (df - 2) + ((q.loc - loc) / scale) ** 2
+    return jnp.where(has, square, jnp.inf)
 
 
 @mean_square.register

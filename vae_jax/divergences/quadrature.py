@@ -28,7 +28,7 @@ INFINITE = 1e100  # of the value
 
 
 class Integral(NamedTuple):
-    """A number in nats, and what the method says of its error."""
+    """A number in nats, and the method's estimate of its error."""
 
     value: float
     error: float
@@ -49,7 +49,7 @@ def kl_by_quadrature(q: Distribution, p: Distribution) -> Integral:
 
     For one or two dimensions, and for any number where both factorize. Densities by adaptive
     Gauss-Kronrod cubature, in q's own units and in parts between its quantiles and p's; counts are
-    summed until what is left is small. Where q(z) underflows it adds nothing. Where the integral
+    summed until the rest is small. Where q(z) underflows it adds nothing. Where the integral
     does not exist, the error is of the value's size.
 
     Args:
@@ -64,8 +64,8 @@ def kl_by_quadrature(q: Distribution, p: Distribution) -> Integral:
     _require_boxes(q, p)
     with jax.enable_x64(True):
         method = _sum if q.support.is_discrete else _integrate
-        found = [method(factor) for factor in _factors(_double(q), _double(p))]
-    return Integral(*(float(sum(numbers)) for numbers in zip(*found, strict=True)))
+        integrals = [method(factor) for factor in _factors(_double(q), _double(p))]
+    return Integral(*(float(sum(numbers)) for numbers in zip(*integrals, strict=True)))
 
 
 def _require_boxes(q: Distribution, p: Distribution) -> None:
@@ -123,7 +123,10 @@ def _terms(factor: Factor, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _integrate(factor: Factor) -> Integral:
-    """All parts at once, each as a function of s in the unit cube; z = center + unit t(s)."""
+    """The integral, over all parts at once; each is a function of s in the unit cube.
+
+    z = center + unit t(s).
+    """
     from scipy.integrate import cubature  # half a second to import
 
     center, unit = _center_and_unit(factor)
@@ -144,11 +147,11 @@ def _integrate(factor: Factor) -> Integral:
     dimensions, options = len(center), {"rtol": TOLERANCE, "atol": TOLERANCE}
     unit_cube = np.zeros(dimensions), np.ones(dimensions)
     with np.errstate(over="ignore", invalid="ignore"):  # 0 times what is too large, far out
-        found = cubature(integrand, *unit_cube, max_subdivisions=MOST_CELLS, **options)
-    value, mass = found.estimate.reshape(-1, 2).sum(0)
+        cells = cubature(integrand, *unit_cube, max_subdivisions=MOST_CELLS, **options)
+    value, mass = cells.estimate.reshape(-1, 2).sum(0)
     if value > INFINITE:
         return Integral(np.inf, np.inf)
-    return Integral(value, found.error[..., 0].sum() + _missed(value, mass))
+    return Integral(value, cells.error[..., 0].sum() + _missed(value, mass))
 
 
 def _missed(value: float, mass: float) -> float:
@@ -188,7 +191,7 @@ def _parts(s: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _center_and_unit(factor: Factor) -> tuple[np.ndarray, np.ndarray]:
-    """Of a plane without ends, q's median and the axes along which its middle is uncorrelated."""
+    """The origin and axes of t: for a plane without ends, q's median and uncorrelated axes."""
     dimensions = len(factor.low)
     if dimensions == 1 or np.isfinite([*factor.low, *factor.high]).any():
         return np.zeros(dimensions), np.eye(dimensions)
@@ -199,18 +202,18 @@ def _center_and_unit(factor: Factor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _edges(factor: Factor, center: np.ndarray, unit: np.ndarray, i: int) -> np.ndarray:
-    """Where the parts of axis i begin and end, in t: quantiles of q, and p's among them."""
+    """The ends of the parts of axis i, in t: quantiles of q, and those of p among them."""
     inverse, levels = np.linalg.inv(unit)[i], LEVELS[len(center)]
     q, p = ((x - center) @ inverse for x in (factor.q_draws, factor.p_draws))
-    own, other = np.quantile(q, levels), np.quantile(p, (0.25, 0.5, 0.75))
-    other = other[(other > own[0]) & (other < own[-1])]
-    inner = np.unique([*own, *other])
+    of_q, of_p = np.quantile(q, levels), np.quantile(p, (0.25, 0.5, 0.75))
+    of_p = of_p[(of_p > of_q[0]) & (of_p < of_q[-1])]
+    inner = np.unique([*of_q, *of_p])
     inner = inner[(inner > factor.low[i]) & (inner < factor.high[i])]
     return np.array([factor.low[i], *inner, factor.high[i]])
 
 
 def _sum(factor: Factor) -> Integral:
-    """Over the whole support, or up to where the last half of the counts adds next to nothing."""
+    """The sum over the support, or up to where the last half of the counts adds next to nothing."""
     low, high = factor.low[0], factor.high[0]
     start, end, value, mass = low, min(high, low + CHUNK - 1) + 1, 0.0, 0.0
     while True:

@@ -56,8 +56,9 @@ def exp_gap(x: Array) -> Array:
 def mass_kl(log_q: Array, log_p: Array, d: Array) -> Array:
     """sum_k q_k log (q_k / p_k), `[..., K]` each -> `[...]`, infinite where p is 0 and q is not.
 
-    `d` is log p - log q up to one number for all k, and says what near masses differ by. With the
-    mean of d taken away it is log sum_k q_k e^d_k, as log1p of a mean of `exp_gap`, all positive.
+    `d` is log p - log q up to one number for all k; it keeps the digits by which near masses
+    differ. With the mean of d taken away the sum is log sum_k q_k e^d_k, as log1p of a mean of
+    `exp_gap`, all positive.
     """
     q = jnp.exp(log_q)
     d = d - jnp.take_along_axis(d, jnp.argmax(q, -1, keepdims=True), -1)
@@ -93,7 +94,7 @@ def gamma_gap(x: Array, y: Array) -> Array:
 
 
 def _raised(x: Array, y: Array, d: Array) -> Array:
-    """What the gap loses, but for the other terms of the series, if x and y are raised."""
+    """The gap at x and y less the gap at x + SHIFT and y + SHIFT; d = x - y."""
     u, v = x + SHIFT, y + SHIFT
     near = u * excess(v, u, -d) - x * excess(y, x, -d)
     far = u * jnp.log(u / v) - x * jnp.log(x / y)  # here u - v and x - y need not cancel

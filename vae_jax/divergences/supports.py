@@ -1,4 +1,4 @@
-"""Whether KL(q || p) can be finite: q must not reach where p is 0."""
+"""A check that KL(q || p) can be finite: q must not reach where p is 0."""
 
 import numpy as np
 from numpyro.distributions import Distribution, constraints
@@ -29,15 +29,15 @@ def require_nested_supports(q: Distribution, p: Distribution) -> None:
 
 
 def element(support: Constraint) -> Constraint:
-    """The constraint on what is independent of the rest."""
+    """The constraint on one of the independent elements."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return support
 
 
 def ends(support: Constraint) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest value that an element can have, `[...]`, as the bounds have it."""
+    """The least and the greatest value that an element can have, `[...]` as the bounds are."""
     kind = element(support)
     low, high = (0, 1) if kind in (constraints.boolean, constraints.simplex) else (-np.inf, np.inf)
-    found = getattr(kind, "lower_bound", low), getattr(kind, "upper_bound", high)
-    return np.asarray(found[0]), np.asarray(found[1])
+    low, high = getattr(kind, "lower_bound", low), getattr(kind, "upper_bound", high)
+    return np.asarray(low), np.asarray(high)

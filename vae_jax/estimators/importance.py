@@ -40,7 +40,7 @@ Count = Annotated[int, constraints.integer_interval(1, LARGEST)]
 def importance(
     *, num_samples: Count = 5000, iwae_samples: tuple[Count, ...] | None = None
 ) -> Estimator:
-    """log p(x) by K importance samples from q(z|x), and what the same draws say of the bounds.
+    """log p(x) by K importance samples from q(z|x), and the bounds by the same draws.
 
     log p^(x) = log 1/K sum_k w_k, w_k = p(x, z_k) / q(z_k | x) (Burda et al. 2016; Rezende et al.
     2014, appendix E), in expectation a lower bound that tightens with K = `num_samples`; and the
@@ -104,7 +104,7 @@ def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
 
 
 def _summary(values: Values, *, num_samples: int) -> dict[str, Number]:
-    """Means, and of log p(x) what its draws say: their error, and whether they are too few."""
+    """Means; that of log p(x) with its draws' error, and a remark where they are too few."""
     numbers, errors = means(values), values["log_p_error"]
     monte_carlo = float(np.sqrt((errors**2).sum()) / len(errors)) if num_samples > 1 else None
     size, remark = numbers["effective_sample_size"].mean, ""
@@ -125,7 +125,7 @@ def importance_sampling(
     iwae_samples: tuple[int, ...] = (),
     rows: int = 2000,
 ) -> dict[str, Float[Array, " batch"]]:
-    """log p(x) by importance sampling from q(z | x), and what else the same draws say.
+    """log p(x) by importance sampling from q(z | x), and bounds and terms by the same draws.
 
     The draws are made a chunk at a time, so that no more than about `rows` pass the decoder
     together.
@@ -142,7 +142,7 @@ def importance_sampling(
 
     Returns:
         nats, `[batch]` each: `log_p`; `log_p_error`, its Monte Carlo standard error by the delta
-        method, from the weights that were drawn: it knows nothing of what q(z|x) does not cover,
+        method, from the weights that were drawn: it misses the regions that q(z|x) does not cover,
         and is too small where few weights dominate (NaN for K = 1); `log_likelihood` and
         `kl_sampled`, means over the draws of log p(x|z) and of log q(z|x) - log p(z); `iwae_k`;
         and `effective_sample_size`, (sum w)^2 / sum w^2, in draws.

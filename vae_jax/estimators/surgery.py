@@ -79,7 +79,7 @@ def _summary(values: Values) -> dict[str, Number]:
 
 
 class Surgery(NamedTuple):
-    """The prior matching term of N examples and the two parts it is the sum of, nats, `[]` each."""
+    """The prior matching term of N examples, and the two parts whose sum it is, nats, `[]` each."""
 
     mean_kl: Estimate  # 1/N sum_n KL(q(z | x_n) || p(z))
     mutual_information: Estimate  # I_q(x; z), at most log N
@@ -90,7 +90,7 @@ def kl_surgery(key: Array, q: Distribution, p: Distribution, num_samples: int = 
     """1/N sum_n KL(q(z|x_n) || p(z)) = I_q(x; z) + KL(q(z) || p(z)) (Hoffman & Johnson 2016).
 
     q(z) = 1/N sum_n q(z | x_n) is the aggregated posterior of these N examples, without error;
-    I_q(x; z) = 1/N sum_n KL(q(z|x_n) || q(z)) says how many nats of which example it is z keeps.
+    I_q(x; z) = 1/N sum_n KL(q(z|x_n) || q(z)) is how many nats z tells about its example.
     Each is a mean of differences of log q(z|x_n), log q(z) and log p(z) over K draws z of each
     q(z | x_n), N^2 K densities in all; the standard errors are those of the draws.
 

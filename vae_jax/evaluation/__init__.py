@@ -1,1 +1,1 @@
-"""From a run to its numbers."""
+"""The evaluation of a run: from its parameters to numbers with their errors."""

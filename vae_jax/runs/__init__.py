@@ -1,4 +1,4 @@
-"""One run: what a config makes, its directory, its checkpoints, and how it is read back."""
+"""One run: its parts made from a config, its directory, its checkpoints, and how to load it."""
 
 from vae_jax.runs.run import Run, load, load_all
 

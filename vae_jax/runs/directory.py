@@ -22,7 +22,7 @@ from vae_jax import config
 from vae_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
-LOCK_SECONDS = 60  # a process that was told to stop is gone by then
+LOCK_SECONDS = 60  # a process that was told to stop has ended by then
 USE_ANOTHER_WORKDIR = "choose another --workdir"
 COMPARISON = "compare_kl"  # in results.json, beside the splits
 

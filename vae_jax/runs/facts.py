@@ -1,4 +1,4 @@
-"""What is known of a model before anything is computed."""
+"""The facts of a model that are known before anything is computed."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ def find_facts(model: Model, params: Params, x_shape: Shape) -> Facts:
         x_shape: of an example.
 
     Raises:
-        UserError: what the parts say of shapes that they cannot work with.
+        UserError: by the parts, for shapes that they cannot work with.
     """
     x = jax.ShapeDtypeStruct(x_shape, jnp.float32)
     posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)

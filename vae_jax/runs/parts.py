@@ -41,7 +41,7 @@ class Parts:
 
     @functools.cached_property
     def start(self) -> Callable[[Keys], State]:
-        """A seed's keys -> its state before the first update, by one program for all seeds."""
+        """The function from a seed's keys to its state before the first update, compiled once."""
         raw = gather(self.dataset.splits["train"], slice(0, INIT_BATCH))
 
         @jax.jit

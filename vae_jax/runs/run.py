@@ -51,7 +51,7 @@ class Run(NamedTuple):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run was trained to its end, be its parameters of an earlier checkpoint."""
+        """Whether the run was trained to its end; its parameters may come from an earlier step."""
         trained = directory.last_checkpoint(self.workdir) if self.workdir else self.step
         return trained >= self.parts.num_steps
 
@@ -68,8 +68,8 @@ def load(
     Args:
         workdir: the directory.
         which: "best" by the validation bound, "last", or a number of updates.
-        model: that was trained in place of the one which the config names.
-        parts: of a run of the same config, of whatever seed, which need not be made again.
+        model: the one that was trained, if it is not the one that the config names.
+        parts: those of a run of the same config with any seed, so that they are not made again.
 
     Raises:
         UserError: if there is no run, no readable checkpoint, or one of another model.

@@ -1,4 +1,4 @@
-"""All that a run carries from one update to the next."""
+"""The state that a run carries from one update to the next."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -57,6 +57,6 @@ def is_trained(path: Sequence[Any]) -> bool:
 
 
 def num_parameters(params: Params) -> int:
-    """How many numbers training adjusts."""
+    """The number of numbers that training adjusts."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return sum(int(np.prod(leaf.shape)) for path, leaf in leaves if is_trained(path))

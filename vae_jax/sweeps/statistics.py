@@ -1,8 +1,8 @@
 """The errors of a number that runs of several seeds gave on the same test examples.
 
-Two things are drawn at random: seeds, and test examples. Their errors are kept apart: the one says
-how another training would differ, on these examples, the other how these models would differ on
-other examples.
+Seeds and test examples are both random, and each has its own error. The error over seeds says how
+far other trainings would differ on these examples; the error over examples, how far these models
+would differ on other examples.
 """
 
 from typing import NamedTuple

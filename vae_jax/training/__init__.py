@@ -1,1 +1,1 @@
-"""From a config to a trained run."""
+"""The training of a config: from its parts to a trained run."""

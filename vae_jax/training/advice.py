@@ -1,4 +1,4 @@
-"""What is said before training: how the KL is computed, and doubts about the data."""
+"""Notes logged before training: how the KL is computed, and doubts about the data."""
 
 import logging
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def log_notes(job: Job, params: Params) -> None:
-    """Says how the KL is computed, and warns of data that p(x|z) gives no probability.
+    """Logs how the KL is computed, and a warning of data that p(x|z) gives no probability.
 
     Raises:
         UserError: where the KL is infinite.
@@ -56,7 +56,7 @@ def _pair(facts: Facts) -> str:
 
 
 def _warn_of_levels(job: Job, largest: float) -> None:
-    """Says so where a likelihood counts with many more levels than the data has."""
+    """Logs a warning where a likelihood has many more levels than the data."""
     accepted = job.parts.model.accepts
     most = getattr(accepted, "upper_bound", None)
     if accepted.is_discrete and most is not None and largest < most / 2:

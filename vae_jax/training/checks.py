@@ -1,4 +1,4 @@
-"""What is refused before training: parts that cannot work together."""
+"""Checks before training, which refuse parts that cannot work together."""
 
 import os
 
@@ -25,7 +25,7 @@ def require_memory(state: State) -> None:
 
 
 def require_latent(parts: Parts, params: Params) -> None:
-    """Raises UserError for a distribution over z that is not over vectors of latent_dim numbers."""
+    """Raises UserError unless q(z|x) and p(z) are of vectors of latent_dim numbers."""
     cfg, model = parts.cfg, parts.model
     x = jax.ShapeDtypeStruct(parts.x_shape, jnp.float32)
     posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)

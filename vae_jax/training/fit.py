@@ -24,7 +24,7 @@ def fit(
     quiet: bool = False,
     observe: Observe | None = None,
 ) -> Run:
-    """Trains what a config describes, with checkpoints and logs in `workdir` where one is given.
+    """The run of a config, trained, with checkpoints and logs in `workdir` where one is given.
 
     Called again with the same config and workdir it goes on after the last checkpoint, and ends
     with the parameters that an uninterrupted run ends with, bit for bit on the same machine.

@@ -22,7 +22,7 @@ class Interrupted(KeyboardInterrupt):
 def caught_signals() -> Iterator[list[int]]:
     """The signals received so far, a list that grows; a second one of a kind has its usual effect.
 
-    Outside the main thread nothing is caught: its signals are the caller's affair.
+    Outside the main thread nothing is caught: there signals are left to the caller.
     """
     received: list[int] = []
     previous: dict[signal.Signals, Any] = {}

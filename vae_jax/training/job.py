@@ -1,4 +1,4 @@
-"""What training needs of a config, checked before it begins."""
+"""A job: all that training needs of a config, checked before it begins."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from vae_jax.types import Facts, Model
 
 
 class Job(NamedTuple):
-    """What stays the same while the runs of a config train, whatever their seed."""
+    """The parts of training that the runs of a config share, whatever their seed."""
 
     parts: Parts
     update: Update

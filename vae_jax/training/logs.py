@@ -1,4 +1,4 @@
-"""What a run says while it trains: metrics.jsonl, TensorBoard events, a progress bar or lines."""
+"""The records of a run that trains: metrics.jsonl, TensorBoard events, a progress bar or lines."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from vae_jax.runs.directory import read_metrics
 
 
 def truncate(path: Path, step: int) -> None:
-    """Drops what was written after `step`, when a run goes on from there."""
+    """Drops the lines written after `step`, when a run goes on from there."""
     if path.exists():
         kept = [json.dumps(r) for r in read_metrics(path.parent) if r["step"] <= step]
         new = path.with_suffix(".tmp")
@@ -43,7 +43,7 @@ class Log:
             self._events.close()
 
     def write(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
-        """One line of metrics.jsonl, and the same scalars as events."""
+        """Writes one line of metrics.jsonl, and the same scalars as events."""
         if self._file and self._events:
             record = {"step": step, "epoch": epoch, **metrics}
             self._file.write(json.dumps(record) + "\n")
@@ -53,13 +53,13 @@ class Log:
 
 
 class Progress:
-    """What is said on stderr while seeds train: a bar on a terminal, plain lines otherwise."""
+    """Progress on stderr while seeds train: a bar on a terminal, plain lines otherwise."""
 
     def __init__(
         self, seeds: Sequence[int], step: int, num_steps: int, *,
         quiet: bool = False, named: bool = False,
     ):  # fmt: skip
-        """Goes on after `step` of `num_steps`; `named`: says which seeds."""
+        """Goes on after `step` of `num_steps`; `named` shows which seeds."""
         label = f"seed {', '.join(map(str, seeds))}" if named else ""
         self._num_steps, self._prefix = num_steps, f"{label}: " if named else ""
         self._first: tuple[int, float] | None = None  # step and time once everything is compiled
@@ -82,7 +82,7 @@ class Progress:
         self._bar.update(step - self._bar.n)
 
     def line(self, step: int, epoch: float, shown: dict[str, float]) -> None:
-        """A plain line, where there is no terminal for a bar."""
+        """Prints a plain line, where there is no terminal for a bar."""
         if self._lines:
             first, start = self._first or (step, time.monotonic())
             rate = (step - first) / (time.monotonic() - start)

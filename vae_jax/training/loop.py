@@ -38,7 +38,7 @@ Observe = Callable[[Run], object]
 
 
 class _Loop(NamedTuple):
-    """What the runs of a job share while they train."""
+    """The things that the runs of a job share while they train."""
 
     job: Job
     mesh: Mesh
@@ -51,7 +51,7 @@ class _Loop(NamedTuple):
 
 @dataclasses.dataclass
 class _Member:
-    """One seed's run: what is its own, and how far it has come."""
+    """One seed's run: its keys, directory and files, and how far it has come."""
 
     seed: int
     keys: Keys
@@ -90,7 +90,7 @@ def train(
 
 
 def _seeds_at_once(job: Job, count: int) -> int:
-    """How many seeds train along one axis; says what was chosen, where there is a choice."""
+    """The number of seeds that train along one axis; it is logged where there is a choice."""
     resident = fits(job.parts.dataset.splits["train"], job.parts.cfg.max_device_bytes)
     asked, platform = job.parts.cfg.seeds_at_once, devices()[0].platform
     chosen = asked or (1 if platform == "cpu" or not resident else count)
@@ -110,7 +110,7 @@ def _make_loop(job: Job, progress: Callable[..., Progress], observe: Observe | N
 
 
 def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
-    """The seeds that train together; those that were stopped at different steps do not."""
+    """The outcomes of some seeds; those that were stopped at the same step train together."""
     outcomes: dict[int, Outcome] = {}
     with caught_signals() as received, contextlib.ExitStack() as stack:
         opened = (_opened(loop, seed, path) for seed, path in folders.items())
@@ -122,7 +122,7 @@ def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, O
 
 @contextlib.contextmanager
 def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
-    """A seed's run, its directory held, at its last state."""
+    """A seed's run at its last state, its directory locked."""
     cfg, keys = config.of_seed(loop.job.parts.cfg, seed), keys_of(seed)
     state = jax.device_put(loop.job.parts.start(keys), replicated(loop.mesh))
     with contextlib.ExitStack() as stack:
@@ -137,7 +137,7 @@ def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
 
 
 def _at_the_same_step(members: list[_Member]) -> list[list[_Member]]:
-    """Those that were stopped at the same step go on together."""
+    """The members in groups that were stopped at the same step."""
     steps = sorted({int(m.state.step) for m in members})
     return [[m for m in members if int(m.state.step) == step] for step in steps]
 
@@ -152,7 +152,7 @@ def _windows_left(loop: _Loop, keys: Keys, step: int) -> Iterator[Window]:
 
 
 def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int, Outcome]:
-    """The members from their common step to the end, or to where each diverges."""
+    """The outcomes of members trained from their common step to the end, or until each diverges."""
     job, going, step = loop.job, list(members), int(members[0].state.step)
     num_steps, per_epoch = job.parts.num_steps, job.parts.steps_per_epoch
     with loop.progress([m.seed for m in members], step, num_steps) as progress:
@@ -173,7 +173,7 @@ def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int
 
 
 def _show(loop: _Loop, members: list[_Member]) -> None:
-    """Runs as they are now; copies, because the next steps take over the memory of the states."""
+    """Shows runs to `observe`; copies, since the next steps take over the memory of the states."""
     if loop.observe is None:
         return
     for run in (_run_of(loop.job, member) for member in members):
@@ -192,15 +192,15 @@ def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _run_window(loop: _Loop, members: list[_Member], before: int) -> int:
-    """Some steps of each member: their number."""
+    """Trains each member on its next window; returns the number of steps."""
     pieces = [next(m.windows) for m in members]
     states, keys = [m.state for m in members], [m.keys.train for m in members]
     rows, ids = [p.rows for p in pieces], [p.ids for p in pieces]
     arguments = (states, keys, pieces[0].data, rows, ids)
     program, began = loop.run_steps.prepare(*arguments), time.monotonic()
-    found = jax.block_until_ready(program(*arguments))
+    results = jax.block_until_ready(program(*arguments))
     seconds = (time.monotonic() - began) / len(members)
-    for member, (state, stacked) in zip(members, found, strict=True):
+    for member, (state, stacked) in zip(members, results, strict=True):
         metrics = {name: np.asarray(values) for name, values in stacked.items()}
         member.state = state
         member.diverged = _note_divergence(member, metrics, before)
@@ -212,7 +212,7 @@ def _run_window(loop: _Loop, members: list[_Member], before: int) -> int:
 def _log_window(
     job: Job, member: _Member, metrics: dict[str, np.ndarray], seconds: float
 ) -> dict[str, float]:
-    """Means over the window's steps, into the log; what of them is shown."""
+    """Logs the means over the window's steps; returns those that progress shows."""
     means = {name: float(values.mean(dtype=np.float64)) for name, values in metrics.items()}
     rate = len(metrics["bound"]) * job.parts.cfg.batch_size / seconds
     pace = {"examples_per_second": rate, "seconds": seconds}
@@ -235,7 +235,7 @@ def _make_bounds(parts: Parts) -> Callable[..., dict[str, Any]]:
 
 
 def _validate(loop: _Loop, member: _Member) -> None:
-    """The mean bound on the validation split, always with the same draws; then a checkpoint."""
+    """Logs the mean bound on the validation split, always by the same draws; saves a checkpoint."""
     parts, bound, step = loop.job.parts, None, int(member.state.step)
     if (split := parts.dataset.splits.get("validation")) is not None:
         bounds = partial(loop.bounds, member.state, member.keys.validate)
@@ -252,7 +252,7 @@ def _validate(loop: _Loop, member: _Member) -> None:
 def _note_divergence(
     member: _Member, metrics: dict[str, np.ndarray], before: int
 ) -> DivergedError | None:
-    """The error, the last good state saved, if a step's metrics were not finite."""
+    """The error of a step whose metrics are not finite, or None; the last good state is saved."""
     finite = np.all([np.isfinite(values) for values in metrics.values()], axis=0)
     if finite.all():
         return None

@@ -65,7 +65,7 @@ def _apply(
 
 
 def _of_trained(updates: Params) -> Params:
-    """The updates without those of what is not trained, which weight decay would move."""
+    """The updates, 0 for the leaves that are not trained, which weight decay would move."""
     return jax.tree_util.tree_map_with_path(
         lambda path, update: update if is_trained(path) else jnp.zeros_like(update), updates
     )
@@ -74,7 +74,7 @@ def _of_trained(updates: Params) -> Params:
 def run_steps(
     update: Update, state: State, key: Array, data: Array, rows: Array, ids: Array
 ) -> tuple[State, dict[str, Array]]:
-    """Many updates, one after another: the new state, and the metrics of each, `[steps]`.
+    """The state after many updates, one after another, and the metrics of each, `[steps]`.
 
     `rows` `[steps, batch]` are the examples' places in `data`, `ids` theirs in the split; the two
     differ where `data` is a window of a streamed split. From the first step on whose metrics are
@@ -110,8 +110,8 @@ class RunSteps:
             if len(states) == 1:
                 return [one(states[0], keys[0], data, rows[0], ids[0])]
             along = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
-            found = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
-            return [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(len(states))]
+            stacked = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
+            return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))]
 
         self._jitted = jax.jit(run_seeds, donate_argnums=0, compiler_options=COMPILER_OPTIONS)
         self._programs: dict[tuple[int, ...], Any] = {}

@@ -29,7 +29,7 @@ def bernoulli_bernoulli(q: Distribution, p: Distribution) -> Array:
 
 @kl_divergence.register(_GEOMETRIC, _GEOMETRIC)
 def geometric_geometric(q: Distribution, p: Distribution) -> Array:
-    """That of a trial times the 1 / w trials that q expects, nats, `[...]`."""
+    """The KL of one trial times the 1 / w trials that q expects, nats, `[...]`."""
     return bernoulli_bernoulli(q, p) * jnp.exp(-_log_masses(q)[..., 0])
 
 

@@ -22,7 +22,7 @@ def dirichlet_dirichlet(q: Dirichlet, p: Dirichlet) -> Array:
 
 @kl_divergence.register(Beta, Beta)
 def beta_beta(q: Beta, p: Beta) -> Array:
-    """That of Dirichlets of two, nats, `[...]`."""
+    """The KL of Dirichlets of two elements, nats, `[...]`."""
     return concentrations_kl(*(_both(d) for d in (q, p)))
 
 

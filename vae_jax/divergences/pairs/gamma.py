@@ -15,8 +15,8 @@ def gamma_gamma(q: Gamma | Exponential, p: Gamma | Exponential) -> Array:
 
     (a - c) psi(a) - log Gamma(a) + log Gamma(c) + c log (b / d) + a (d / b - 1)
 
-    (Penny 2001). By the means, c (x - 1 - log x) with x = (a / b) / (c / d), and what the shapes
-    differ by: both are positive. In place of NumPyro's, whose terms cancel in float32: at
+    (Penny 2001). The sum of c (x - 1 - log x), x = (a / b) / (c / d), by the means, and of the gap
+    between the shapes: both are positive. In place of NumPyro's, whose terms cancel in float32: at
     shapes of 10^6 it is wrong by 10^-2 nats.
     """
     (a, b), (c, d) = _shape_and_rate(q), _shape_and_rate(p)

@@ -20,7 +20,7 @@ def gumbel_gumbel(q: Gumbel, p: Gumbel) -> Array:
 
 @kl_divergence.register(Weibull, Weibull)
 def weibull_weibull(q: Weibull, p: Weibull) -> Array:
-    """Of shapes k, l and scales a, b: that of Gumbels with r = l / k and d = l log (b / a)."""
+    """The KL of Gumbels with r = l / k, d = l log (b / a), for shapes k, l and scales a, b."""
     d = p.concentration * jnp.log(p.scale / q.scale)
     return _kl(d, p.concentration / q.concentration)
 

@@ -37,8 +37,8 @@ def joint(q: Distribution, p: Distribution) -> Array:
 
     |M^-1 (m - m')|^2 / 2 + sum_(i > j) A_ij^2 / 2 + sum_i (A_ii^2 - 1) / 2 - log A_ii
 
-    (Rasmussen & Williams 2006, eq. A.23). All terms are positive, and what is below A's diagonal
-    is had from L - M; NumPyro's inverts M and takes sums that cancel.
+    (Rasmussen & Williams 2006, eq. A.23). All terms are positive, and the part below A's
+    diagonal is computed from L - M; NumPyro's inverts M and takes sums that cancel.
 
     Raises:
         NotImplementedError: for what is not normal.

@@ -1,4 +1,4 @@
-"""From whatever has an entropy and two moments to a normal."""
+"""The KL to a normal from any distribution that has an entropy and two moments."""
 
 import jax.numpy as jnp
 from numpyro import distributions as dist

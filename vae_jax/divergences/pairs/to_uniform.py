@@ -1,4 +1,4 @@
-"""From what is bounded to a uniform."""
+"""The KL to a uniform from bounded distributions."""
 
 import jax.numpy as jnp
 from numpyro import distributions as dist

@@ -1,4 +1,4 @@
-"""Verdicts in words; of 100 tables of right estimators, one accuses any of them falsely."""
+"""Verdicts on estimators, in words; at most 1 of 100 tables calls a right estimator wrong."""
 
 from collections.abc import Sequence
 
