@@ -10,8 +10,19 @@ os.environ.setdefault(
 import jax
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
-from vae_jax import build_model, caches
+from tests import typechecking
+
+CHECKED = (
+    *("networks", "posteriors", "likelihoods", "priors", "objectives", "kl_estimators"),
+    *("estimators", "model", "weights"),
+)
+# Shapes and dtypes of the families' signatures are checked in every call that a test makes.
+checker = f"{typechecking.__name__}.typechecked"
+install_import_hook([f"vae_jax.{name}" for name in CHECKED], checker)
+
+from vae_jax import build_model, caches  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="session")

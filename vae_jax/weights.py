@@ -15,12 +15,12 @@ from vae_jax.types import Array, Batch, Examples, Model, Params, as_batch
 class LogWeights(NamedTuple):
     """The three terms of log w = log p(x|z) + log p(z) - log q(z|x), nats, `[num_samples, ...]`."""
 
-    log_likelihood: Float[Array, "draws ..."]
-    log_prior: Float[Array, "draws ..."]
-    log_posterior: Float[Array, "draws ..."]
+    log_likelihood: Float[Array, "..."]
+    log_prior: Float[Array, "..."]
+    log_posterior: Float[Array, "..."]
 
     @property
-    def log_weight(self) -> Float[Array, "draws ..."]:
+    def log_weight(self) -> Float[Array, "..."]:
         """log p(x, z) - log q(z | x), nats; its mean over draws is an unbiased ELBO."""
         return self.log_likelihood + self.log_prior - self.log_posterior
 

@@ -15,6 +15,7 @@ from vae_jax.errors import UserError
 from vae_jax.estimators.importance import importance_sampling
 from vae_jax.estimators.quadrature import log_p_by_quadrature
 from vae_jax.kl_estimators.plain import plain
+from vae_jax.types import Context
 
 elbo, iwae, log_weights = map(compiled, (vae_jax.elbo, vae_jax.iwae, vae_jax.log_weights))
 
@@ -119,7 +120,7 @@ def test_beta_warmup_and_free_bits_change_the_surrogate_and_not_the_bound(small,
         ({"warmup_steps": 10}, 25, 1.0),
         ({"warmup_steps": 10}, None, 1.0),
     ):
-        found = vae_jax.elbo(*small, keys, bits, step, **options)
+        found = vae_jax.elbo(*small, keys, bits, Context(step), **options)
         np.testing.assert_allclose(found.surrogate, likelihood - weight * kl, rtol=1e-5)
         np.testing.assert_array_equal(found.value, plain.value)
     model, params = small

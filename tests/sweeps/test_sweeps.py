@@ -110,7 +110,7 @@ def test_every_faulty_setting_is_said_before_anything_runs(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
     lines = err.splitlines()
     assert lines[0] == "vae-jax: 16 of 18 settings cannot work:"
-    for expected in ("did you mean 'mixture'", "not of type int", "must not be negative",
+    for expected in ("did you mean 'mixture'", "not of type int", "0 or more is needed",
                      "config.latent_dim='zwei'"):  # fmt: skip
         assert sum(expected in line for line in lines) >= 1, expected
     assert "Traceback" not in err

@@ -4,7 +4,19 @@ import numpy as np
 from numpyro.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vae_jax.errors import UserError
-from vae_jax.types import NATS, Array, Batch, Estimator, Facts, Model, Params, Quantity, Shape
+from vae_jax.types import (
+    NATS,
+    Array,
+    Batch,
+    Estimator,
+    Examples,
+    Facts,
+    Model,
+    Params,
+    Quantity,
+    Shape,
+    as_batch,
+)
 
 LOG_P_EXACT = Quantity(
     NATS,
@@ -45,7 +57,7 @@ def marginal(model: Model, params: Params, x_shape: Shape) -> Distribution:
 
     Args:
         model: the model.
-        params: its parameters, no tracers: the decoder is looked at.
+        params: its parameters, no tracers: the decoder is evaluated.
         x_shape: of an example.
 
     Raises:
@@ -60,19 +72,20 @@ def _marginal(W: Array, b: Array, variance: Array, prior: Normal) -> Distributio
     return MultivariateNormal(W @ prior.loc + b, covariance)
 
 
-def exact_posterior(model: Model, params: Params, x: Array) -> Distribution:
+def exact_posterior(model: Model, params: Params, example: Examples) -> Distribution:
     """p(z | x) of a linear-Gaussian model: N(m + G (x - W m - b), (P^-1 + W' S^-1 W)^-1).
 
     G is the covariance times W' S^-1.
 
     Args:
         model: the model.
-        params: its parameters, no tracers: the decoder is looked at.
-        x: one example, `[*x_shape]`.
+        params: its parameters, no tracers: the decoder is evaluated.
+        example: one, a `Batch` or x `[*x_shape]`.
 
     Raises:
         UserError: as `marginal` does.
     """
+    x = as_batch(example).x
     with jax.ensure_compile_time_eval():
         W, b, variance, prior = _require_affine(model, params, x.shape)
     precision = jnp.diag(prior.scale**-2) + (W.T / variance) @ W
@@ -99,7 +112,7 @@ def _decoder(model: Model, params: Params, shape: Shape, z: Array) -> tuple[Arra
 
 
 def _require_affine(model: Model, params: Params, shape: Shape) -> Affine:
-    """`_read_off`, if the decoder is what it reads off at four other z too."""
+    """The result of `_read_off`, if the decoder agrees with it at four other z."""
     zero = jnp.zeros(_normal(model.prior(params), "prior").loc.shape)
     jax.eval_shape(lambda z: _decoder(model, params, shape, z), zero)  # before anything is computed
     W, b, variance, prior = _read_off(model, params, shape)

@@ -1,4 +1,4 @@
-"""Draws of z with their log weights, and how gradients reach what an objective makes of them."""
+"""Draws of z with their log weights, and the gradients that objectives make of them."""
 
 import math
 from functools import partial
@@ -26,14 +26,10 @@ def draws(
 ) -> LogWeights:
     """`log_weights` for an objective whose gradient is sum_k w~_k d log w_k, sum_k w~_k = 1.
 
-    `stl` has no gradient by the parameters of log q, only through z; `dreg` nor has it, and its
-    gradient through z_k is multiplied by w~_k; `score` has none through z. The w~ of `dreg` are
-    those of the same draws evaluated before, which the compiler merges with this evaluation.
-
-    Raises:
-        UserError: if `num_samples` is not positive.
+    `stl` has no gradient by the parameters of log q, only through z; nor has `dreg`, whose gradient
+    through z_k is multiplied by w~_k; `score` has none through z. The w~ of `dreg` are computed
+    from the same draws first, an evaluation which the compiler merges with the other one.
     """
-    require_positive(num_samples=num_samples)
     held, scale = jax.lax.stop_gradient(params), None
     only_path = gradient in ("stl", "dreg")
     if gradient == "score" or (gradient == "dreg" and num_samples > 1):
@@ -76,17 +72,3 @@ def require_several(batch: Shape, objective: str) -> None:
     """Raises UserError for a batch of one example, which has no statistics."""
     if batch and math.prod(batch) < 2:
         raise UserError(f"{objective} needs a batch of at least 2 examples: config.batch_size")
-
-
-def require_positive(**counts: int) -> None:
-    """Raises UserError for a count below 1."""
-    for name, count in counts.items():
-        if count < 1:
-            raise UserError(f"{name}={count}: at least 1 is needed")
-
-
-def require_not_negative(**values: float) -> None:
-    """Raises UserError for a value below 0, or one that is no number."""
-    for name, value in values.items():
-        if not value >= 0:
-            raise UserError(f"{name}={value}: it must not be negative")

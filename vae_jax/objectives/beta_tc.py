@@ -1,19 +1,21 @@
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from numpyro.distributions import Distribution, Independent
+from numpyro.distributions import Distribution, Independent, constraints
 
+from vae_jax.config.components import checked
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
-from vae_jax.objectives._draws import first_draws, require_not_negative, require_several
+from vae_jax.objectives._draws import first_draws, require_several
 from vae_jax.objectives.elbo import elbo
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 Weights = Literal["stratified", "weighted"]
 
 
+@checked
 def beta_tc(
     model: Model,
     params: Params,
@@ -21,9 +23,9 @@ def beta_tc(
     batch: Examples,
     context: Context = END,
     *,
-    alpha: float = 1.0,
-    beta: float = 6.0,
-    gamma: float = 1.0,
+    alpha: Annotated[float, constraints.nonnegative] = 1.0,
+    beta: Annotated[float, constraints.nonnegative] = 6.0,
+    gamma: Annotated[float, constraints.nonnegative] = 1.0,
     weights: Weights = "stratified",
 ) -> Bound:
     """E_q[log p(x|z)] - alpha I(x; z) - beta TC(z) - gamma sum_j KL(q(z_j) || p(z_j)), nats.
@@ -46,9 +48,8 @@ def beta_tc(
             `weighted`, 1 / (N B) for each of B, is off by a factor (Chen et al. 2018, appendix C).
 
     Raises:
-        UserError: for a negative weight, a batch of one, or a q(z|x) that does not factorize.
+        UserError: for a batch of one, or a q(z|x) that does not factorize.
     """
-    require_not_negative(alpha=alpha, beta=beta, gamma=gamma)
     bound = elbo(model, params, key, batch)
     q, z = first_draws(model, params, key, batch)
     latent_dim = z.shape[-1]

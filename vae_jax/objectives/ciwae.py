@@ -1,8 +1,13 @@
-from vae_jax.errors import UserError
+from typing import Annotated
+
+from numpyro.distributions import constraints
+
+from vae_jax.config.components import checked
 from vae_jax.objectives._draws import draws, log_mean_exp, terms_of
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
+@checked
 def ciwae(
     model: Model,
     params: Params,
@@ -10,8 +15,8 @@ def ciwae(
     batch: Examples,
     context: Context = END,
     *,
-    num_samples: int = 5,
-    beta: float = 0.5,
+    num_samples: Annotated[int, constraints.positive_integer] = 5,
+    beta: Annotated[float, constraints.unit_interval] = 0.5,
 ) -> Bound:
     """beta 1/K sum_k log w_k + (1 - beta) log 1/K sum_k w_k (Rainforth et al. 2018), nats.
 
@@ -20,12 +25,7 @@ def ciwae(
     Args beside those of `types.Objective`:
         num_samples: K.
         beta: weight of the ELBO, from 0 to 1.
-
-    Raises:
-        UserError: if K is not positive, or beta is outside [0, 1].
     """
-    if not 0 <= beta <= 1:
-        raise UserError(f"beta={beta}: it must be in [0, 1]")
     weights = draws(model, params, key, batch, num_samples)
     log_w = weights.log_weight
     bound = beta * log_w.mean(0) + (1 - beta) * log_mean_exp(log_w)

@@ -1,15 +1,17 @@
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
-from numpyro.distributions import Distribution, Independent
+from numpyro.distributions import Distribution, Independent, constraints
 
+from vae_jax.config.components import checked
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
-from vae_jax.objectives._draws import require_not_negative, require_several
+from vae_jax.objectives._draws import require_several
 from vae_jax.objectives.elbo import elbo
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
+@checked
 def dip(
     model: Model,
     params: Params,
@@ -18,8 +20,8 @@ def dip(
     context: Context = END,
     *,
     kind: Literal[1, 2] = 2,
-    off_diagonal: float = 10.0,
-    diagonal: float = 10.0,
+    off_diagonal: Annotated[float, constraints.nonnegative] = 10.0,
+    diagonal: Annotated[float, constraints.nonnegative] = 10.0,
 ) -> Bound:
     """ELBO - off_diagonal sum_i!=j C_ij^2 - diagonal sum_i (C_ii - 1)^2, in nats.
 
@@ -33,10 +35,8 @@ def dip(
         diagonal: weight of the variances' distances from 1.
 
     Raises:
-        UserError: for a negative weight, a batch of one, or a q(z|x) without the moments in closed
-            form.
+        UserError: for a batch of one, or a q(z|x) without the moments in closed form.
     """
-    require_not_negative(off_diagonal=off_diagonal, diagonal=diagonal)
     bound, q = elbo(model, params, key, batch), model.encode(params, batch)
     require_several(q.batch_shape, "dip")
     mean = _mean(q).reshape(-1, *q.event_shape)

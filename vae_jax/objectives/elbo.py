@@ -1,16 +1,16 @@
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Distribution
+from numpyro.distributions import Distribution, constraints
 
-from vae_jax.config import components
+from vae_jax.config.components import Family, Part, checked
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
 from vae_jax.kl_estimators._draws import is_biased
-from vae_jax.objectives._draws import require_not_negative, require_positive, terms_of
+from vae_jax.objectives._draws import terms_of
 from vae_jax.objectives._schedules import ramp
 from vae_jax.types import (
     END,
@@ -26,9 +26,11 @@ from vae_jax.types import (
 )
 from vae_jax.weights import log_likelihoods, typed, weigh
 
+KL = Family("kl_estimators", "auto", "closed_form", "sampled")
 OF_KL = 2**32 - 2  # a number that no draw of the likelihood has, for the draws of a KL estimator
 
 
+@checked
 def elbo(
     model: Model,
     params: Params,
@@ -36,22 +38,22 @@ def elbo(
     batch: Examples,
     context: Context = END,
     *,
-    num_samples: int = 1,
-    kl: str | Callable = "auto",
+    num_samples: Annotated[int, constraints.positive_integer] = 1,
+    kl: Annotated[Part, KL] = "auto",
     gradient: Literal["standard", "stl"] = "standard",
-    beta: float = 1.0,
-    warmup_steps: int = 0,
-    cycle_steps: int = 0,
-    free_bits: float = 0.0,
-    free_bits_total: float = 0.0,
-    capacity: float | None = None,
-    capacity_steps: int = 0,
+    beta: Annotated[float, constraints.nonnegative] = 1.0,
+    warmup_steps: Annotated[int, constraints.nonnegative_integer] = 0,
+    cycle_steps: Annotated[int, constraints.nonnegative_integer] = 0,
+    free_bits: Annotated[float, constraints.nonnegative] = 0.0,
+    free_bits_total: Annotated[float, constraints.nonnegative] = 0.0,
+    capacity: Annotated[float | None, constraints.nonnegative] = None,
+    capacity_steps: Annotated[int, constraints.nonnegative_integer] = 0,
 ) -> Bound:
     """E_q[log p(x|z)] - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 3), nats per example.
 
-    The reported value is always this bound. What is maximized weights the KL by `beta` (Higgins
-    et al. 2017), raised linearly from 0 over `warmup_steps` updates, once or in every cycle (Fu et
-    al. 2019). In place of the KL, which is the mean over examples, it can have
+    The reported value is always this bound. Training maximizes one with the KL weighted by `beta`
+    (Higgins et al. 2017), raised linearly from 0 over `warmup_steps` updates, once or in every
+    cycle (Fu et al. 2019). In place of the KL, which is the mean over examples, it can have
 
     - sum_j max(`free_bits`, KL_j), j the latent dimensions (Kingma et al. 2016, eq. 15);
     - max(`free_bits_total`, KL);
@@ -60,12 +62,12 @@ def elbo(
 
     Args beside those of `types.Objective`:
         num_samples: draws of z per example.
-        kl: `closed_form`; `sampled`, by the draws that the likelihood has; `auto`, the first where
-            the pair of distributions has it; or one of `kl_estimators`, with as many draws of its
-            own. A biased one is differentiated, and `auto` is reported.
+        kl: `closed_form`; `sampled`, by the draws of log p(x|z); `auto`, the closed form where
+            there is one, else sampled; or one of `kl_estimators`, with as many draws, but others.
+            A biased one is differentiated, while `auto` is reported.
         gradient: `stl` leaves out the score of log q, whose mean is 0 (Roeder et al. 2017), so that
             the noise vanishes where q is the posterior; its KL is sampled.
-        beta: weight of the KL in what is maximized.
+        beta: weight of the KL in training.
         warmup_steps: length of the warm-up, in updates.
         cycle_steps: updates from one warm-up's start to the next one's; 0: there is one.
         free_bits: nats per latent dimension.
@@ -79,8 +81,6 @@ def elbo(
     """
     _require_consistent(gradient, kl, free_bits, free_bits_total, capacity)
     _require_schedules(warmup_steps, cycle_steps, capacity, capacity_steps)
-    require_positive(num_samples=num_samples)
-    require_not_negative(beta=beta)
     key, batch = typed(key), as_batch(batch)
     stl = gradient == "stl"
     kl_of = _kl_of("sampled" if stl else kl, per_dimension=free_bits > 0)
@@ -100,7 +100,7 @@ def elbo(
 
 
 class _KLOf(NamedTuple):
-    """How the KL of q(z | x) and p(z) is computed."""
+    """The way in which KL(q(z | x) || p(z)) is computed."""
 
     closed_form: Callable[[Distribution, Distribution], Array | None]  # None: by the draws of z
     estimator: KLEstimator | None  # which is differentiated, and reported where it is unbiased
@@ -114,10 +114,10 @@ _CLOSED_FORM: dict[str, Callable[[Distribution, Distribution], Array | None]] = 
 }
 
 
-def _kl_of(kl: str | Callable, per_dimension: bool) -> _KLOf:
-    if isinstance(kl, str) and kl in _CLOSED_FORM:
+def _kl_of(kl: Any, per_dimension: bool) -> _KLOf:
+    if isinstance(kl, str):
         return _KLOf(_CLOSED_FORM[kl], None, per_dimension)
-    return _KLOf(closed_form_kl, components.build("kl_estimators", kl), per_dimension)
+    return _KLOf(closed_form_kl, kl, per_dimension)
 
 
 def _terms(
@@ -167,16 +167,14 @@ def _free(kl: Array, free_bits: float) -> Array:
 
 def _require_consistent(
     gradient: str,
-    kl: str | Callable,
+    kl: Any,
     free_bits: float,
     free_bits_total: float,
     capacity: float | None,
 ) -> None:
-    require_not_negative(free_bits=free_bits, free_bits_total=free_bits_total)
-    require_not_negative(capacity=capacity or 0.0)
     if gradient == "stl" and (kl not in ("auto", "sampled") or free_bits):
         other = "free_bits needs the closed form" if free_bits else f"kl={kl!r} is none"
-        raise UserError(f"gradient='stl' is of a KL sampled by the likelihood's draws, and {other}")
+        raise UserError(f"gradient='stl' is of a sampled KL, by the likelihood's draws, and {other}")
     if free_bits and kl not in ("auto", "closed_form"):
         raise UserError(f"free_bits needs the closed form, and kl={kl!r} is none")
     if sum([free_bits > 0, free_bits_total > 0, capacity is not None]) > 1:
@@ -186,8 +184,6 @@ def _require_consistent(
 def _require_schedules(
     warmup_steps: int, cycle_steps: int, capacity: float | None, capacity_steps: int
 ) -> None:
-    counts = {"warmup_steps": warmup_steps, "cycle_steps": cycle_steps}
-    require_not_negative(**counts, capacity_steps=capacity_steps)
     if cycle_steps and not 0 < warmup_steps <= cycle_steps:
         message = "a cycle needs a warm-up that fits into it"
         raise UserError(f"cycle_steps={cycle_steps}, warmup_steps={warmup_steps}: {message}")

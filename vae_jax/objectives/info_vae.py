@@ -1,10 +1,12 @@
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
+from numpyro.distributions import constraints
 
+from vae_jax.config.components import checked
 from vae_jax.errors import UserError
-from vae_jax.objectives._draws import first_draws, require_not_negative, require_several
+from vae_jax.objectives._draws import first_draws, require_several
 from vae_jax.objectives.elbo import elbo
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 from vae_jax.weights import typed
@@ -12,6 +14,7 @@ from vae_jax.weights import typed
 Kernel = Literal["gaussian", "inverse_multiquadratic"]
 
 
+@checked
 def info_vae(
     model: Model,
     params: Params,
@@ -20,9 +23,9 @@ def info_vae(
     context: Context = END,
     *,
     alpha: float = 0.5,
-    weight: float = 100.0,
+    weight: Annotated[float, constraints.nonnegative] = 100.0,
     kernel: Kernel = "gaussian",
-    bandwidth: float = 1.0,
+    bandwidth: Annotated[float, constraints.positive] = 1.0,
 ) -> Bound:
     """E_q[log p(x|z)] - (1 - alpha) KL(q(z|x) || p(z)) - weight MMD^2(q(z), p(z)), in nats.
 
@@ -38,12 +41,10 @@ def info_vae(
             apart.
 
     Raises:
-        UserError: for alpha over 1, a negative weight, a bandwidth that is not positive, or a
-            batch of one.
+        UserError: for alpha over 1, or a batch of one.
     """
-    require_not_negative(weight=weight)
-    if alpha > 1 or bandwidth <= 0:
-        raise UserError(f"alpha={alpha}, bandwidth={bandwidth}: at most 1, and over 0, are needed")
+    if alpha > 1:
+        raise UserError(f"alpha={alpha}: at most 1 is needed")
     bound = elbo(model, params, key, batch)
     _, z = first_draws(model, params, key, batch)
     require_several(z.shape[:-1], "info_vae")

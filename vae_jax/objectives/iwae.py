@@ -1,7 +1,13 @@
+from typing import Annotated
+
+from numpyro.distributions import constraints
+
+from vae_jax.config.components import checked
 from vae_jax.objectives._draws import Gradient, draws, log_mean_exp, terms_of
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
+@checked
 def iwae(
     model: Model,
     params: Params,
@@ -9,13 +15,13 @@ def iwae(
     batch: Examples,
     context: Context = END,
     *,
-    num_samples: int = 5,
+    num_samples: Annotated[int, constraints.positive_integer] = 5,
     gradient: Gradient = "standard",
 ) -> Bound:
     """log 1/K sum_k w_k, w_k = p(x, z_k) / q(z_k | x), z_k ~ q (Burda et al. 2016, eq. 8), nats.
 
     A lower bound on log p(x) that tightens with K = `num_samples`; K = 1 is the ELBO with its KL
-    sampled. With w~_k = w_k / sum_j w_j held constant, what the encoder learns from is one of
+    sampled. With w~_k = w_k / sum_j w_j held constant, the encoder learns from one of
 
     - `standard`: sum_k w~_k d log w_k, the bound's own gradient;
     - `stl`: sum_k w~_k (d log w_k / dz_k) dz_k, the path alone, without the score d log q / dphi
@@ -31,9 +37,6 @@ def iwae(
     Args beside those of `types.Objective`:
         num_samples: K.
         gradient: the estimator; value and surrogate are the same numbers with each.
-
-    Raises:
-        UserError: if K is not positive.
     """
     weights = draws(model, params, key, batch, num_samples, gradient)
     bound = log_mean_exp(weights.log_weight)

@@ -1,7 +1,13 @@
-from vae_jax.objectives._draws import draws, log_mean_exp, require_positive, terms_of
+from typing import Annotated
+
+from numpyro.distributions import constraints
+
+from vae_jax.config.components import checked
+from vae_jax.objectives._draws import draws, log_mean_exp, terms_of
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
+@checked
 def miwae(
     model: Model,
     params: Params,
@@ -9,8 +15,8 @@ def miwae(
     batch: Examples,
     context: Context = END,
     *,
-    num_samples: int = 5,
-    num_means: int = 5,
+    num_samples: Annotated[int, constraints.positive_integer] = 5,
+    num_means: Annotated[int, constraints.positive_integer] = 5,
 ) -> Bound:
     """1/M sum_m log 1/K sum_k w_mk (Rainforth et al. 2018), nats per example.
 
@@ -20,11 +26,7 @@ def miwae(
     Args beside those of `types.Objective`:
         num_samples: K, draws under each logarithm.
         num_means: M.
-
-    Raises:
-        UserError: if K or M is not positive.
     """
-    require_positive(num_samples=num_samples, num_means=num_means)
     weights = draws(model, params, key, batch, num_means * num_samples)
     bound = mean_of_logs(weights.log_weight, num_means)
     return Bound(bound, bound.mean(), terms_of(weights))

@@ -1,12 +1,17 @@
-import jax
+from typing import Annotated
 
-from vae_jax.objectives._draws import draws, log_mean_exp, require_positive, taught_by, terms_of
+import jax
+from numpyro.distributions import constraints
+
+from vae_jax.config.components import checked
+from vae_jax.objectives._draws import draws, log_mean_exp, taught_by, terms_of
 from vae_jax.objectives.miwae import mean_of_logs
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 INFERENCE = ("encoder", "posterior")
 
 
+@checked
 def piwae(
     model: Model,
     params: Params,
@@ -14,8 +19,8 @@ def piwae(
     batch: Examples,
     context: Context = END,
     *,
-    num_samples: int = 5,
-    num_means: int = 5,
+    num_samples: Annotated[int, constraints.positive_integer] = 5,
+    num_means: Annotated[int, constraints.positive_integer] = 5,
 ) -> Bound:
     """log 1/MK sum_mk w_mk, while the encoder learns from MIWAE (Rainforth et al. 2018), nats.
 
@@ -25,11 +30,7 @@ def piwae(
     Args beside those of `types.Objective`:
         num_samples: K, draws under each logarithm that the encoder learns from.
         num_means: M.
-
-    Raises:
-        UserError: if K or M is not positive.
     """
-    require_positive(num_samples=num_samples, num_means=num_means)
     held = jax.lax.stop_gradient(params)
     inference = {name: params[name] if name in INFERENCE else held[name] for name in params}
     generative = {name: held[name] if name in INFERENCE else params[name] for name in params}

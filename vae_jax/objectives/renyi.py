@@ -1,13 +1,15 @@
-import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+from numpyro.distributions import constraints
 
-from vae_jax.errors import UserError
+from vae_jax.config.components import checked
 from vae_jax.objectives._draws import draws, log_mean_exp, terms_of
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 
 
+@checked
 def renyi(
     model: Model,
     params: Params,
@@ -15,8 +17,8 @@ def renyi(
     batch: Examples,
     context: Context = END,
     *,
-    num_samples: int = 5,
-    alpha: float = 0.5,
+    num_samples: Annotated[int, constraints.positive_integer] = 5,
+    alpha: Annotated[float, constraints.real] = 0.5,
 ) -> Bound:
     """1/(1 - alpha) log 1/K sum_k w_k^(1 - alpha), the VR bound (Li & Turner 2016), nats.
 
@@ -27,12 +29,7 @@ def renyi(
     Args beside those of `types.Objective`:
         num_samples: K.
         alpha: any number.
-
-    Raises:
-        UserError: if K is not positive, or alpha is not finite.
     """
-    if not math.isfinite(alpha):
-        raise UserError(f"alpha={alpha}: a finite number is needed")
     weights = draws(model, params, key, batch, num_samples)
     log_w = weights.log_weight
     bound = power_mean(log_w, 1 - alpha)
@@ -43,7 +40,7 @@ def renyi(
 def power_mean(log_w: Array, power: float) -> Array:
     """1/r log 1/K sum_k w_k^r for power r, the mean of log w for r = 0; exact to rounding near 0.
 
-    expm1 and log1p keep what 1/r would otherwise enlarge: the rounding of numbers near 1.
+    expm1 and log1p keep the digits of numbers near 1, whose rounding 1/r would enlarge.
     """
     if power == 0:
         return log_w.mean(0)

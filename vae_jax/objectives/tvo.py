@@ -1,12 +1,16 @@
+from typing import Annotated
+
 import jax
 import numpy as np
+from numpyro.distributions import constraints
 
-from vae_jax.errors import UserError
-from vae_jax.objectives._draws import draws, require_positive, taught_by, terms_of
+from vae_jax.config.components import checked
+from vae_jax.objectives._draws import draws, taught_by, terms_of
 from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
 from vae_jax.weights import LogWeights
 
 
+@checked
 def tvo(
     model: Model,
     params: Params,
@@ -14,30 +18,24 @@ def tvo(
     batch: Examples,
     context: Context = END,
     *,
-    num_samples: int = 10,
-    partitions: int = 5,
-    first_beta: float = 0.08,
+    num_samples: Annotated[int, constraints.integer_greater_than(2)] = 10,
+    partitions: Annotated[int, constraints.positive_integer] = 5,
+    first_beta: Annotated[float, constraints.open_interval(0, 1)] = 0.08,
 ) -> Bound:
     """sum_s (beta_s+1 - beta_s) E_s[log w], E_s over p(x, z)^beta_s q(z|x)^(1 - beta_s), nats.
 
-    The left Riemann sum of the thermodynamic integral over beta that log p(x) is, a lower bound
+    The left Riemann sum of an integral over beta that equals log p(x), and so a lower bound
     (Masrani et al. 2019). The expectations are self-normalized over the same K draws from q,
     which makes the value at most IWAE_K's, draw by draw; one partition is the ELBO with its KL
     sampled. Gradients are E_s[d log w] + Cov_s[log w, d log p(x, z)^beta_s q(z|x)^(1 - beta_s)],
     not through z: z need not be reparameterized.
 
     Args beside those of `types.Objective`:
-        num_samples: K.
+        num_samples: K, 2 at least, since one draw has no covariance.
         partitions: terms of the sum; their beta are 0, and evenly spaced in log beta from
             `first_beta` to 1, which is left out.
         first_beta: the least beta but 0.
-
-    Raises:
-        UserError: if K is below 2 (one draw has no covariance), `partitions` below 1, or
-            `first_beta` outside (0, 1).
     """
-    if num_samples < 2:
-        raise UserError(f"num_samples={num_samples}: a covariance needs at least 2")
     weights = draws(model, params, key, batch, num_samples, "score")
     betas = _betas(partitions, first_beta)
     terms = [_term(weights, *pair) for pair in zip(betas, np.diff(betas), strict=False)]
@@ -47,9 +45,6 @@ def tvo(
 
 def _betas(partitions: int, first: float) -> np.ndarray:
     """0, and `partitions` values from `first` to 1 with even ratios."""
-    require_positive(partitions=partitions)
-    if not 0 < first < 1:
-        raise UserError(f"first_beta={first}: it must be in (0, 1)")
     return np.append(0.0, np.geomspace(1.0, first, partitions)[::-1])
 
 
