@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 
+from vae_jax.config import components
 from vae_jax.types import Context
 
 
@@ -15,3 +16,8 @@ def compiled(function):
         return jax.jit(partial(function, model, **options), static_argnums=numbers)(*arguments)
 
     return call
+
+
+def objective_of(text):
+    """An objective by its call in a config, compiled."""
+    return compiled(components.build("objectives", text))
