@@ -1,23 +1,18 @@
 import types
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
-from vae_jax import RunsFailedError, UserError, default_config, fit, fit_seeds, load
+from tests import quick_runs
+from vae_jax import RunsFailedError, UserError, fit, fit_seeds, load
 from vae_jax.batches.keys import epoch_order, example_keys, keys_of
-from vae_jax.runs import directory
 from vae_jax.runs.directory import read_metrics
 from vae_jax.training import job, loop
 from vae_jax.training.update import RunSteps
 
-PARTS = {"encoder": "mlp(hidden=(16,))", "decoder": "mlp(hidden=(16,))", "latent_dim": 2}
-
-
-def quick_config(**changes):
-    config = default_config()
-    config.update({**PARTS, "num_epochs": 3, **changes})
-    return config
+quick_config = partial(quick_runs.quick_config, num_epochs=3)
 
 
 def leaves(run):
@@ -31,9 +26,9 @@ def alone():
 
 
 def test_one_after_another_each_seed_is_the_run_it_is_alone_bit_for_bit(tmp_path, alone):
-    found = fit_seeds(quick_config(seed=3, num_seeds=3), tmp_path, quiet=True)
-    assert [run.config.seed for run in found] == [3, 4, 5]
-    for run in found:
+    runs = fit_seeds(quick_config(seed=3, num_seeds=3), tmp_path, quiet=True)
+    assert [run.config.seed for run in runs] == [3, 4, 5]
+    for run in runs:
         assert all(map(np.array_equal, leaves(run), leaves(alone[run.config.seed])))
         assert run.config.num_seeds == 1
         assert load(tmp_path / f"seed_{run.config.seed}", "last").step == run.step == 36
@@ -66,8 +61,8 @@ def test_what_is_missing_is_trained_and_nothing_else(tmp_path):
     """More seeds, and one that was stopped: those go on, in two groups along the axis."""
     fit_seeds(quick_config(num_seeds=1, num_epochs=3), tmp_path, quiet=True)
     written = (tmp_path / "seed_0" / "metrics.jsonl").read_text()
-    found = fit_seeds(quick_config(num_seeds=3, seeds_at_once=3), tmp_path, quiet=True)
-    assert [run.step for run in found] == [36, 36, 36]
+    runs = fit_seeds(quick_config(num_seeds=3, seeds_at_once=3), tmp_path, quiet=True)
+    assert [run.step for run in runs] == [36, 36, 36]
     assert (tmp_path / "seed_0" / "metrics.jsonl").read_text() == written
 
 
@@ -104,10 +99,10 @@ def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path, monkeypatch):
 def test_seeds_share_one_compiled_program(tmp_path, caplog):
     with jax.log_compiles():
         fit_seeds(quick_config(num_seeds=3), tmp_path, quiet=True)
-    said = [r.getMessage() for r in caplog.records]
+    messages = [r.getMessage() for r in caplog.records]
     for program in ("run_seeds", "bounds", "start"):
         name = f"Finished XLA compilation of jit({program})"
-        assert sum(name in message for message in said) == 1, program
+        assert sum(name in message for message in messages) == 1, program
 
 
 @pytest.mark.slow
@@ -127,24 +122,6 @@ def test_what_does_not_go_together_is_said(tmp_path):
     fit(quick_config(num_epochs=1), tmp_path, quiet=True)
     with pytest.raises(UserError, match="holds a single run"):
         fit_seeds(quick_config(num_seeds=2, num_epochs=1), tmp_path, quiet=True)
-
-
-def test_two_processes_do_not_train_in_one_directory(tmp_path, monkeypatch):
-    monkeypatch.setattr(directory, "LOCK_SECONDS", 0.1)
-    with directory.locked(tmp_path), pytest.raises(UserError, match="another process is at work"):
-        fit(quick_config(), tmp_path, quiet=True)
-
-
-def test_a_run_directory_is_no_place_for_a_run_of_another_config_or_for_many(tmp_path):
-    fit_seeds(quick_config(num_seeds=2, num_epochs=1), tmp_path, quiet=True)
-    with pytest.raises(UserError, match="holds many runs"):
-        fit(quick_config(), tmp_path, quiet=True)
-    with pytest.raises(UserError, match="latent_dim: 2 -> 3"):
-        fit_seeds(quick_config(seed=2, num_seeds=2, latent_dim=3), tmp_path, quiet=True)
-    with pytest.raises(UserError, match="holds many settings"):
-        fit_seeds(quick_config(num_seeds=2), tmp_path.parent, quiet=True)
-    with pytest.raises(UserError, match=r"holds many runs: name one, such as .*seed_0"):
-        load(tmp_path)
 
 
 @pytest.mark.slow
@@ -186,14 +163,3 @@ def test_one_seed_that_cannot_go_on_does_not_stop_the_others(tmp_path):
     assert "seed 1" in caught.value.lines[1]
     assert "another model's" in caught.value.lines[1]
     assert load(tmp_path / "long" / "seed_2", "last").step == 36
-
-
-def test_what_another_process_began_meanwhile_is_not_taken_over(tmp_path):
-    """The check is made again once the directory is held, before anything is written."""
-    with directory.claimed(tmp_path, quick_config()):
-        pass
-    before = (tmp_path / "config.json").read_text()
-    other = directory.claimed(tmp_path, quick_config(num_epochs=9))
-    with pytest.raises(UserError, match="num_epochs: 3 -> 9"), other:
-        pass
-    assert (tmp_path / "config.json").read_text() == before

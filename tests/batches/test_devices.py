@@ -10,12 +10,12 @@ import jax
 import numpy as np
 import pytest
 
-from tests.training.test_training import quick_config
+from tests.quick_runs import quick_config
 from vae_jax import evaluate, fit
 
 PROGRAM = """
 import pickle, sys, jax
-from tests.training.test_training import quick_config
+from tests.quick_runs import quick_config
 from vae_jax import evaluate, fit
 config = quick_config(batch_size=80, num_epochs=2)
 run = fit(config, quiet=True)
