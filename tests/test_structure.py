@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "vae_jax"
 ORDER = [
     "errors",
     "caches",
+    "standard_errors",
     "types",
     "config",
     "networks",

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.errors import UserError
+from vae_jax.standard_errors import known_error
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -230,9 +231,7 @@ def means(values: Values) -> dict[str, Number]:
 
 
 def _mean(array: np.ndarray) -> Number:
-    n = len(array)
-    error = float(array.std(ddof=1) / np.sqrt(n)) if n > 1 else None
-    return Number(float(array.mean()), error, n)
+    return Number(float(array.mean()), known_error(array), len(array))
 
 
 class Facts(NamedTuple):

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from vae_jax.config.fields import FAMILY_OF
 from vae_jax.plots import BLUE, COLOURS, GREY, MARKERS, ORANGE, STYLES, captioned
+from vae_jax.standard_errors import standard_error
 from vae_jax.sweeps.compare import Comparison, numeric_leaves
 from vae_jax.sweeps.results import Row, RunResult
 
@@ -153,7 +154,7 @@ def _curve(axes: Axes, row: Row, i: int) -> np.ndarray:
     axes.plot(epochs, mean, style, marker=mark, color=colour, lw=1.4, ms=4,
               label=short(row).replace("\n", ", "))  # fmt: skip
     if len(values) > 1:
-        error = values.std(0, ddof=1) / np.sqrt(len(values))
+        error = standard_error(values)
         axes.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
     return mean
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from vae_jax.standard_errors import known_error
+
 ROUNDING = 1e-12  # relative
 
 
@@ -42,13 +44,8 @@ def estimate(values: np.ndarray) -> SeedsEstimate:
     The error over seeds is std(mean over examples) / sqrt(seeds), that over examples
     std(mean over seeds) / sqrt(examples).
     """
-    return SeedsEstimate(
-        float(values.mean()), _error(values.mean(1)), _error(values.mean(0)), len(values)
-    )
-
-
-def _error(means: np.ndarray) -> float | None:
-    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
+    errors = known_error(values.mean(1)), known_error(values.mean(0))
+    return SeedsEstimate(float(values.mean()), *errors, len(values))
 
 
 def difference(

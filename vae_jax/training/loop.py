@@ -25,6 +25,7 @@ from vae_jax.runs import checkpoints, directory
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import State, evaluated_params
+from vae_jax.standard_errors import known_error
 from vae_jax.training.advice import log_notes
 from vae_jax.training.interrupts import Interrupted, caught_signals
 from vae_jax.training.job import Job
@@ -241,8 +242,7 @@ def _validate(loop: _Loop, member: _Member) -> None:
         bounds = partial(loop.bounds, member.state, member.keys.validate)
         values = exact_pass(bounds, split, parts.cfg.batch_size, loop.mesh)["bound"]
         bound = float(values.mean())
-        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        metrics = {"validation_bound": bound, "validation_error": float(error)}
+        metrics = {"validation_bound": bound, "validation_error": known_error(values) or 0.0}
         member.log.write(step, step / parts.steps_per_epoch, metrics)
         member.shown["validation"] = bound
     if member.manager:

@@ -7,7 +7,7 @@ from scipy import stats
 
 from vae_jax.kl_comparison.models.examples import LIKELIHOOD_DRAWS, Values, powers
 from vae_jax.kl_comparison.models.gradients import GRADIENT_ESTIMATORS, GradientMoments, Scalars
-from vae_jax.kl_comparison.standard_errors import standard_error
+from vae_jax.standard_errors import standard_error
 
 WORST = 5
 BLOCKS = 20  # of the jackknife

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from vae_jax.kl_comparison.pairs.reference import Reference
-from vae_jax.kl_comparison.standard_errors import standard_error
+from vae_jax.standard_errors import standard_error
 
 NORMAL_95 = 1.96
 

@@ -12,7 +12,7 @@ from vae_jax.divergences import closed_form_kl
 from vae_jax.divergences.mixtures import mixture_approximations
 from vae_jax.divergences.quadrature import kl_by_quadrature
 from vae_jax.errors import UserError
-from vae_jax.kl_comparison.standard_errors import standard_error
+from vae_jax.standard_errors import standard_error
 from vae_jax.types import Array
 
 CHUNKS, CHUNK = 256, 2**14  # of 2^22 draws, fewer at a time in many dimensions
