@@ -174,7 +174,9 @@ def _require_consistent(
 ) -> None:
     if gradient == "stl" and (kl not in ("auto", "sampled") or free_bits):
         other = "free_bits needs the closed form" if free_bits else f"kl={kl!r} is none"
-        raise UserError(f"gradient='stl' is of a sampled KL, by the likelihood's draws, and {other}")
+        raise UserError(
+            f"gradient='stl' is of a sampled KL, by the likelihood's draws, and {other}"
+        )
     if free_bits and kl not in ("auto", "closed_form"):
         raise UserError(f"free_bits needs the closed form, and kl={kl!r} is none")
     if sum([free_bits > 0, free_bits_total > 0, capacity is not None]) > 1:
