@@ -172,13 +172,12 @@ def _require_consistent(
     free_bits_total: float,
     capacity: float | None,
 ) -> None:
+    name = getattr(kl, "__name__", kl)
     if gradient == "stl" and (kl not in ("auto", "sampled") or free_bits):
-        other = "free_bits needs the closed form" if free_bits else f"kl={kl!r} is none"
-        raise UserError(
-            f"gradient='stl' is of a sampled KL, by the likelihood's draws, and {other}"
-        )
+        other = "free_bits needs the closed form" if free_bits else f"kl={name!r} is none"
+        raise UserError(f"gradient='stl' is of a sampled KL, by the likelihood's draws: {other}")
     if free_bits and kl not in ("auto", "closed_form"):
-        raise UserError(f"free_bits needs the closed form, and kl={kl!r} is none")
+        raise UserError(f"free_bits needs the closed form, and kl={name!r} is none")
     if sum([free_bits > 0, free_bits_total > 0, capacity is not None]) > 1:
         raise UserError("free_bits, free_bits_total and capacity exclude each other: choose one")
 
