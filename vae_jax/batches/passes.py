@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax.batches.devices import over_examples
+from vae_jax.batches.devices import split_over_devices
 from vae_jax.batches.splits import gather
 
 
@@ -29,7 +29,7 @@ def exact_pass(
     for start in range(0, len(split), batch_size):
         ids = np.arange(start, min(start + batch_size, len(split)))
         full = np.concatenate([ids, np.full(batch_size - len(ids), start)])
-        raw, where = jax.device_put((gather(split, full), full), over_examples(mesh))
+        raw, where = split_over_devices((gather(split, full), full), mesh)
         values = jax.device_get(function(raw, where))
         parts.append({k: np.asarray(v, np.float64)[: len(ids)] for k, v in values.items()})
         progress(len(ids))

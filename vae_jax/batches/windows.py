@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from vae_jax.batches.devices import replicated
+from vae_jax.batches.devices import copy_to_devices, split_over_devices
 from vae_jax.batches.splits import gather
 
 WINDOW_BYTES = 256 * 2**20
@@ -36,7 +35,7 @@ def windows(split: Any, mesh: Mesh, batch_size: int, max_steps: int, max_bytes: 
     streamed, the next windows being read while the device works on this one.
     """
     if fits(split, max_bytes):
-        data = jax.device_put(gather(split, slice(None)), replicated(mesh))
+        data = copy_to_devices(gather(split, slice(None)), mesh)
         return lambda ids: (_window(data, i, i, mesh) for i in _cut(ids, max_steps))
     steps = min(max_steps, max(1, WINDOW_BYTES // (batch_size * np.asarray(split[0]).nbytes)))
     return lambda ids: _streamed(split, _cut(ids, steps), mesh)
@@ -52,12 +51,10 @@ def _streamed(split: Any, pieces: list[np.ndarray], mesh: Mesh) -> Iterator[Wind
     reading = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
     read = grain.MapDataset.source(pieces).map(lambda ids: gather(split, ids.reshape(-1)))
     for ids, examples in zip(pieces, read.to_iter_dataset(reading), strict=True):
-        data = jax.device_put(examples, replicated(mesh))
+        data = copy_to_devices(examples, mesh)
         yield _window(data, np.arange(ids.size).reshape(ids.shape), ids, mesh)
 
 
 def _window(data: Any, rows: np.ndarray, ids: np.ndarray, mesh: Mesh) -> Window:
-    batch_sharded = NamedSharding(mesh, PartitionSpec(None, "data"))
-    return Window(
-        data, *jax.device_put((rows.astype(np.int32), ids.astype(np.int32)), batch_sharded)
-    )
+    places = rows.astype(np.int32), ids.astype(np.int32)  # [steps, batch] each
+    return Window(data, *split_over_devices(places, mesh, axis=1))

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, fitting_devices, mesh_for, replicated
+from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import gather, present
@@ -181,7 +181,7 @@ def _pass(
     hidden = True if quiet else None  # None: shown on a terminal only
     with tqdm(total=len(data), unit="example", disable=hidden, desc=split) as bar:
         mesh = mesh_for(batch)
-        params = jax.device_put(run.params, replicated(mesh))
+        params = copy_to_devices(run.params, mesh)
         return exact_pass(functools.partial(program, params), data, batch, mesh, bar.update)
 
 

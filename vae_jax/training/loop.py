@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vae_jax import config
-from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for, replicated
+from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, devices, mesh_for
 from vae_jax.batches.keys import Keys, epoch_order, example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import present
@@ -125,7 +125,7 @@ def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, O
 def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
     """A seed's run at its last state, its directory locked."""
     cfg, keys = config.of_seed(loop.job.parts.cfg, seed), keys_of(seed)
-    state = jax.device_put(loop.job.parts.start(keys), replicated(loop.mesh))
+    state = copy_to_devices(loop.job.parts.start(keys), loop.mesh)
     with contextlib.ExitStack() as stack:
         manager, halfway = None, loop.job.parts.num_steps // 2
         if path:

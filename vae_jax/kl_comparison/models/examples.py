@@ -9,7 +9,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 from tqdm import tqdm
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, fitting_devices, mesh_for, replicated
+from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import present
@@ -70,7 +70,7 @@ def _pass(run: Run, split: str, num_samples: int, reference: str, seed: int, qui
     batch = fitting_devices(max(1, min(100, IN_FLIGHT // size, len(data))))
     mesh, hidden = mesh_for(batch), True if quiet else None
     with tqdm(total=len(data), unit="example", disable=hidden, desc="KL") as bar:
-        params = jax.device_put(run.params, replicated(mesh))
+        params = copy_to_devices(run.params, mesh)
         return exact_pass(lambda raw, ids: program(params, raw, ids), data, batch, mesh, bar.update)
 
 
