@@ -1,17 +1,12 @@
-import os
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
-from vae_jax import UserError, build_model
-from vae_jax.batches.splits import require_shapes, require_valid, x_shape
-from vae_jax.config import components
-from vae_jax.datasets import _making
-from vae_jax.datasets import tfds as tfds_module
+from tests.datasets.building import make
+from vae_jax import UserError
+from vae_jax.batches.splits import x_shape
 from vae_jax.datasets._making import hold_out, make_dataset
 
 ALWAYS_THERE = [
@@ -24,10 +19,6 @@ ALWAYS_THERE = [
     "patches",
     "tabular",
 ]
-
-
-def make(text):
-    return components.build("datasets", text)()
 
 
 @pytest.mark.parametrize("name", ALWAYS_THERE)
@@ -117,235 +108,6 @@ def test_a_coin_falls_on_its_sides_as_often_as_it_says():
             make(f"coin(heads={heads})")
 
 
-def save(tmp_path, **arrays):
-    np.savez(tmp_path / "data.npz", **arrays)
-    return f"npz(path={str(tmp_path / 'data.npz')!r})"
-
-
-def test_npz_reads_a_users_arrays(tmp_path):
-    images = np.arange(40 * 6, dtype=np.uint8).reshape(40, 3, 2)
-    dataset = make(save(tmp_path, train=images[:30], test=images[30:]))
-    assert {k: len(v) for k, v in dataset.splits.items()} == {
-        "train": 27,
-        "validation": 3,
-        "test": 10,
-    }
-    x = dataset.preprocess(jax.random.key(0), images[0])
-    np.testing.assert_allclose(x, images[0] / 255, rtol=1e-6)
-    one = make(save(tmp_path, mine=images.astype(np.float32)))
-    assert {k: len(v) for k, v in one.splits.items()} == {"train": 29, "validation": 3, "test": 8}
-    np.testing.assert_allclose(one.preprocess(jax.random.key(0), images[3]), images[3])
-
-
-def test_npz_says_what_is_wrong(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        make("npz(path='nowhere.npz')")
-    with pytest.raises(UserError, match="train' and 'test'"):
-        make(save(tmp_path, a=np.zeros(3), b=np.zeros(3)))
-    with pytest.raises(UserError, match="no array of numbers"):
-        make(save(tmp_path, train=np.array(["a"]), test=np.array(["b"])))
-    (tmp_path / "text.npz").write_text("no zip")
-    with pytest.raises(UserError, match="plain arrays"):
-        make(f"npz(path={str(tmp_path / 'text.npz')!r})")
-
-
-@pytest.mark.parametrize(
-    ("splits", "expected"),
-    [
-        ({"test": np.zeros((0, 3), np.float32)}, "the test split is empty"),
-        ({"test": np.zeros((5, 4), np.float32)}, r"test examples have shape \(4,\)"),
-        (
-            {"test": np.full((5, 3), 1.5, np.float32)},
-            r"test split, example 0, element \[0\] is 1.5",
-        ),
-        (
-            {"train": np.array([[0, 0, 0], [0, -2, 0]], np.float32)},
-            r"example 1, element \[1\] is -2",
-        ),
-        ({"train": np.array([[0, np.nan, 0]], np.float32)}, "is nan"),
-        ({"train": np.zeros((0, 3), np.float32)}, "the train split is empty"),
-    ],
-)
-def test_data_that_cannot_work_is_an_error_before_training(splits, expected):
-    good = np.zeros((9, 3), np.float32)
-    dataset = make_dataset({"train": good, "test": good, **splits})
-    with pytest.raises(UserError, match=expected):
-        require_valid(require_shapes(dataset), build_model((3,), 2))
-
-
-@pytest.mark.parametrize("value", [np.nan, -0.1, 255.0])
-@pytest.mark.parametrize("binarize", ["static", "dynamic"])
-def test_what_is_binarized_must_be_a_probability(value, binarize):
-    data = np.array([[0, 1, 0.5], [0, value, 1]], np.float32)
-    with pytest.raises(UserError, match=r"example 1, element \[1\]"):
-        require_valid(make_dataset({"train": data}, binarize=binarize), build_model((3,), 2))
-
-
-def test_a_likelihood_of_real_numbers_takes_real_numbers():
-    data = np.array([[-5.0, 2.0, 300.0]], np.float32)
-    require_valid(make_dataset({"train": data}), build_model((3,), 2, likelihood="normal"))
-
-
-class Source:
-    """30 examples, read as a TFDS data source is."""
-
-    def __init__(self, split):
-        self.images = np.random.default_rng(len(split)).integers(0, 256, (30, 28, 28, 1), np.uint8)
-
-    def __len__(self):
-        return 30
-
-    def __getitem__(self, i):
-        return {"image": self.images[i], "label": i % 10}
-
-    def __getitems__(self, rows):
-        return [self[i] for i in rows]
-
-
-@pytest.fixture
-def mocked_tfds(tmp_path, monkeypatch):
-    """The folder in which a prepared kmnist would be, and a source in place of TFDS's."""
-    folder = tmp_path / "kmnist" / "3.0.1"
-    folder.mkdir(parents=True)
-    (folder / "dataset_info.json").write_text("{}")
-    for split in ("train", "test"):
-        (folder / f"kmnist-{split}.array_record-00000-of-00001").touch()
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("VAE_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tfds_module, "_source", lambda name, split: Source(split))
-    return tmp_path
-
-
-def test_tfds_is_decoded_and_cached(mocked_tfds):
-    dataset = make("kmnist(validation=5, binarize='none')")
-    assert {k: len(v) for k, v in dataset.splits.items()} == {
-        "train": 25,
-        "validation": 5,
-        "test": 30,
-    }
-    assert dataset.splits["train"].dtype == np.uint8
-    assert x_shape(dataset) == (28, 28, 1)
-    assert len(list((mocked_tfds / "cache").glob("kmnist-*.npy"))) == 4
-    cached = make("kmnist(validation=5, binarize='none')")
-    np.testing.assert_array_equal(cached.splits["test"], dataset.splits["test"])
-    np.testing.assert_array_equal(cached.labels["test"], dataset.labels["test"])
-
-
-def test_tfds_can_be_redrawn_and_read_without_a_cache(mocked_tfds):
-    small = make("tfds(name='kmnist', size=14, grey=True, invert=True, validation=5)")
-    assert x_shape(small) == (14, 14, 1)
-    blocks = Source("train").images[3, ..., 0].reshape(14, 2, 14, 2).mean((1, 3))
-    np.testing.assert_allclose(small.splits["train"][3][..., 0], 255 - blocks, atol=1)
-    lazy = make("tfds(name='kmnist', cache=False, validation=5)")
-    kept = make("tfds(name='kmnist', validation=5)")
-    assert len(lazy.splits["train"]) == 25
-    assert lazy.splits["train"][3].shape == kept.splits["train"][3].shape
-    assert lazy.splits["validation"][0].dtype == np.uint8
-
-
-def test_a_data_set_that_is_not_prepared_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    with pytest.raises(UserError) as caught:
-        make("mnist")
-    assert "vae-jax data prepare mnist" in str(caught.value)
-    assert str(tmp_path) in str(caught.value)
-
-
-def test_preparing_needs_tensorflow(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="needs TensorFlow"):
-        tfds_module.prepare("mnist")
-
-
-def dequantized(raw, scale, n):
-    dataset = make_dataset({"train": raw[None]}, scale=scale, values="dequantized")
-    keys = jax.random.split(jax.random.key(0), n)
-    return np.asarray(jax.vmap(dataset.preprocess, (0, None))(keys, raw), np.float64)
-
-
-@pytest.mark.parametrize("scale", [1, 16, 255])
-def test_dequantized_values_are_uniform_in_their_level(scale):
-    """Inside (0, 1), raw again when floored, independent, and uniform in between."""
-    raw, n = np.array([0, scale // 2, scale - 1, scale], np.uint8), 50_000
-    x = dequantized(raw, float(scale), n)
-    assert 0 < x.min() < x.max() < 1
-    u = x * (scale + 1) - raw
-    assert (np.floor(x * (scale + 1)) == raw).all()
-    assert all(scipy.stats.kstest(column, "uniform").pvalue > 1e-7 for column in u.T)
-    assert np.abs(np.corrcoef(u.T)[~np.eye(4, dtype=bool)]).max() < 5 / np.sqrt(n)
-
-
-def test_the_ends_of_dequantization_stay_inside(monkeypatch):
-    """Also for the least and the largest random number, in float32."""
-    for half, expected in ((0, 2**-16), (2**16 - 1, 1 - 2**-16)):
-        monkeypatch.setattr(
-            _making, "_uniform16", lambda key, size, h=half: jnp.full(size, h, float)
-        )
-        raw = np.array([0, 255], np.uint8)
-        x = make_dataset({}, scale=255.0, values="dequantized").preprocess(None, raw)
-        np.testing.assert_array_equal(np.float64(x), (raw + expected) / 256)
-        assert 0 < x[0] < x[1] < 1
-
-
-def test_dequantized_densities_are_below_the_masses_of_levels():
-    """E_u log p((raw + u) / L) - D log L <= log P(raw), equal where p is flat (Theis et al. 2016)."""
-    raw, n = np.array([3, 9, 0, 15], np.uint8), 20_000
-    x = dequantized(raw, 15.0, n)
-    for a, b in ((1.0, 1.0), (2.0, 5.0), (1.2, 1.1)):
-        density = scipy.stats.beta(a, b)
-        terms = density.logpdf(x).sum(1) - 4 * np.log(16)
-        mass = np.log(density.cdf((raw + 1) / 16) - density.cdf(raw / 16)).sum()
-        assert terms.mean() - 5 * terms.std() / np.sqrt(n) <= mass + 1e-9
-        assert a > 1 or abs(terms.mean() - mass) < 1e-9
-
-
-@pytest.mark.parametrize("name", ["digits", "kmnist", "tfds(name='kmnist')"])
-def test_images_come_as_levels_too(name, mocked_tfds):
-    call = components.parse(name)
-    for values, top in (("greys", 1), ("levels", 16 if name == "digits" else 255)):
-        arguments = call.arguments | {"binarize": "none", "values": values, "validation": 5}
-        dataset = make(str(components.Call(call.name, arguments)))
-        raw = dataset.splits["train"][0]
-        x = dataset.preprocess(jax.random.key(0), raw)
-        assert x.dtype == np.float32
-        np.testing.assert_allclose(x, raw / ((16 if name == "digits" else 255) / top), rtol=1e-6)
-
-
-def test_npz_arrays_come_as_levels_too(tmp_path):
-    integers = np.arange(40 * 6).reshape(40, 6) % 5
-    dataset = make(save(tmp_path, mine=integers)[:-1] + ", scale=4.0, values='dequantized')")
-    raw = dataset.splits["train"][0]
-    x = dataset.preprocess(jax.random.key(0), raw)
-    np.testing.assert_array_equal(jnp.floor(5 * x), raw)
-    halves = make(save(tmp_path, mine=integers / 2)[:-1] + ", scale=4.0, values='levels')")
-    with pytest.raises(UserError, match=r"is [01].5: .*integers if they are levels"):
-        require_valid(halves, build_model((6,), 2, likelihood="normal"))
-
-
-def test_values_that_cannot_be_are_said():
-    with pytest.raises(UserError, match="values='levels' goes with binarize='none'"):
-        make("digits(values='levels')")
-    with pytest.raises(UserError, match="at most 256 levels, not 65536"):
-        make_dataset({}, scale=65535.0, values="dequantized")
-
-
-@pytest.mark.parametrize(
-    ("data", "likelihood"),
-    [
-        ("digits(binarize='none', values='dequantized')", "beta"),
-        ("digits(binarize='none')", "continuous_bernoulli"),
-        ("digits(binarize='none', values='levels')", "categorical(levels=17)"),
-        ("digits(binarize='none', values='levels')", "binomial(total_count=16)"),
-        ("patches(values='levels')", "discretized_logistic_mixture"),
-        ("gene_counts", "zero_inflated_negative_binomial"),
-        ("tabular", "student_t"),
-    ],
-)
-def test_data_suits_the_likelihoods_that_are_made_for_it(data, likelihood):
-    dataset = make(data)
-    require_valid(dataset, build_model(x_shape(dataset), 2, likelihood=likelihood))
-
-
 def test_gene_counts_have_the_moments_of_their_model():
     """A latent of no effect leaves zero-inflated counts of mean e^b kept, and their variance."""
     x = np.concatenate([*make("gene_counts(size=12000, loss=0.3)").splits.values()]).astype(float)
@@ -390,25 +152,3 @@ def test_tables_are_standardized_by_their_training_split(name):
     assert everything.shape == table.data.shape
     ranks = [np.sort(scipy.stats.rankdata(a, axis=0), axis=0) for a in (everything, table.data)]
     np.testing.assert_array_equal(*ranks)
-
-
-MNIST = Path(os.environ.get("TFDS_DATA_DIR", "nowhere")) / "mnist"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not MNIST.exists(), reason="no MNIST in TFDS_DATA_DIR")
-@pytest.mark.filterwarnings("ignore")
-def test_mnist_is_mnist():
-    dataset = make("mnist(binarize='none')")
-    assert {k: len(v) for k, v in dataset.splits.items()} == {
-        "train": 59_000,
-        "validation": 1_000,
-        "test": 10_000,
-    }
-    assert x_shape(dataset) == (28, 28, 1)
-    pixels = np.concatenate([dataset.splits["train"], dataset.splits["validation"]])
-    np.testing.assert_allclose(pixels.mean() / 255, 0.13066, atol=1e-5)  # the usual normalization
-    np.testing.assert_allclose(pixels.std() / 255, 0.30811, atol=1e-5)
-    assert np.bincount(dataset.labels["test"]).tolist() == [
-        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009
-    ]  # fmt: skip

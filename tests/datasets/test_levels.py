@@ -15,7 +15,7 @@ from vae_jax.datasets._making import make_dataset
 from vae_jax.errors import UserError
 from vae_jax.runs.state import num_parameters
 from vae_jax.sweeps.compare import compare
-from vae_jax.types import Likelihood, no_params
+from vae_jax.types import Batch, Likelihood, no_params
 
 LEVELS, D = 5, 3
 RAW = np.random.default_rng(0).integers(LEVELS, size=(40, D)).astype(np.uint8)
@@ -90,11 +90,11 @@ def test_an_optimal_scale_is_the_error_of_reconstructions_from_q():
     params["decoder"] = jax.tree.map(lambda leaf: 3 * leaf, params["decoder"])
     keys = jax.random.split(jax.random.key(2), len(x))
     for _ in range(100):
-        params = model.refit(params, keys, x)
+        params = model.refit(params, keys, Batch(x))
     z = model.encode(params, x).sample(jax.random.key(3))
     errors = np.mean((np.asarray(x) - np.asarray(model.decode(params, z).mean)) ** 2, 1)
-    found = float(params["likelihood"]["untrained"]["squared_error"])
-    assert abs(found - errors.mean()) < 5 * np.sqrt(2) * errors.std() / np.sqrt(len(x))
+    variance = float(params["likelihood"]["untrained"]["squared_error"])
+    assert abs(variance - errors.mean()) < 5 * np.sqrt(2) * errors.std() / np.sqrt(len(x))
 
 
 @pytest.mark.slow
@@ -110,8 +110,8 @@ def test_weight_decay_leaves_what_is_not_trained():
         branches.append(run.params["prior"])
         counts.append(num_parameters(run.params))
     train = np.asarray(run.dataset.splits["train"]).reshape(-1, 64) / 16
-    found = np.asarray(branches[0]["untrained"]).reshape(-1, 1, 64)
-    assert (np.abs(found - train).max(-1).min(-1) < 1e-6).all()  # still examples
+    inputs = np.asarray(branches[0]["untrained"]).reshape(-1, 1, 64)
+    assert (np.abs(inputs - train).max(-1).min(-1) < 1e-6).all()  # still examples
     assert np.abs(branches[1]["inputs"]).mean() < 0.5 * train.mean()
     assert counts[1] - counts[0] == 20 * 64
 

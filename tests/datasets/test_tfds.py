@@ -1,0 +1,75 @@
+"""Data sets of TFDS: from a source in place of its files, and MNIST itself where it is prepared."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.datasets.building import Source, make
+from vae_jax import UserError
+from vae_jax.batches.splits import x_shape
+from vae_jax.datasets import tfds as tfds_module
+
+
+def test_tfds_is_decoded_and_cached(mocked_tfds):
+    dataset = make("kmnist(validation=5, binarize='none')")
+    assert {k: len(v) for k, v in dataset.splits.items()} == {
+        "train": 25,
+        "validation": 5,
+        "test": 30,
+    }
+    assert dataset.splits["train"].dtype == np.uint8
+    assert x_shape(dataset) == (28, 28, 1)
+    assert len(list((mocked_tfds / "cache").glob("kmnist-*.npy"))) == 4
+    cached = make("kmnist(validation=5, binarize='none')")
+    np.testing.assert_array_equal(cached.splits["test"], dataset.splits["test"])
+    np.testing.assert_array_equal(cached.labels["test"], dataset.labels["test"])
+
+
+def test_tfds_can_be_redrawn_and_read_without_a_cache(mocked_tfds):
+    small = make("tfds(name='kmnist', size=14, grey=True, invert=True, validation=5)")
+    assert x_shape(small) == (14, 14, 1)
+    blocks = Source("train").images[3, ..., 0].reshape(14, 2, 14, 2).mean((1, 3))
+    np.testing.assert_allclose(small.splits["train"][3][..., 0], 255 - blocks, atol=1)
+    lazy = make("tfds(name='kmnist', cache=False, validation=5)")
+    kept = make("tfds(name='kmnist', validation=5)")
+    assert len(lazy.splits["train"]) == 25
+    assert lazy.splits["train"][3].shape == kept.splits["train"][3].shape
+    assert lazy.splits["validation"][0].dtype == np.uint8
+
+
+def test_a_data_set_that_is_not_prepared_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        make("mnist")
+    assert "vae-jax data prepare mnist" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_preparing_needs_tensorflow(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="needs TensorFlow"):
+        tfds_module.prepare("mnist")
+
+
+MNIST = Path(os.environ.get("TFDS_DATA_DIR", "nowhere")) / "mnist"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MNIST.exists(), reason="no MNIST in TFDS_DATA_DIR")
+@pytest.mark.filterwarnings("ignore")
+def test_mnist_is_mnist():
+    dataset = make("mnist(binarize='none')")
+    assert {k: len(v) for k, v in dataset.splits.items()} == {
+        "train": 59_000,
+        "validation": 1_000,
+        "test": 10_000,
+    }
+    assert x_shape(dataset) == (28, 28, 1)
+    pixels = np.concatenate([dataset.splits["train"], dataset.splits["validation"]])
+    np.testing.assert_allclose(pixels.mean() / 255, 0.13066, atol=1e-5)  # the usual normalization
+    np.testing.assert_allclose(pixels.std() / 255, 0.30811, atol=1e-5)
+    assert np.bincount(dataset.labels["test"]).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009
+    ]  # fmt: skip
