@@ -14,7 +14,7 @@ from vae_jax.types import Prior
 
 def vamp(spec, *, components: int = 4) -> Prior:
     def init(key, batch):
-        return {"inputs": batch[:components], "logits": jax.numpy.zeros(components)}
+        return {"inputs": batch.x[:components], "logits": jax.numpy.zeros(components)}
 
     def distribution(params):
         branch = params["prior"]
