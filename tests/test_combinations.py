@@ -35,9 +35,9 @@ def rows():
             yield prior, posterior, likelihood, objective
 
 
-def remaining(found):
+def remaining(rows):
     """The pairs that those rows leave of posteriors x objectives, priors x posteriors and the last."""
-    pairs = {p[:2] for p in found}, {p[1::2] for p in found}, {p[2:] for p in found}
+    pairs = {p[:2] for p in rows}, {p[1::2] for p in rows}, {p[2:] for p in rows}
     for prior in PRIORS:
         for posterior in POSTERIORS:
             if (prior, posterior) not in pairs[0]:
@@ -72,14 +72,16 @@ def known(role, name):
 
     def look(key):
         params = model.init(key, x)
-        found = model.prior(params) if role == "prior" else model.encode(params, x)
-        independent = isinstance(found, Independent) and found.base_dist.event_shape == ()
-        support = found.support
+        distribution = model.prior(params) if role == "prior" else model.encode(params, x)
+        independent = (
+            isinstance(distribution, Independent) and distribution.base_dist.event_shape == ()
+        )
+        support = distribution.support
         while isinstance(support, constraints.independent):
             support = support.base_constraint
         has_mean = True
         try:
-            _ = found.mean
+            _ = distribution.mean
         except NotImplementedError:
             has_mean = False
         seen.append((independent, has_mean, support is not constraints.real))
@@ -127,7 +129,10 @@ def trained(prior, posterior, likelihood, objective):
         state = initial_state(model, rule, jax.random.key(1), x)
         with jax.ensure_compile_time_eval():
             require_nested_supports(model.encode(state.params, x), model.prior(state.params))
-        value = lambda state: bound(model, state.params, KEYS, x).value.mean()  # noqa: E731
+
+        def value(state):
+            return bound(model, state.params, KEYS, x).value.mean()
+
         keys = jax.random.split(jax.random.key(2), (STEPS, len(x), 2))
         after, metrics = jax.lax.scan(lambda state, keys: update(state, keys, x), state, keys)
         return value(state), value(after), metrics

@@ -47,7 +47,7 @@ def few(role, name):
 
 
 @functools.cache
-def made(role, name, latent_dim=LATENT):
+def example_of(role, name, latent_dim=LATENT):
     """The model, parameters, five examples drawn from it and their z, by one compiled program."""
     parts = {**SMALL, **PARTNERS.get(name, {}), role: few(role, name)}
     model = build_model(SHAPE, latent_dim, **parts)
@@ -64,8 +64,8 @@ def made(role, name, latent_dim=LATENT):
     return model, params, *draw(params)
 
 
-def found(model, params, x, z):
-    """Log densities `[...]` of what there is, and of a draw z ~ q in both ways of having it."""
+def log_densities(model, params, x, z):
+    """Log densities `[...]` of q, p and the prior, and of a draw z ~ q in both ways to compute it."""
     q = model.encode(params, x)
     drawn, intermediates = q.sample_with_intermediates(jax.random.key(4))
     known = q.log_prob(drawn, intermediates) if intermediates else q.log_prob(drawn)
@@ -81,7 +81,7 @@ def found(model, params, x, z):
 
 @pytest.mark.parametrize("case", CASES, **NAMES)
 def test_shapes_supports_and_leading_axes(case):
-    model, params, x, z = made(*case)
+    model, params, x, z = example_of(*case)
 
     @jax.jit
     def everything(params, x, z):
@@ -92,10 +92,10 @@ def test_shapes_supports_and_leading_axes(case):
         assert q.batch_shape == p.batch_shape == (5,)
         assert prior.batch_shape == ()
         assert q.sample(jax.random.key(0), (7,)).shape == (7, 5, LATENT)
-        one_by_one = jax.vmap(functools.partial(found, model), (None, 0, 0))(params, x, z)
+        one_by_one = jax.vmap(functools.partial(log_densities, model), (None, 0, 0))(params, x, z)
         from_vmap = jax.vmap(model.decode, (None, 0))(params, z)
         assert from_vmap.log_prob(x).shape == (5,)
-        twice = found(model, params, jnp.stack([x, x]), jnp.stack([z, z]))
+        twice = log_densities(model, params, jnp.stack([x, x]), jnp.stack([z, z]))
         return p.support(x), one_by_one, twice
 
     in_support, one_by_one, twice = everything(params, x, z)
@@ -114,18 +114,21 @@ def test_shapes_supports_and_leading_axes(case):
 @pytest.mark.parametrize("case", CASES, **NAMES)
 def test_gradients_equal_finite_differences(case):
     """In float64, along a random direction of all parameters and of z."""
-    model, params, x, z = made(*case)
+    model, params, x, z = example_of(*case)
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, z))
         x = jnp.asarray(x, jnp.float64)
 
         def total(params, z):
-            return sum(term.sum() for term in found(model, params, x, z).values())
+            return sum(term.sum() for term in log_densities(model, params, x, z).values())
 
         @jax.jit
         def slopes(wide):
             way = moved(jax.tree.map(jnp.zeros_like, wide), jax.random.key(5))
-            along = lambda step: total(*jax.tree.map(lambda a, b: a + step * b, wide, way))  # noqa: E731
+
+            def along(step):
+                return total(*jax.tree.map(lambda a, b: a + step * b, wide, way))
+
             gradient = jax.grad(total, (0, 1))(*wide)
             products = jax.tree.map(lambda a, b: (a * b).sum(), gradient, way)
             return (along(1e-5) - along(-1e-5)) / 2e-5, sum(jax.tree.leaves(products))
@@ -137,9 +140,9 @@ def test_gradients_equal_finite_differences(case):
 @pytest.mark.slow  # each operation by itself
 @pytest.mark.parametrize("case", CASES, **NAMES)
 def test_jit_changes_nothing(case):
-    model, params, x, z = made(*case)
-    jitted = jax.jit(functools.partial(found, model))(params, x, z)
-    plain = found(model, params, x, z)
+    model, params, x, z = example_of(*case)
+    jitted = jax.jit(functools.partial(log_densities, model))(params, x, z)
+    plain = log_densities(model, params, x, z)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3), jitted, plain)
 
 
@@ -157,7 +160,7 @@ def test_densities_integrate_to_one_and_are_those_of_the_draws(case):
 
     Three t of two functions for each part, at 6.5 standard errors: a family-wise error below 1e-8.
     """
-    model, params, x, _ = made(*case, latent_dim=2)
+    model, params, x, _ = example_of(*case, latent_dim=2)
     grid, area = plane()
 
     @jax.jit
@@ -179,7 +182,7 @@ def test_densities_integrate_to_one_and_are_those_of_the_draws(case):
 
 @pytest.mark.parametrize("name", components.names("priors"))
 def test_priors_are_finite_far_away(name):
-    model, params, _, _ = made("prior", name)
+    model, params, _, _ = example_of("prior", name)
     far = 0.999 if name == "uniform" else 1e3
     log_prob = jax.jit(jax.value_and_grad(model.prior(params).log_prob))
     for sign in (-far, far):
@@ -236,8 +239,8 @@ def test_priors_of_numbers_are_scipys(prior, expected, learned):
     model = build_model((3,), 2, prior=prior)
     params = model.init(jax.random.key(0), jnp.zeros((2, 3)))
     z = np.linspace(-2.5, 2.5, 14).reshape(7, 2)
-    found = model.prior(params).log_prob(jnp.asarray(z, jnp.float32))
-    np.testing.assert_allclose(found, expected.logpdf(z).sum(1), rtol=1e-5)
+    log_p = model.prior(params).log_prob(jnp.asarray(z, jnp.float32))
+    np.testing.assert_allclose(log_p, expected.logpdf(z).sum(1), rtol=1e-5)
     is_learned = learned and "learned" in prior
     assert len(jax.tree.leaves(params["prior"])) == (2 if is_learned else 0)
 
@@ -310,9 +313,9 @@ def test_a_posterior_at_the_end_of_its_box_reports_a_bound(loc, scale, gradient)
 
 def test_a_mixture_has_its_weights():
     model = build_model((3,), 1, prior="mixture(components=2)")
-    own = {"loc": jnp.array([[-1.0], [2.0]]), "log_scale": jnp.log(jnp.array([[0.5], [1.5]])),
+    branch = {"loc": jnp.array([[-1.0], [2.0]]), "log_scale": jnp.log(jnp.array([[0.5], [1.5]])),
            "logits": jnp.log(jnp.array([0.2, 0.8]))}  # fmt: skip
     z = np.linspace(-3, 4, 9)
     expected = 0.2 * scipy.stats.norm.pdf(z, -1, 0.5) + 0.8 * scipy.stats.norm.pdf(z, 2, 1.5)
-    found = model.prior({"prior": own}).log_prob(jnp.asarray(z)[:, None])
-    np.testing.assert_allclose(found, np.log(expected), rtol=1e-5)
+    log_p = model.prior({"prior": branch}).log_prob(jnp.asarray(z)[:, None])
+    np.testing.assert_allclose(log_p, np.log(expected), rtol=1e-5)

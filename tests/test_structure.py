@@ -1,11 +1,14 @@
-"""What keeps the code readable: imports go one way, heavy ones wait, components stand alone."""
+"""Rules that keep the code readable: one way of imports, heavy ones late, sizes, names of things."""
 
 import ast
 import subprocess
 import sys
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "vae_jax"
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "vae_jax"
 ORDER = [
     "errors",
     "caches",
@@ -61,8 +64,8 @@ def test_a_file_imports_only_from_what_stands_before_it():
 
 def test_flax_is_imported_in_networks_only():
     for path in PACKAGE.rglob("*.py"):
-        found = "import flax" in path.read_text() or "from flax" in path.read_text()
-        assert not found or part(path) == "networks", path
+        imported = "import flax" in path.read_text() or "from flax" in path.read_text()
+        assert not imported or part(path) == "networks", path
 
 
 def test_heavy_imports_wait_until_they_are_needed():
@@ -82,10 +85,49 @@ def test_heavy_imports_wait_until_they_are_needed():
         f"import sys, vae_jax, vae_jax.cli.main; print([m for m in {heavy} if m in sys.modules])"
     )
     command = [sys.executable, "-c", program]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert found.strip() == "[]"
+    imported = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert imported.strip() == "[]"
 
 
-def test_files_stay_short():
+def definitions(path):
+    """Every module, class and function of a file."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+def lines_of_code(function):
+    """The lines of a function without its docstring and its decorators."""
+    first = function.body[0]
+    has_docstring = ast.get_docstring(function) is not None
+    docstring = first.end_lineno - first.lineno + 1 if has_docstring else 0
+    return function.end_lineno - function.lineno + 1 - docstring
+
+
+def test_files_and_functions_stay_short():
     for path in PACKAGE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 300, path
+        for node in definitions(path):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert lines_of_code(node) <= 45, f"{path}: {node.name}"
+
+
+def test_the_init_of_a_package_defines_nothing():
+    for path in PACKAGE.rglob("__init__.py"):
+        names = {node.name for node in definitions(path) if not isinstance(node, ast.Module)}
+        lazy = {"__getattr__", "__dir__"} if path.parent == PACKAGE else set()
+        assert names == lazy, path
+
+
+@pytest.mark.parametrize("folder", ["vae_jax", "tests", "benchmarks", "experiments", "docs"])
+def test_a_docstring_names_its_subject(folder):
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in definitions(path):
+            assert not (ast.get_docstring(node) or "").startswith("What "), f"{path}: {node}"
+
+
+def test_variables_are_named_after_what_they_hold():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_assigned = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            name = node.id if is_assigned else node.arg if isinstance(node, ast.arg) else ""
+            assert name not in ("found", "made", "own", "said"), f"{path}:{node.lineno}: {name}"

@@ -220,12 +220,12 @@ def test_a_syntax_error_in_ones_own_part_names_file_and_line(capsys, tmp_path, m
 @pytest.mark.slow
 def test_debug_shows_the_traceback(tmp_path):
     command = [sys.executable, "-m", "vae_jax", "report", f"--workdir={tmp_path}", "--debug"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "Traceback" in found.stderr
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
     command.pop()
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 2
-    assert found.stderr == f"vae-jax: {tmp_path} holds no run: there is no config.json\n"
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"vae-jax: {tmp_path} holds no run: there is no config.json\n"
 
 
 def test_help_and_lists(capsys):

@@ -34,7 +34,7 @@ def part(
     loc: float = 0.0,
     kind: Literal[1, 2] = 1,
     learned: bool = False,
-    made: Callable[[], Any] | None = None,
+    call: Callable[[], Any] | None = None,
 ) -> dict[str, Any]:
     """The arguments."""
     names = inspect.signature(part).parameters
@@ -140,7 +140,7 @@ def test_a_direct_call_is_checked_in_the_same_words():
     direct = checked(part)
     assert direct("spec")["layers"] == 4
     assert direct("spec", layers=2, scale=3)["scale"] == 3.0
-    assert direct(spec="spec", made=print)["made"] is print
+    assert direct(spec="spec", call=print)["call"] is print
     assert direct("spec", layers=np.int64(2), loc=np.float32(0.5))["loc"] == 0.5
     for arguments, expected in [
         ({"layers": 0}, "part: layers=0: a positive integer is needed"),

@@ -43,9 +43,9 @@ def test_a_flat_density_and_a_flat_mass_are_the_same_number_of_levels():
     density = evaluated("dequantized", flat_density)
     mass = evaluated("levels", f"categorical(levels={LEVELS})")
     assert density["log_p"] == pytest.approx(0, abs=1e-5)
-    for found in (density, mass):
-        assert found["log_p_levels"] == pytest.approx(-D * np.log(LEVELS), rel=1e-5)
-        assert found["bits_per_dim"] == pytest.approx(np.log2(LEVELS), rel=1e-5)
+    for results in (density, mass):
+        assert results["log_p_levels"] == pytest.approx(-D * np.log(LEVELS), rel=1e-5)
+        assert results["bits_per_dim"] == pytest.approx(np.log2(LEVELS), rel=1e-5)
 
 
 @pytest.mark.slow

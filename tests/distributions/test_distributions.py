@@ -33,7 +33,10 @@ def test_bernoulli_sums_to_one():
 @pytest.mark.parametrize("x", [0.0, 1.0])
 def test_bernoulli_at_extremes(logit, x):
     """log p = -softplus((1 - 2x) a); its gradient is x - sigmoid(a)."""
-    log_p = lambda a: BernoulliLogits(a[None], 1).log_prob(jnp.array([x]))  # noqa: E731
+
+    def log_p(a):
+        return BernoulliLogits(a[None], 1).log_prob(jnp.array([x]))
+
     value, gradient = jax.value_and_grad(log_p)(jnp.float32(logit))
     np.testing.assert_allclose(value, -np.logaddexp(0, (1 - 2 * x) * logit), atol=1e-6)
     sigmoid = np.exp(-np.logaddexp(0, -logit))

@@ -48,13 +48,16 @@ def grid(theta, phi):
 def test_float32_has_what_double_precision_has(row):
     q, p, *values = row
     theta, phi = grid(*values)
-    total = lambda theta, phi: kl_divergence(q(*theta), p(*phi))  # noqa: E731
-    found = np.asarray(total(jnp.asarray(theta), jnp.asarray(phi)))
+
+    def total(theta, phi):
+        return kl_divergence(q(*theta), p(*phi))
+
+    kl = np.asarray(total(jnp.asarray(theta), jnp.asarray(phi)))
     with jax.enable_x64(True):
         truth = np.asarray(total(*(jnp.asarray(x, jnp.float64) for x in (theta, phi))))
     held = truth < 1e37
-    np.testing.assert_allclose(found[held], truth[held], rtol=2e-5, atol=1e-30)
-    assert (found >= 0).all()
+    np.testing.assert_allclose(kl[held], truth[held], rtol=2e-5, atol=1e-30)
+    assert (kl >= 0).all()
 
 
 @pytest.mark.slow
@@ -62,7 +65,10 @@ def test_float32_has_what_double_precision_has(row):
 def test_gradients_are_finite(row):
     q, p, *values = row
     theta, phi = grid(*values)
-    total = lambda theta, phi: kl_divergence(q(*theta), p(*phi))  # noqa: E731
+
+    def total(theta, phi):
+        return kl_divergence(q(*theta), p(*phi))
+
     kl = total(jnp.asarray(theta), jnp.asarray(phi))
     gradients = jax.grad(lambda *x: total(*x).sum(), (0, 1))(jnp.asarray(theta), jnp.asarray(phi))
     moderate = np.asarray(kl) < 1e20  # the gradient may be larger by 1e12 and more
@@ -101,20 +107,20 @@ def test_q_next_to_p(make, information, d):
     if make(jnp.float32(1.0)).__class__.__name__ == "Laplace" and d > 1e-3:
         return  # not smooth: its remainder is larger
     step = float(np.float32(1 + d) - np.float32(1))
-    found = kl_divergence(make(jnp.float32(1.0)), make(jnp.float32(1 + d)))
-    np.testing.assert_allclose(found, information * step**2 / 2, rtol=3 * d + 2e-3)
+    kl = kl_divergence(make(jnp.float32(1.0)), make(jnp.float32(1 + d)))
+    np.testing.assert_allclose(kl, information * step**2 / 2, rtol=3 * d + 2e-3)
 
 
 def test_concentrations_that_are_large():
     """Large Dirichlets are normal: compared with double precision, where 1e-9 of digits are left."""
     a = np.array([[1e6, 1e6], [1e6, 2e6], [1e5, 1e6]], np.float32)
     c = np.array([[1.1e6, 1.1e6], [1.001e6, 2e6], [2e5, 1e6]], np.float32)
-    found = kl_divergence(dist.Dirichlet(a), dist.Dirichlet(c))
+    kl = kl_divergence(dist.Dirichlet(a), dist.Dirichlet(c))
     a, c = a.astype(np.float64), c.astype(np.float64)
     A, C, lgamma, psi = a.sum(-1), c.sum(-1), scipy.special.gammaln, scipy.special.digamma
     truth = lgamma(A) - lgamma(C) - (lgamma(a) - lgamma(c)).sum(-1)
     truth += ((a - c) * (psi(a) - psi(A)[:, None])).sum(-1)
-    np.testing.assert_allclose(found, truth, rtol=2e-5)
+    np.testing.assert_allclose(kl, truth, rtol=2e-5)
 
 
 def test_normals_that_nearly_lie_in_a_plane():
@@ -130,10 +136,10 @@ def test_normals_that_nearly_lie_in_a_plane():
             q, dist.LowRankMultivariateNormal(loc_, W_, 2 * d_)
         )
 
-    found = kls(jnp.float32)
+    kl = kls(jnp.float32)
     with jax.enable_x64(True):
         truth = kls(jnp.float64)
-    np.testing.assert_allclose(found, truth, rtol=1e-4)
+    np.testing.assert_allclose(kl, truth, rtol=1e-4)
 
 
 @pytest.mark.slow

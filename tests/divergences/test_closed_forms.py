@@ -201,11 +201,11 @@ def by_quadrature(pair, theta, phi):
         return np.where(np.isfinite(log_q), np.exp(log_q) * (log_q - log_p), 0)
 
     with np.errstate(all="ignore"):
-        found = scipy.integrate.tanhsinh(
+        results = scipy.integrate.tanhsinh(
             integrand, edges[:-1], edges[1:], args=(np.arange(float(SETTINGS)),), rtol=1e-10
         )
-    assert (found.error < 1e-7 * np.maximum(1, np.abs(found.integral))).all()
-    return found.integral.sum(0)
+    assert (results.error < 1e-7 * np.maximum(1, np.abs(results.integral))).all()
+    return results.integral.sum(0)
 
 
 def expected(pair, theta, phi):
@@ -219,9 +219,9 @@ def expected(pair, theta, phi):
 def test_closed_form_equals_numerical_integration(pair):
     theta, phi = parameters(pair)
     with jax.enable_x64(True):
-        found = np.asarray(kl(pair, theta, phi))
-    assert found.shape == (SETTINGS,)
-    np.testing.assert_allclose(found, expected(pair, theta, phi), rtol=1e-5, atol=1e-9)
+        kls = np.asarray(kl(pair, theta, phi))
+    assert kls.shape == (SETTINGS,)
+    np.testing.assert_allclose(kls, expected(pair, theta, phi), rtol=1e-5, atol=1e-9)
 
 
 def moving(pair, theta, phi):

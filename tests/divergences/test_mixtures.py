@@ -40,13 +40,13 @@ def log_density(weight, loc, factor):
     return scipy.special.logsumexp(np.log(weight)[..., None] + each, axis=1)
 
 
-def assert_on_the_right_side(found, kl, error):
-    for name, bound in found.items():
+def assert_on_the_right_side(bounds, kl, error):
+    for name, bound in bounds.items():
         if name.endswith("upper"):
             assert (bound > kl - error).all(), name
         if name.endswith("lower"):
             assert (bound < kl + error).all(), name
-    assert (found["variational_upper"] <= found["convexity_upper"] + 1e-4).all()
+    assert (bounds["variational_upper"] <= bounds["convexity_upper"] + 1e-4).all()
 
 
 @pytest.mark.slow
@@ -56,8 +56,8 @@ def test_bounds_hold_in_one_dimension(a, b):
     (q, of_q), (p, of_p) = random_mixtures(a, 100, a, 1), random_mixtures(10 + b, 100, b, 1)
     log_q, log_p = log_density(*of_q), log_density(*of_p)
     kl = (np.exp(log_q) * (log_q - log_p)).sum(-1) * (GRID[1] - GRID[0])
-    found = approximations(q, p)
-    assert_on_the_right_side(found, kl, 1e-4 * (1 + kl))
+    bounds = approximations(q, p)
+    assert_on_the_right_side(bounds, kl, 1e-4 * (1 + kl))
 
 
 @pytest.mark.slow
@@ -68,7 +68,10 @@ def test_every_formula_by_quadrature():
     log_f, log_g = (st.norm.logpdf(GRID, m[0], s[0, ..., 0]) for _, m, s in (of_q, of_p))
     f, g, step = np.exp(log_f), np.exp(log_g), GRID[1] - GRID[0]
     entropy = -(f * log_f).sum(1) * step
-    kl = lambda log_b: step * (f * log_f).sum(1)[:, None] - step * f @ log_b.T  # noqa: E731
+
+    def kl(log_b):
+        return step * (f * log_f).sum(1)[:, None] - step * f @ log_b.T
+
     a_ff, a_fg, b_ff = step * f @ f.T, step * f @ g.T, step * np.sqrt(f) @ np.sqrt(f).T
     e_ff, e_fg = np.exp(-kl(log_f)), np.exp(-kl(log_g))
     mean, sd = zip(*(matched(*each) for each in ((w, f), (v, g))), strict=True)
@@ -86,10 +89,10 @@ def test_every_formula_by_quadrature():
         "durrieu_upper": w @ (np.log(a_ff @ w / (e_fg @ v)) + entropy),
         "pairwise_upper": w @ np.log(b_ff @ w / (e_fg @ v)),
     }
-    found = approximations(q, p)
-    assert set(found) == {*expected, "variational_upper"}
+    values = approximations(q, p)
+    assert set(values) == {*expected, "variational_upper"}
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name][0], value, rtol=2e-5, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(values[name][0], value, rtol=2e-5, atol=2e-5, err_msg=name)
 
 
 def matched(weight, densities):
@@ -137,11 +140,11 @@ def normals(dimensions):
 def test_of_single_normals_they_are_the_kl():
     for pair in zip(*normals(3), strict=True):
         expected = closed_form_kl(*pair)
-        for name, found in approximations(*pair).items():
+        for name, value in approximations(*pair).items():
             if name not in INEXACT_FOR_ONE:
-                np.testing.assert_allclose(found, expected, rtol=2e-4, err_msg=name)
+                np.testing.assert_allclose(value, expected, rtol=2e-4, err_msg=name)
             else:
-                assert (np.abs(found - expected) > 1e-3).all(), name
+                assert (np.abs(value - expected) > 1e-3).all(), name
 
 
 @pytest.mark.slow
@@ -159,8 +162,8 @@ def test_all_ways_to_write_a_mixture_agree():
         (d.MixtureSameFamily(mixing, d.MultivariateNormal(loc, cov)), one),
         (d.MixtureSameFamily(mixing, low_rank), alone),
     ):
-        for name, found in approximations(q, p).items():
-            np.testing.assert_allclose(found, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+        for name, value in approximations(q, p).items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
     flat = approximations(d.MixtureSameFamily(mixing, d.Normal(loc[0], 1)), d.Normal(0, 2))
     event = approximations(
         NormalMixture(logits, loc[0][:, None], jnp.ones((2, 1))),
@@ -173,9 +176,9 @@ def test_all_ways_to_write_a_mixture_agree():
 def test_whitening_is_the_inverse_cholesky_factor():
     rng = np.random.default_rng(0)
     factor = np.tril(rng.normal(size=(5, 6, 6)), -1) + np.eye(6)
-    found = whitening(jnp.asarray(factor @ factor.swapaxes(1, 2), jnp.float32))
-    np.testing.assert_allclose(found, np.linalg.inv(factor), rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(log_det(found), 0, atol=1e-3)
+    whitened = whitening(jnp.asarray(factor @ factor.swapaxes(1, 2), jnp.float32))
+    np.testing.assert_allclose(whitened, np.linalg.inv(factor), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(log_det(whitened), 0, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -191,8 +194,8 @@ def test_variational_upper_is_the_least_that_scipy_finds():
 
     least = scipy.optimize.minimize(bound, np.zeros(12), tol=1e-10).fun
     assert least < bound(np.zeros(12)) - 0.01
-    found = approximations(q, p)["variational_upper"][0]
-    np.testing.assert_allclose(found, least, rtol=1e-4)
+    bound = approximations(q, p)["variational_upper"][0]
+    np.testing.assert_allclose(bound, least, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -202,8 +205,8 @@ def test_gradients_are_finite_differences():
     p = NormalMixture(jnp.zeros(2), loc + 1, jnp.full((2, 2), 1.5))
 
     def total(shift):
-        found = mixture_approximations(NormalMixture(logits, loc * shift, jnp.ones((2, 2))), p)
-        return jnp.stack([found[name] for name in sorted(found)])
+        bounds = mixture_approximations(NormalMixture(logits, loc * shift, jnp.ones((2, 2))), p)
+        return jnp.stack([bounds[name] for name in sorted(bounds)])
 
     h = 1e-2
     jacobian = jax.jit(jax.jacrev(total))(jnp.float32(1.0))
@@ -215,12 +218,12 @@ def test_gradients_are_finite_differences():
 def test_weights_of_zero_are_no_trouble():
     loc = jnp.array([[0.0], [3.0]])
     q = NormalMixture(jnp.array([0.0, -1e4]), loc, jnp.ones((2, 1)))
-    for found in (
+    for bounds in (
         mixture_approximations(q, q),
         mixture_approximations(q, d.Normal(loc[0], 1).to_event(1)),
     ):
-        for name in set(found) - INEXACT_FOR_ONE - {"minimum"}:
-            np.testing.assert_allclose(found[name], 0, atol=1e-5, err_msg=name)
+        for name in set(bounds) - INEXACT_FOR_ONE - {"minimum"}:
+            np.testing.assert_allclose(bounds[name], 0, atol=1e-5, err_msg=name)
 
 
 def test_others_are_refused():

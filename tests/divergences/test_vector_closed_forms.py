@@ -44,8 +44,8 @@ def test_normals_of_every_kind():
         for _ in range(4):
             for q, *q_moments in normals(rng):
                 for p, *p_moments in normals(rng):
-                    found, truth = kl_divergence(q, p), gaussian_kl(*q_moments, *p_moments)
-                    np.testing.assert_allclose(found, truth, rtol=1e-10, err_msg=f"{q} {p}")
+                    kl, truth = kl_divergence(q, p), gaussian_kl(*q_moments, *p_moments)
+                    np.testing.assert_allclose(kl, truth, rtol=1e-10, err_msg=f"{q} {p}")
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_normals_broadcast_their_batches():
         ]
         for q in kinds:
             for p in kinds:
-                found = kl_divergence(q, p)
-                assert found.shape == np.broadcast_shapes(q.batch_shape, p.batch_shape)
+                kl = kl_divergence(q, p)
+                assert kl.shape == np.broadcast_shapes(q.batch_shape, p.batch_shape)
                 one = gaussian_kl(*moments(q, 4, 1), *moments(p, 4, 1))
                 np.testing.assert_allclose(
-                    np.broadcast_to(found, (5, 2))[4, 1], one, rtol=1e-9, atol=1e-12
+                    np.broadcast_to(kl, (5, 2))[4, 1], one, rtol=1e-9, atol=1e-12
                 )
 
 
@@ -111,8 +111,8 @@ def test_dirichlet():
     truth = lgamma(A) - lgamma(C) - (lgamma(a) - lgamma(c)).sum(-1)
     truth += ((a - c) * (psi(a) - psi(A)[:, None])).sum(-1)
     with jax.enable_x64(True):
-        found = kl_divergence(dist.Dirichlet(a), dist.Dirichlet(c))
-    np.testing.assert_allclose(found, truth, rtol=1e-9)
+        kl = kl_divergence(dist.Dirichlet(a), dist.Dirichlet(c))
+    np.testing.assert_allclose(kl, truth, rtol=1e-9)
 
 
 def test_bernoulli_vectors():

@@ -31,7 +31,10 @@ def terms_by_hand(params, z, x):
 
     loc, log_scale = np.split(mlp(params["encoder"], x), 2, axis=-1)
     logits = mlp(params["decoder"], z)
-    log_normal = lambda z, m, s: -0.5 * ((z - m) / s) ** 2 - np.log(s) - 0.5 * np.log(2 * np.pi)  # noqa: E731
+
+    def log_normal(z, m, s):
+        return -0.5 * ((z - m) / s) ** 2 - np.log(s) - 0.5 * np.log(2 * np.pi)
+
     return (
         (x * logits - np.logaddexp(0, logits)).sum(-1),
         log_normal(z, 0, 1).sum(-1),
@@ -55,8 +58,8 @@ def drawn(small, bits):
 
 def test_log_weights_equal_numpy(small, bits, drawn):
     keys, expected = drawn
-    found = log_weights(*small, keys, bits, 6)
-    for term, by_hand in zip(found, expected, strict=True):
+    weights = log_weights(*small, keys, bits, 6)
+    for term, by_hand in zip(weights, expected, strict=True):
         assert term.shape == (6, 12)
         np.testing.assert_allclose(term, by_hand, rtol=1e-4, atol=1e-5)
 
@@ -77,20 +80,20 @@ def test_importance_equals_numpy_whatever_the_chunks(small, bits, drawn):
     keys, (likelihood, prior, posterior) = drawn
     log_w = likelihood + prior - posterior
     for rows in (12, 48, 60, 1000):  # chunks of 1, 4 (the last one short), 5 and all draws
-        found = importance_sampling(
+        values = importance_sampling(
             *small, keys, bits, num_samples=6, iwae_samples=(1, 2, 4), rows=rows
         )
         expected = scipy.special.logsumexp(log_w, axis=0) - np.log(6)
-        np.testing.assert_allclose(found["log_p"], expected, rtol=1e-4)
-        np.testing.assert_allclose(found["kl_sampled"], (posterior - prior).mean(0), rtol=1e-3)
-        np.testing.assert_allclose(found["iwae_1"], log_w.mean(0), rtol=1e-4)
+        np.testing.assert_allclose(values["log_p"], expected, rtol=1e-4)
+        np.testing.assert_allclose(values["kl_sampled"], (posterior - prior).mean(0), rtol=1e-3)
+        np.testing.assert_allclose(values["iwae_1"], log_w.mean(0), rtol=1e-4)
         pairs = scipy.special.logsumexp(log_w.reshape(3, 2, 12), axis=1) - np.log(2)
-        np.testing.assert_allclose(found["iwae_2"], pairs.mean(0), rtol=1e-4)
+        np.testing.assert_allclose(values["iwae_2"], pairs.mean(0), rtol=1e-4)
         first = scipy.special.logsumexp(log_w[:4], axis=0) - np.log(4)
-        np.testing.assert_allclose(found["iwae_4"], first, rtol=1e-4)
+        np.testing.assert_allclose(values["iwae_4"], first, rtol=1e-4)
         w = np.exp(log_w)
         size = w.sum(0) ** 2 / (w**2).sum(0)
-        np.testing.assert_allclose(found["effective_sample_size"], size, rtol=1e-3)
+        np.testing.assert_allclose(values["effective_sample_size"], size, rtol=1e-3)
 
 
 def test_iwae_gradient_weights_the_draws(small, bits, drawn):
@@ -103,9 +106,12 @@ def test_iwae_gradient_weights_the_draws(small, bits, drawn):
         return (normalized * log_weights(model, params, keys, bits, 6).log_weight).sum(0).mean()
 
     expected = jax.jit(jax.grad(weighted))(params)
-    bound = lambda p: vae_jax.iwae(model, p, keys, bits, num_samples=6).surrogate  # noqa: E731
-    found = jax.jit(jax.grad(bound))(params)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+
+    def bound(params):
+        return vae_jax.iwae(model, params, keys, bits, num_samples=6).surrogate
+
+    gradient = jax.jit(jax.grad(bound))(params)
+    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
@@ -120,16 +126,16 @@ def test_beta_warmup_and_free_bits_change_the_surrogate_and_not_the_bound(small,
         ({"warmup_steps": 10}, 25, 1.0),
         ({"warmup_steps": 10}, None, 1.0),
     ):
-        found = vae_jax.elbo(*small, keys, bits, Context(step), **options)
-        np.testing.assert_allclose(found.surrogate, likelihood - weight * kl, rtol=1e-5)
-        np.testing.assert_array_equal(found.value, plain.value)
+        bound = vae_jax.elbo(*small, keys, bits, Context(step), **options)
+        np.testing.assert_allclose(bound.surrogate, likelihood - weight * kl, rtol=1e-5)
+        np.testing.assert_array_equal(bound.value, plain.value)
     model, params = small
     per_dimension = kl_per_dimension(model.encode(params, bits), model.prior(params)).mean(0)
     threshold = float(per_dimension.mean())  # one dimension lies below, one above
-    found = vae_jax.elbo(*small, keys, bits, free_bits=threshold)
+    bound = vae_jax.elbo(*small, keys, bits, free_bits=threshold)
     expected = likelihood - threshold - per_dimension.max()
-    np.testing.assert_allclose(found.surrogate, expected, rtol=1e-5)
-    np.testing.assert_array_equal(found.value, plain.value)
+    np.testing.assert_allclose(bound.surrogate, expected, rtol=1e-5)
+    np.testing.assert_array_equal(bound.value, plain.value)
 
 
 def test_objectives_refuse_what_they_cannot_do(bits):
@@ -173,8 +179,8 @@ def test_bounds_grow_with_k_up_to_log_p(small):
         previous, previous_error = mean, error
     elbos = log_w.mean(0)
     assert (elbos < truth - 5 * log_w.std(0) / np.sqrt(n)).any()  # the bound is not tight here
-    found = importance_sampling(model, params, keys, x, num_samples=n, rows=32_000)
-    assert (np.abs(found["log_p"] - truth) < 5 * found["log_p_error"] + 1e-4).all()
+    values = importance_sampling(model, params, keys, x, num_samples=n, rows=32_000)
+    assert (np.abs(values["log_p"] - truth) < 5 * values["log_p_error"] + 1e-4).all()
 
 
 def test_importance_error_falls_as_one_over_root_k(small, bits):
@@ -219,8 +225,8 @@ def test_quadrature_is_for_planes(bits):
 
 def test_terms_are_those_of_the_draws(small, bits, drawn):
     keys, (likelihood, prior, posterior) = drawn
-    found = importance_sampling(*small, keys, bits, num_samples=6)
-    np.testing.assert_allclose(found["log_likelihood"], likelihood.mean(0), rtol=1e-4)
+    values = importance_sampling(*small, keys, bits, num_samples=6)
+    np.testing.assert_allclose(values["log_likelihood"], likelihood.mean(0), rtol=1e-4)
     tight = iwae(*small, keys, bits, num_samples=6)
     np.testing.assert_allclose(tight.terms["kl"], (posterior - prior).mean(0), rtol=1e-3)
     np.testing.assert_allclose(tight.terms["log_likelihood"], likelihood.mean(0), rtol=1e-4)
@@ -232,8 +238,8 @@ def test_the_error_of_a_sampled_kl_is_the_spread_of_repetitions(small, bits):
     model, params = small
     q, p = model.encode(params, bits[:1]), model.prior(params)
     keys = jax.random.split(jax.random.key(0), 400)
-    found = jax.lax.map(lambda key: plain(key, q, p, 50), keys)
-    ratio = np.sqrt((found.standard_error**2).mean(0)) / found.value.std(0, ddof=1)
+    estimates = jax.lax.map(lambda key: plain(key, q, p, 50), keys)
+    ratio = np.sqrt((estimates.standard_error**2).mean(0)) / estimates.value.std(0, ddof=1)
     assert (np.abs(ratio - 1) < 5 / np.sqrt(2 * 400)).all()
 
 

@@ -54,15 +54,16 @@ def test_with_the_exact_posterior_every_weight_is_log_p(linear):
     )
     keys = jax.random.split(jax.random.key(3), len(x))
     truth = by_hand(params)[0].logpdf(np.asarray(x))
-    found = lambda bound, *args, **options: jax.jit(  # noqa: E731
-        lambda keys: bound(ideal, params, keys, x, *args, **options)
-    )(keys)
-    weights = found(vae_jax.log_weights, 20).log_weight
+
+    def of_ideal(function, *args, **options):
+        return jax.jit(lambda keys: function(ideal, params, keys, x, *args, **options))(keys)
+
+    weights = of_ideal(vae_jax.log_weights, 20).log_weight
     np.testing.assert_allclose(weights, np.broadcast_to(truth, (20, 6)), atol=2e-4)
     for kl in ("closed_form", "sampled"):
-        bound = found(vae_jax.elbo, num_samples=4000, kl=kl).value
+        bound = of_ideal(vae_jax.elbo, num_samples=4000, kl=kl).value
         # the closed-form KL leaves the noise of log p(x|z) in the mean over draws
-        noise = found(vae_jax.log_weights, 4000).log_likelihood.std(0) / np.sqrt(4000)
+        noise = of_ideal(vae_jax.log_weights, 4000).log_likelihood.std(0) / np.sqrt(4000)
         tolerance = 2e-4 if kl == "sampled" else 5 * noise
         np.testing.assert_array_less(np.abs(bound - truth), tolerance)
 
@@ -100,7 +101,10 @@ def broad(linear):
 
 def importance_(model, params, keys, x, **options):
     """`importance` one example at a time, since this q is for one example."""
-    one = lambda key, x: importance_sampling(model, params, key[None], x[None], **options)  # noqa: E731
+
+    def one(key, x):
+        return importance_sampling(model, params, key[None], x[None], **options)
+
     return jax.tree.map(lambda a: a[:, 0], jax.vmap(one)(keys, x))
 
 
@@ -108,9 +112,9 @@ def importance_(model, params, keys, x, **options):
 def test_importance_sampling_finds_log_p(broad):
     model, params, x = broad
     keys = jax.random.split(jax.random.key(0), len(x))
-    found = importance_(model, params, keys, x, num_samples=20_000)
+    values = importance_(model, params, keys, x, num_samples=20_000)
     truth = by_hand(params)[0].logpdf(np.asarray(x))
-    assert (np.abs(found["log_p"] - truth) < 5 * found["log_p_error"] + 1e-4).all()
+    assert (np.abs(values["log_p"] - truth) < 5 * values["log_p_error"] + 1e-4).all()
 
 
 @pytest.mark.slow
@@ -118,8 +122,8 @@ def test_the_monte_carlo_error_is_the_spread_of_repetitions(broad):
     model, params, x = broad
     keys = jax.random.split(jax.random.key(0), 400)
     many = jnp.broadcast_to(x[0], (400, 4))
-    found = importance_(model, params, keys, many, num_samples=500)
-    ratio = np.sqrt((found["log_p_error"] ** 2).mean()) / found["log_p"].std(ddof=1)
+    values = importance_(model, params, keys, many, num_samples=500)
+    ratio = np.sqrt((values["log_p_error"] ** 2).mean()) / values["log_p"].std(ddof=1)
     assert abs(ratio - 1) < 5 / np.sqrt(2 * 400)  # the standard error of a standard deviation
 
 
@@ -191,7 +195,7 @@ def test_gauss_hermite_quadrature_has_the_moments_of_a_normal():
     with jax.enable_x64(True):
         m, s, a = np.array([0.5, -1.0, 2.0]), np.array([0.7, 1.8, 0.1]), np.array([0.3, -0.6, 1.0])
         q = Normal(jnp.asarray(m), jnp.asarray(s)).to_event(1)
-        found = expectation(
+        values = expectation(
             lambda z: (z @ a)[:, None] ** np.arange(1, 3) * z[:, :1] ** 2, q, points=3
         )
         mean, variance, covariance = a @ m, (a**2) @ s**2, a[0] * s[0] ** 2
@@ -200,7 +204,7 @@ def test_gauss_hermite_quadrature_has_the_moments_of_a_normal():
             mean * squares + 2 * m[0] * covariance,
             (mean**2 + variance) * squares + 4 * mean * m[0] * covariance + 2 * covariance**2,
         ]
-        np.testing.assert_allclose(found, expected, rtol=1e-13)
+        np.testing.assert_allclose(values, expected, rtol=1e-13)
         exponential = expectation(lambda z: jnp.exp(z @ a), q, points=30)
         np.testing.assert_allclose(exponential, np.exp(mean + variance / 2), rtol=1e-12)
     for other in (Normal(0.0, 1.0), Normal(jnp.zeros((2, 1)), 1.0).to_event(1)):

@@ -19,18 +19,24 @@ def posteriors(loc=LOC, scale=SCALE):
 
 def by_quadrature(log_q, log_p):
     """KL(q || p) of two densities on the line, nats."""
-    integrand = lambda z: np.exp(log_q(z)) * (log_q(z) - log_p(z))  # noqa: E731
+
+    def integrand(z):
+        return np.exp(log_q(z)) * (log_q(z) - log_p(z))
+
     return integrate.quad(integrand, -12, 12, limit=200, epsabs=1e-10)[0]
 
 
 @pytest.fixture(scope="module")
-def found():
+def surgery():
     return kl_surgery(jax.random.key(0), posteriors(), PRIOR, 5000)
 
 
-def test_the_parts_are_those_of_quadrature(found):
+def test_the_parts_are_those_of_quadrature(surgery):
     each = [stats.norm(m, s).logpdf for m, s in zip(LOC, SCALE, strict=True)]
-    mixture = lambda z: np.logaddexp.reduce([log_q(z) for log_q in each]) - np.log(4)  # noqa: E731
+
+    def mixture(z):
+        return np.logaddexp.reduce([log_q(z) for log_q in each]) - np.log(4)
+
     prior = stats.norm(0, 1.3).logpdf
     expected = {
         "mean_kl": np.mean([by_quadrature(log_q, prior) for log_q in each]),
@@ -38,16 +44,16 @@ def test_the_parts_are_those_of_quadrature(found):
         "marginal_kl": by_quadrature(mixture, prior),
     }
     for name, value in expected.items():
-        estimate = getattr(found, name)
+        estimate = getattr(surgery, name)
         assert abs(estimate.value - value) < 4 * estimate.standard_error, name
         assert 0 < estimate.standard_error < 0.02 * value
 
 
-def test_the_parts_sum_to_the_mean_kl(found):
-    parts = found.mutual_information.value + found.marginal_kl.value
-    np.testing.assert_allclose(parts, found.mean_kl.value, rtol=1e-5)
+def test_the_parts_sum_to_the_mean_kl(surgery):
+    parts = surgery.mutual_information.value + surgery.marginal_kl.value
+    np.testing.assert_allclose(parts, surgery.mean_kl.value, rtol=1e-5)
     closed = closed_form_kl(posteriors(), PRIOR).mean()
-    assert abs(found.mean_kl.value - closed) < 4 * found.mean_kl.standard_error
+    assert abs(surgery.mean_kl.value - closed) < 4 * surgery.mean_kl.standard_error
 
 
 def test_the_standard_error_is_that_of_many_runs():

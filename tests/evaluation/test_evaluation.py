@@ -185,9 +185,9 @@ def test_every_run_is_evaluated_on_the_same_draws(run):
     )
     params = other.init(jax.random.key(9), dataset.splits["train"] / 255.0)
     others = run_of(other, dataset, params, 99, seed=3, batch_size=7)
-    found = [
+    values = [
         evaluate(r, **OPTIONS)["per_example"]["log_p_data"]
         for r in (with_parts(run, dataset=dataset), others)
     ]
-    np.testing.assert_array_equal(*found)
-    assert len(set(found[0])) > 5
+    np.testing.assert_array_equal(*values)
+    assert len(set(values[0])) > 5

@@ -109,12 +109,14 @@ def test_a_normal_mixture_is_numpyros_value_gradient_and_curvature():
     arguments = (logits, loc, scale, z)
     np.testing.assert_allclose(ours(*arguments), theirs(*arguments), rtol=1e-5)
     for derivative in (jax.grad, lambda f, of: jax.hessian(f, of)):
-        found, expected = (
+        derivatives, expected = (
             jax.jit(derivative(lambda *a, f=f: f(*a).sum(), (1, 2, 3)))(*arguments)
             for f in (ours, theirs)
         )
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3), found, expected
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3),
+            derivatives,
+            expected,
         )
 
 
@@ -123,8 +125,8 @@ def test_a_normal_mixture_stays_exact_far_from_zero():
     loc, scale = jnp.full((1, 3), 1e3), jnp.full((1, 3), 1e-2)
     z = loc[0] + jnp.array([0.0, 0.0625, -0.0625])
     expected = scipy.stats.norm.logpdf(np.asarray(z, np.float64), 1e3, 1e-2).sum()
-    found = NormalMixture(jnp.zeros(1), loc, scale).log_prob(z)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    log_p = NormalMixture(jnp.zeros(1), loc, scale).log_prob(z)
+    np.testing.assert_allclose(log_p, expected, rtol=1e-5)
 
 
 def test_a_cholesky_normal_is_scipys():

@@ -57,7 +57,10 @@ def expected(name, pair):
 def repeat(name, q, p, num_samples, repetitions, seed=0, **options):
     """Values and standard errors of `repetitions` keys, float64."""
     keys = jax.random.split(jax.random.key(seed), repetitions)
-    one = lambda key: find[name](key, q, p, num_samples, **options)  # noqa: E731
+
+    def one(key):
+        return find[name](key, q, p, num_samples, **options)
+
     return [
         np.asarray(x, float)
         for x in jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=50))(keys)
@@ -146,18 +149,18 @@ def test_control_variates_explain_two_normals():
     """A quadratic log ratio leaves rounding only, from the 16 C = 112 draws on that it asks for."""
     q = d.Normal(jnp.array([0.5, -1, 2]), jnp.array([0.5, 1, 2])).to_event(1)
     p = d.Normal(jnp.zeros(3), 1.5).to_event(1)
-    found = jit(find["control_variate"])(KEY, q, p, 112)
-    np.testing.assert_allclose(found.value, closed_form_kl(q, p), rtol=1e-5)
-    assert found.standard_error < 1e-5
+    estimate = jit(find["control_variate"])(KEY, q, p, 112)
+    np.testing.assert_allclose(estimate.value, closed_form_kl(q, p), rtol=1e-5)
+    assert estimate.standard_error < 1e-5
     flowing = [d.TransformedDistribution(each, d.transforms.ExpTransform()) for each in (q, p)]
-    found = jit(find["control_variate"])(KEY, *flowing, 112)
-    np.testing.assert_allclose(found.value, closed_form_kl(q, p), rtol=1e-5)
+    estimate = jit(find["control_variate"])(KEY, *flowing, 112)
+    np.testing.assert_allclose(estimate.value, closed_form_kl(q, p), rtol=1e-5)
 
 
 def test_control_variates_leave_out_infinite_moments():
     """KL of two Cauchy distributions: log [(s + t)^2 + (a - b)^2] / (4 s t) (Chyzak & Nielsen)."""
-    found = jit(find["control_variate"])(KEY, d.Cauchy(0, 1), d.Cauchy(0.5, 2), 500)
-    assert abs(found.value - np.log((3**2 + 0.5**2) / 8)) < 5 * found.standard_error
+    estimate = jit(find["control_variate"])(KEY, d.Cauchy(0, 1), d.Cauchy(0.5, 2), 500)
+    assert abs(estimate.value - np.log((3**2 + 0.5**2) / 8)) < 5 * estimate.standard_error
 
 
 @pytest.mark.slow
@@ -165,7 +168,10 @@ def test_control_variates_leave_out_infinite_moments():
 def test_jit_and_vmap_change_nothing(name):
     q, p = PAIRS["laplace-normal"][:2]
     keys = jax.random.split(jax.random.key(3), 2)
-    one = lambda key: find[name](key, q, p, 50)  # noqa: E731
+
+    def one(key):
+        return find[name](key, q, p, 50)
+
     alone = one(keys[0]), jax.jit(one)(keys[1])
     together = jax.jit(jax.vmap(one))(keys)
     for i in (0, 1):
@@ -182,15 +188,17 @@ def test_batch_axes_and_few_draws(name):
     loc = jnp.array([[0.0, 1.0], [0.5, -0.5], [0.0, 1.0]])
     q, p = d.Normal(loc, 1.3).to_event(1), d.Normal(jnp.zeros(2), 1).to_event(1)
     for num_samples in (1, 2, 3, 1024):
-        found = jit(find[name])(KEY, q, p, num_samples)
-        assert found.value.shape == found.standard_error.shape == (3,)
-        assert np.isfinite(found.value).all()
+        estimate = jit(find[name])(KEY, q, p, num_samples)
+        assert estimate.value.shape == estimate.standard_error.shape == (3,)
+        assert np.isfinite(estimate.value).all()
         has_no_error = num_samples < (4 if name == "antithetic" else 2)
-        assert np.isnan(found.standard_error).all() == has_no_error
+        assert np.isnan(estimate.standard_error).all() == has_no_error
     if name != "control_variate":  # exact here
-        assert found.value[0] != found.value[2]
+        assert estimate.value[0] != estimate.value[2]
     if name != "half_squared":
-        assert (np.abs(found.value - closed_form_kl(q, p)) < 5 * found.standard_error + 1e-5).all()
+        assert (
+            np.abs(estimate.value - closed_form_kl(q, p)) < 5 * estimate.standard_error + 1e-5
+        ).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

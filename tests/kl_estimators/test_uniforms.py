@@ -46,9 +46,9 @@ def test_equals_scipy(name):
     """Student's is by a cdf that float32 gives to about 1e-6, near 1/2 in its middle."""
     q, scipy_q = UNIVARIATE[name]
     assert num_uniforms(q) == 1
-    found = from_uniforms(q, jnp.asarray(U, jnp.float32)[:, None])
+    draws = from_uniforms(q, jnp.asarray(U, jnp.float32)[:, None])
     tolerance = 5e-5 if "student" in name else 1e-6
-    np.testing.assert_allclose(found, scipy_q.ppf(U), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(draws, scipy_q.ppf(U), rtol=tolerance, atol=tolerance)
 
 
 def test_uniforms_are_inside_and_symmetric():
@@ -143,8 +143,8 @@ def test_batch_axes(shape):
     c = np.floor(3 * np.asarray(u[..., 0])).astype(int)
     expected = np.take_along_axis(np.broadcast_to(loc, (50, *shape, 3)), c[..., None], -1)[..., 0]
     expected = expected + 0.1 * st.norm.ppf(u[..., 1])
-    found = jax.jit(lambda u: from_uniforms(mixture, u))(u)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    draws = jax.jit(lambda u: from_uniforms(mixture, u))(u)
+    np.testing.assert_allclose(draws, expected, atol=1e-5)
 
 
 def test_a_flow_is_not_inverted(monkeypatch):

@@ -11,19 +11,19 @@ from tests.sweeps.commands import LONGER, ONE, arguments
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory, worker_id):
-    """A sweep's directory and what it said, made by the first of pytest's processes to ask."""
+    """A sweep's directory and output, made by the first of pytest's processes to ask."""
     base = tmp_path_factory.getbasetemp()
     base = base if worker_id == "master" else base.parent
 
     def make(name, *more, **options):
-        workdir, said = base / name / "sweep", base / name / "said.json"
+        workdir, output = base / name / "sweep", base / name / "output.json"
         with filelock.FileLock(base / f"{name}.lock"):
-            if not said.exists():
+            if not output.exists():
                 command = [sys.executable, "-m", "vae_jax", *arguments(workdir, *more, **options)]
                 run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
                 assert run.returncode == 0, run.stderr
-                said.write_text(json.dumps([run.stdout, run.stderr]))
-        return workdir, *json.loads(said.read_text())
+                output.write_text(json.dumps([run.stdout, run.stderr]))
+        return workdir, *json.loads(output.read_text())
 
     return make
 

@@ -175,7 +175,7 @@ def test_a_signal_stops_all_and_says_how_to_go_on(tmp_path):
     wait_for(lambda: any(tmp_path.glob("*/seed_0/checkpoints/[1-9]*")), process)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
-    said = process.stderr.read()
-    assert said.strip().endswith("vae-jax: stopped; the same command goes on from here")
-    assert "Traceback" not in said
-    assert "ended" not in said
+    err = process.stderr.read()
+    assert err.strip().endswith("vae-jax: stopped; the same command goes on from here")
+    assert "Traceback" not in err
+    assert "ended" not in err

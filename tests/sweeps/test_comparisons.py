@@ -52,15 +52,15 @@ def make_run(folder, values, *, seconds=3.0, results=None, method="K = 10", **fi
 def workdir(tmp_path):
     for seed in range(2):
         make_run(tmp_path / "plain" / f"seed_{seed}", BASE[seed], seed=seed)
-        made = {"prior": "mixture(components=5)", "seed": seed, "seconds": 5.0 + seed}
-        make_run(tmp_path / "richer" / f"seed_{seed}", BETTER[seed], **made)
+        fields = {"prior": "mixture(components=5)", "seed": seed, "seconds": 5.0 + seed}
+        make_run(tmp_path / "richer" / f"seed_{seed}", BETTER[seed], **fields)
     return tmp_path
 
 
 def test_the_table_of_made_up_results_is_what_hand_gives(workdir):
-    found = compare(workdir, baseline="plain")
-    plain, richer = found.rows
-    assert found.comparisons == 1
+    comparison = compare(workdir, baseline="plain")
+    plain, richer = comparison.rows
+    assert comparison.comparisons == 1
     assert plain.remark == "baseline"
     assert plain.difference is None
     assert plain.estimate.mean == -5.5
@@ -80,65 +80,65 @@ def test_the_table_of_made_up_results_is_what_hand_gives(workdir):
 
 
 def test_every_form_of_the_table_has_the_same_numbers(workdir):
-    found = compare(workdir, baseline="plain")
-    for text in (tables.terminal(found), tables.markdown(found)):
+    comparison = compare(workdir, baseline="plain")
+    for text in (tables.terminal(comparison), tables.markdown(comparison)):
         assert "-5.50 ± 0.50" in text
         assert "[-4.35, +8.35]" in text
         assert "0.156" in text
-    latex = tables.latex(found)
+    latex = tables.latex(comparison)
     assert "$-5.50 \\pm 0.50$" in latex
     assert "[$-4.35$, $+8.35$]" in latex
     assert "standard\\_normal" in latex
     assert "±" not in latex
-    row = list(csv.DictReader(tables.csv_rows(found).splitlines()))[1]
+    row = list(csv.DictReader(tables.csv_rows(comparison).splitlines()))[1]
     assert float(row["difference"]) == 2.0
     np.testing.assert_allclose(float(row["seeds_low"]), 2 - np.tan(0.475 * np.pi) * 0.5)
     assert float(row["training_seconds"]) == 5.5
-    each = list(csv.DictReader(tables.csv_runs(found).splitlines()))
+    each = list(csv.DictReader(tables.csv_runs(comparison).splitlines()))
     assert [float(run["log_p"]) for run in each] == [-5.0, -6.0, -2.5, -4.5]
 
 
 def test_nothing_is_dropped_silently(workdir):
     """A diverged run, one that was not begun, one that was not evaluated; a setting with none."""
-    made = {"prior": "mixture(components=7)"}
+    fields = {"prior": "mixture(components=7)"}
     for seed in range(2):
-        make_run(workdir / "third" / f"seed_{seed}", [-1.0, -1.0], seed=seed, **made)
-    make_run(workdir / "third" / "seed_2", None, seed=2, **made)
+        make_run(workdir / "third" / f"seed_{seed}", [-1.0, -1.0], seed=seed, **fields)
+    make_run(workdir / "third" / "seed_2", None, seed=2, **fields)
     directory.record_failure(workdir / "third" / "seed_2", "diverged", "step 7: kl is nan")
-    make_run(workdir / "third" / "seed_3", None, seed=3, **made)
+    make_run(workdir / "third" / "seed_3", None, seed=3, **fields)
     settings = {name: {"overrides": {}, "seeds": [0, 1]} for name in ("plain", "richer")}
     settings["third"] = {"overrides": {}, "seeds": [0, 1, 2, 3, 4]}
     settings["fourth"] = {"overrides": {}, "seeds": [0]}
     directory.write_json(workdir / "sweep.json", {"settings": settings})
-    found = compare(workdir)
-    third, fourth = found.rows[2:]
+    comparison = compare(workdir)
+    third, fourth = comparison.rows[2:]
     assert third.remark == "1 diverged, 1 unfinished, 1 not begun"
     assert (len(third.good), len(third.runs)) == (2, 5)
     assert third.difference.estimate.num_seeds == 2
     assert fourth.remark == "1 not begun, no log_p"
-    text = tables.terminal(found)
+    text = tables.terminal(comparison)
     assert "2 of 5" in text
     assert "0 of 1" in text
-    each = list(csv.DictReader(tables.csv_runs(found).splitlines()))
+    each = list(csv.DictReader(tables.csv_runs(comparison).splitlines()))
     states = {(run["name"], run["seed"]): (run["state"], run["message"]) for run in each}
     assert states["third", "2"] == ("diverged", "step 7: kl is nan")
     assert states["third", "3"] == ("unfinished", "")
     assert states["third", "4"] == states["fourth", "0"] == ("not begun", "")
-    page = report_many(found, workdir)[0].read_text()
+    page = report_many(comparison, workdir)[0].read_text()
     assert "step 7: kl is nan" in page
 
 
 def test_pairs_are_of_the_same_seeds(workdir):
     """A seed that only one of the two has takes no part in the difference, but in the mean."""
     make_run(workdir / "richer" / "seed_9", [50.0, 50.0], seed=9, prior="mixture(components=5)")
-    found = compare(workdir, baseline="plain")
-    richer = found.rows[1]
+    comparison = compare(workdir, baseline="plain")
+    richer = comparison.rows[1]
     assert richer.difference.estimate.mean == 2.0
     assert richer.difference.estimate.num_seeds == 2
     assert richer.estimate.num_seeds == 3
     assert richer.remark == "difference over 2 common seeds"
     np.testing.assert_allclose(richer.estimate.mean, (-2.5 - 4.5 + 50) / 3)
-    row = list(csv.DictReader(tables.csv_rows(found).splitlines()))[1]
+    row = list(csv.DictReader(tables.csv_rows(comparison).splitlines()))[1]
     assert (row["num_seeds"], row["num_pairs"]) == ("3", "2")
 
 
@@ -203,8 +203,8 @@ def test_the_numbers_in_what_varies(workdir):
 
 
 def test_the_figures_show_what_was_computed(workdir):
-    found = compare(workdir, baseline="plain")
-    left, right = intervals(found, found.rows).axes
+    comparison = compare(workdir, baseline="plain")
+    left, right = intervals(comparison, comparison.rows).axes
     assert [t.get_text() for t in left.get_yticklabels()] == [
         "standard_normal",
         "mixture(components=5)",
@@ -212,10 +212,10 @@ def test_the_figures_show_what_was_computed(workdir):
     spans = [line.get_xdata() for line in right.get_lines() if len(line.get_xdata()) == 2]
     half = np.tan(0.475 * np.pi) * 0.5
     assert any(np.allclose(span, (2 - half, 2 + half)) for span in spans)
-    rows = [r._replace(fields={"a": str(i), "b": "x"}) for i, r in enumerate(found.rows)]
-    image = heat_map(found._replace(rows=rows), rows).axes[0].images[0]
+    rows = [r._replace(fields={"a": str(i), "b": "x"}) for i, r in enumerate(comparison.rows)]
+    image = heat_map(comparison._replace(rows=rows), rows).axes[0].images[0]
     np.testing.assert_allclose(np.ravel(image.get_array()), [-5.5, -3.5])
-    figure = random_search(found, found.rows, {"components": np.array([1.0, 50.0])})
+    figure = random_search(comparison, comparison.rows, {"components": np.array([1.0, 50.0])})
     star = next(line for line in figure.axes[0].get_lines() if line.get_marker() == "*")
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (50.0, -3.5)
     assert figure.axes[0].get_xscale() == "log"
@@ -239,13 +239,15 @@ def test_metric_split_and_confidence_are_those_asked_for(workdir):
         ("log_p", "validation"): -55.0, ("elbo", "validation"): -110.0,
     }  # fmt: skip
     for (metric, split), mean in rows.items():
-        found = compare(workdir, split, metric, "plain")
-        assert found.rows[0].estimate.mean == mean
-        assert f"{metric} in nats per example on the {split} split (K = 10)" in tables.legend(found)
-    found = compare(workdir, baseline="plain", confidence=0.8)
+        comparison = compare(workdir, split, metric, "plain")
+        assert comparison.rows[0].estimate.mean == mean
+        assert f"{metric} in nats per example on the {split} split (K = 10)" in tables.legend(
+            comparison
+        )
+    comparison = compare(workdir, baseline="plain", confidence=0.8)
     half = np.tan(0.4 * np.pi) * 0.5
-    np.testing.assert_allclose(found.rows[1].difference.seeds_interval, (2 - half, 2 + half))
-    assert "[80%, seeds]" in tables.header(found)
+    np.testing.assert_allclose(comparison.rows[1].difference.seeds_interval, (2 - half, 2 + half))
+    assert "[80%, seeds]" in tables.header(comparison)
 
 
 @pytest.fixture
@@ -264,9 +266,12 @@ def uneven(tmp_path):
 def test_every_column_holds_what_its_header_says(uneven):
     from scipy import stats
 
-    found, base, gains = uneven
-    error = lambda means: means.std(ddof=1) / 3**0.5  # noqa: E731
-    row = dict(zip(tables.header(found), tables.cells(found)[1], strict=True))
+    comparison, base, gains = uneven
+
+    def error(means):
+        return means.std(ddof=1) / 3**0.5
+
+    row = dict(zip(tables.header(comparison), tables.cells(comparison)[1], strict=True))
     better = base + gains
     assert row["log_p ± seeds"] == f"{better.mean():.2f} ± {error(better.mean(1)):.2f}"
     assert row["± examples"] == f"{error(better.mean(0)):.2f}"
@@ -276,7 +281,7 @@ def test_every_column_holds_what_its_header_says(uneven):
         assert row[f"[95%, {name}]"] == f"[{low:+.2f}, {high:+.2f}]"
     t = gains.mean() / error(gains.mean(1))
     assert row["p (seeds)"] == f"{2 * stats.t.sf(t, 2):.3f}"
-    [_, line] = csv.DictReader(tables.csv_rows(found).splitlines())
+    [_, line] = csv.DictReader(tables.csv_rows(comparison).splitlines())
     expected = {
         "mean": better.mean(), "seeds_error": error(better.mean(1)),
         "examples_error": error(better.mean(0)), "difference": gains.mean(),
@@ -289,8 +294,8 @@ def test_every_column_holds_what_its_header_says(uneven):
 
 
 def test_the_intervals_figure_shows_each_error_under_its_name(uneven):
-    found, base, gains = uneven
-    left, right = intervals(found, found.rows).axes
+    comparison, base, gains = uneven
+    left, right = intervals(comparison, comparison.rows).axes
     bars = {c.get_label(): c for c in reversed(left.containers)}  # the first row's
     for name, axis in (("± std. error over examples", 0), ("mean ± std. error over seeds", 1)):
         [[low, high]] = [s[:, 0] for s in bars[name].lines[2][0].get_segments()]
@@ -298,7 +303,7 @@ def test_the_intervals_figure_shows_each_error_under_its_name(uneven):
         np.testing.assert_allclose((high - low) / 2, error)
         np.testing.assert_allclose((high + low) / 2, base.mean())
     lines = {line.get_label(): line.get_xdata() for line in right.get_lines()}
-    difference = found.rows[1].difference
+    difference = comparison.rows[1].difference
     np.testing.assert_allclose(lines["for other seeds"], difference.seeds_interval)
     np.testing.assert_allclose(lines["for other test examples"], difference.examples_interval)
     points = [line.get_xdata()[0] for line in right.get_lines() if line.get_marker() == "o"]
@@ -308,8 +313,8 @@ def test_the_intervals_figure_shows_each_error_under_its_name(uneven):
 
 
 def test_the_page_has_the_means_over_seeds(uneven, tmp_path):
-    found, base, _ = uneven
-    page = report_many(found, tmp_path)[0].read_text()
+    comparison, base, _ = uneven
+    page = report_many(comparison, tmp_path)[0].read_text()
     assert f">{base.mean():.3f}<" in page
     assert f">{2 * base.mean():.3f}<" in page
 
@@ -344,9 +349,9 @@ def test_test_sets_of_other_sizes_and_damaged_files_are_said(workdir):
 def test_the_baseline_is_found_however_it_is_written(workdir):
     layers = "mlp(hidden=(20, 20), activation='tanh', gated=False)"
     make_run(workdir / "third" / "seed_0", BASE[0], encoder=layers, clip_norm=0.01)
-    found = compare(workdir)
-    assert set(found.rows[0].fields) == {"encoder", "prior", "clip_norm"}
-    for text in (found.rows[2].label, f"encoder={layers}", "clip_norm=1e-2,prior=standard_normal",
+    comparison = compare(workdir)
+    assert set(comparison.rows[0].fields) == {"encoder", "prior", "clip_norm"}
+    for text in (comparison.rows[2].label, f"encoder={layers}", "clip_norm=1e-2,prior=standard_normal",
                  "third"):  # fmt: skip
         assert compare(workdir, baseline=text).baseline == "third", text
 
@@ -365,8 +370,8 @@ def test_one_very_wide_interval_is_cut_with_an_arrow(workdir):
         make_run(workdir / "third" / f"seed_{seed}", values, seed=seed, latent_dim=3)
         make_run(workdir / "fourth" / f"seed_{seed}", np.add(BASE[seed], 1 + seed / 9), seed=seed,
                  latent_dim=4)  # fmt: skip
-    found = compare(workdir, baseline="plain")
-    right = intervals(found, found.rows).axes[1]
+    comparison = compare(workdir, baseline="plain")
+    right = intervals(comparison, comparison.rows).axes[1]
     assert right.get_xlim()[1] < 5000
     assert {line.get_marker() for line in right.get_lines()} >= {"<", ">"}
 

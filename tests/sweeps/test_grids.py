@@ -8,8 +8,8 @@ from vae_jax.sweeps.grids import combine
 
 
 def test_grids_multiply():
-    found = combine(["prior=standard_normal|mixture(components=5)", "config.latent_dim=2|10"])
-    assert found == [
+    settings = combine(["prior=standard_normal|mixture(components=5)", "config.latent_dim=2|10"])
+    assert settings == [
         {"prior": "standard_normal", "latent_dim": "2"},
         {"prior": "standard_normal", "latent_dim": "10"},
         {"prior": "mixture(components=5)", "latent_dim": "2"},
@@ -18,8 +18,8 @@ def test_grids_multiply():
 
 
 def test_zipped_fields_run_together_and_multiply_with_the_rest():
-    found = combine(["batch_size=50|100"], ["encoder=mlp|conv", "decoder=mlp|linear"])
-    pairs = [(s["batch_size"], s["encoder"], s["decoder"]) for s in found]
+    settings = combine(["batch_size=50|100"], ["encoder=mlp|conv", "decoder=mlp|linear"])
+    pairs = [(s["batch_size"], s["encoder"], s["decoder"]) for s in settings]
     assert pairs == [
         ("50", "mlp", "mlp"), ("50", "conv", "linear"),
         ("100", "mlp", "mlp"), ("100", "conv", "linear"),
@@ -43,22 +43,22 @@ GRID = ["optimizer=adam(learning_rate=log_uniform(1e-4, 1e-2))", "latent_dim=int
 
 
 def test_random_search_draws_from_the_ranges():
-    found = combine(GRID, num_random=400)
-    rates = [float(s["optimizer"].split("=")[1].rstrip(")")) for s in found]
+    settings = combine(GRID, num_random=400)
+    rates = [float(s["optimizer"].split("=")[1].rstrip(")")) for s in settings]
     assert 1e-4 <= min(rates) < 2e-4
     assert 5e-3 < max(rates) <= 1e-2
     error = np.log(100) / 12**0.5 / 20  # of the mean of 400 uniform logarithms
     assert abs(np.log(rates).mean() - np.log(1e-3)) < 4 * error
-    assert {s["latent_dim"] for s in found} == {"2", "3", "4", "5"}
-    norms = [float(s["clip_norm"]) for s in found]
+    assert {s["latent_dim"] for s in settings} == {"2", "3", "4", "5"}
+    norms = [float(s["clip_norm"]) for s in settings]
     assert abs(np.mean(norms) - 2) < 4 * (2 / 12**0.5) / 20
-    assert abs(np.mean([s["prior"] == "mixture" for s in found]) - 0.5) < 4 * 0.5 / 20
+    assert abs(np.mean([s["prior"] == "mixture" for s in settings]) - 0.5) < 4 * 0.5 / 20
 
 
 def test_draws_are_uniform_and_independent():
-    found = combine(GRID, num_random=400)
-    rates = [float(s["optimizer"].split("=")[1].rstrip(")")) for s in found]
-    norms = [float(s["clip_norm"]) for s in found]
+    settings = combine(GRID, num_random=400)
+    rates = [float(s["optimizer"].split("=")[1].rstrip(")")) for s in settings]
+    norms = [float(s["clip_norm"]) for s in settings]
     uniform = (np.log10(rates) + 4) / 2, (np.array(norms) - 1) / 2
     for values in uniform:
         assert stats.kstest(values, "uniform").pvalue > 1e-3
@@ -68,7 +68,7 @@ def test_draws_are_uniform_and_independent():
     assert stats.chisquare(counts).pvalue > 1e-3
     assert len(counts) == 4
     again = combine(GRID, num_random=400, seed=1)
-    assert not any(setting in found for setting in again)
+    assert not any(setting in settings for setting in again)
     narrow = combine(["clip_norm=uniform(1.23456, 1.23461)"], num_random=50)
     assert all(1.23456 <= float(s["clip_norm"]) <= 1.23461 for s in narrow)
 

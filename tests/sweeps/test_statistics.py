@@ -9,27 +9,27 @@ REPETITIONS = 500
 
 def test_mean_and_errors_by_hand():
     """Two seeds, three examples: means 2 and 4 over examples; 1.5, 3, 4.5 over seeds."""
-    found = estimate(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]]))
-    assert found.mean == 3.0
-    np.testing.assert_allclose(found.seeds_error, 1.0)  # std 1.4142, over sqrt 2
-    np.testing.assert_allclose(found.examples_error, 1.5 / 3**0.5)  # std 1.5, over sqrt 3
-    assert found.num_seeds == 2
+    result = estimate(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]]))
+    assert result.mean == 3.0
+    np.testing.assert_allclose(result.seeds_error, 1.0)  # std 1.4142, over sqrt 2
+    np.testing.assert_allclose(result.examples_error, 1.5 / 3**0.5)  # std 1.5, over sqrt 3
+    assert result.num_seeds == 2
 
 
 def test_the_difference_by_hand():
     """Seeds' mean differences 1, 2 and 3: mean 2, std. error 1 / sqrt 3, t(2) = 4.3027 at 95%."""
     base = np.array([[0.0, 1.0], [2.0, 5.0], [1.0, 1.0]])
     values = base + np.array([[0.0, 2.0], [1.0, 3.0], [3.0, 3.0]])
-    found = difference(values, base)
-    np.testing.assert_allclose(found.estimate.mean, 2.0)
-    np.testing.assert_allclose(found.estimate.seeds_error, 1 / 3**0.5)
+    result = difference(values, base)
+    np.testing.assert_allclose(result.estimate.mean, 2.0)
+    np.testing.assert_allclose(result.estimate.seeds_error, 1 / 3**0.5)
     half = 4.302652729911275 / 3**0.5
-    np.testing.assert_allclose(found.seeds_interval, (2 - half, 2 + half))
+    np.testing.assert_allclose(result.seeds_interval, (2 - half, 2 + half))
     # t = 2 sqrt 3; with two degrees of freedom P(|T| > t) = 1 - t / sqrt(2 + t^2)
-    np.testing.assert_allclose(found.p_value, 1 - 12**0.5 / 14**0.5)
+    np.testing.assert_allclose(result.p_value, 1 - 12**0.5 / 14**0.5)
     # over examples: differences 4/3 and 8/3, std. error 2/3, t(1) = tan(0.475 pi) at 95%
     half = np.tan(0.475 * np.pi) * 2 / 3
-    np.testing.assert_allclose(found.examples_interval, (2 - half, 2 + half))
+    np.testing.assert_allclose(result.examples_interval, (2 - half, 2 + half))
 
 
 def test_the_correction_is_bonferronis():
@@ -43,11 +43,11 @@ def test_the_correction_is_bonferronis():
 
 
 def test_one_seed_has_no_error_over_seeds():
-    found = difference(np.ones((1, 4)) * [1, 2, 3, 4], np.zeros((1, 4)))
-    assert found.seeds_interval is None
-    assert found.p_value is None
-    assert found.estimate.seeds_error is None
-    assert found.examples_interval is not None
+    result = difference(np.ones((1, 4)) * [1, 2, 3, 4], np.zeros((1, 4)))
+    assert result.seeds_interval is None
+    assert result.p_value is None
+    assert result.estimate.seeds_error is None
+    assert result.examples_interval is not None
 
 
 def simulated(rng, seeds, examples, effect):
@@ -64,8 +64,8 @@ def test_paired_intervals_over_seeds_cover_at_their_nominal_rate(seeds):
     for confidence in (0.95, 0.8):
         hits = 0
         for _ in range(REPETITIONS):
-            found = difference(*simulated(rng, seeds, 30, 0.7), confidence)
-            hits += found.seeds_interval[0] <= 0.7 <= found.seeds_interval[1]
+            result = difference(*simulated(rng, seeds, 30, 0.7), confidence)
+            hits += result.seeds_interval[0] <= 0.7 <= result.seeds_interval[1]
         error = (confidence * (1 - confidence) / REPETITIONS) ** 0.5
         assert abs(hits / REPETITIONS - confidence) < 3 * error
 
@@ -77,8 +77,8 @@ def test_paired_intervals_over_examples_cover_at_their_nominal_rate():
     for _ in range(REPETITIONS):
         gain = 0.7 + rng.normal(0, 1, (1, 40)) + rng.normal(0, 1, (3, 40))
         base = rng.normal(0, 5, (3, 40))
-        found = difference(base + gain, base)
-        hits += found.examples_interval[0] <= 0.7 <= found.examples_interval[1]
+        result = difference(base + gain, base)
+        hits += result.examples_interval[0] <= 0.7 <= result.examples_interval[1]
     assert abs(hits / REPETITIONS - 0.95) < 3 * (0.95 * 0.05 / REPETITIONS) ** 0.5
 
 
@@ -89,8 +89,8 @@ def test_corrected_intervals_cover_together():
     together = 0
     for _ in range(REPETITIONS):
         base = rng.normal(0, 1, (4, 10))
-        found = [difference(rng.normal(0, 1, (4, 10)), base, comparisons=4) for _ in range(4)]
-        together += all(f.seeds_interval[0] <= 0 <= f.seeds_interval[1] for f in found)
+        result = [difference(rng.normal(0, 1, (4, 10)), base, comparisons=4) for _ in range(4)]
+        together += all(f.seeds_interval[0] <= 0 <= f.seeds_interval[1] for f in result)
     lowest = stats.binom.ppf(0.001, REPETITIONS, 0.95)
     assert together >= lowest
     assert together < REPETITIONS
@@ -107,5 +107,5 @@ def test_the_same_difference_each_time_leaves_nothing_unsure():
 
 
 def test_numbers_that_are_none_have_no_p_value():
-    found = difference(np.array([[np.nan, 1.0], [2.0, 1.0]]), np.zeros((2, 2)))
-    assert found.p_value is None
+    result = difference(np.array([[np.nan, 1.0], [2.0, 1.0]]), np.zeros((2, 2)))
+    assert result.p_value is None
