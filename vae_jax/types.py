@@ -183,6 +183,20 @@ class KLEstimator(Protocol):
         """KL(q || p) in nats, `[...]`; raises UserError where it cannot be estimated."""
 
 
+def biased(estimator: KLEstimator) -> KLEstimator:
+    """The estimator, marked as one whose expectation is not always the KL.
+
+    It may be differentiated, and is never reported: with it the ELBO would be no bound.
+    """
+    estimator.biased = True  # type: ignore[attr-defined]
+    return estimator
+
+
+def is_biased(estimator: KLEstimator | None) -> bool:
+    """Whether an estimator is marked as `biased`."""
+    return getattr(estimator, "biased", False)
+
+
 class Dataset(NamedTuple):
     """Splits as they are stored, and what is done to one example on the device.
 

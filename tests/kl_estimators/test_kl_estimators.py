@@ -12,6 +12,7 @@ import scipy.stats as st
 from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError
+from vae_jax.types import is_biased
 
 NAMES = components.names("kl_estimators")
 find = {name: components.find("kl_estimators", name) for name in NAMES}
@@ -241,3 +242,15 @@ def test_mistakes_are_told_in_one_line():
             UserError, match=f"^{name}: least_replicates=1: an integer of 2 or more is needed"
         ):
             find[name](KEY, normal, normal, 8, least_replicates=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_estimator_that_is_not_marked_is_unbiased_also_where_p_reaches_farther(name):
+    """q is uniform on (-0.5, 1), where p has not all of its mass: E_q[p / q] is not 1."""
+    q, p = d.Uniform(-0.5, 1.0), d.Normal(0.0, 1.0)
+    grid = np.linspace(-0.5, 1.0, 100_001)
+    kl = np.trapezoid((np.log(1 / 1.5) - st.norm.logpdf(grid)) / 1.5, grid)
+    values, _ = repeat(name, q, p, 16, 4000)
+    error = values.std(ddof=1) / np.sqrt(len(values)) + 1e-6
+    off = abs(values.mean() - kl) / error
+    assert (off > 20) if is_biased(find[name]) else (off < 5), off

@@ -7,7 +7,7 @@ from jaxtyping import Float, Num
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.config.ranges import require
-from vae_jax.types import Array, Estimate, KLEstimator
+from vae_jax.types import Array, Estimate
 
 
 def log_ratio(
@@ -24,17 +24,6 @@ def log_ratios(
     """log q - log p at K independent draws of q, nats, `[K, ...]`."""
     z, intermediates = q.sample_with_intermediates(key, (at_least_one(num_samples),))
     return log_ratio(q, p, z, intermediates)
-
-
-def biased(estimator: KLEstimator) -> KLEstimator:
-    """The estimator, marked: it may be differentiated, and is never reported."""
-    estimator.biased = True  # type: ignore[attr-defined]
-    return estimator
-
-
-def is_biased(estimator: KLEstimator | None) -> bool:
-    """Whether an estimator's expectation is not the KL, whatever the number of draws."""
-    return getattr(estimator, "biased", False)
 
 
 def at_least_one(num_samples: int) -> int:

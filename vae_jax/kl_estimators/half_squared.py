@@ -1,7 +1,7 @@
 from numpyro.distributions import Distribution
 
-from vae_jax.kl_estimators._draws import biased, log_ratios, mean_and_error
-from vae_jax.types import Array, Estimate
+from vae_jax.kl_estimators._draws import log_ratios, mean_and_error
+from vae_jax.types import Array, Estimate, biased
 
 
 @biased

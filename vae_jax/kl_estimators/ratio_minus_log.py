@@ -2,9 +2,10 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from vae_jax.kl_estimators._draws import log_ratios, mean_and_error
-from vae_jax.types import Array, Estimate
+from vae_jax.types import Array, Estimate, biased
 
 
+@biased
 def ratio_minus_log(key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
     """E_q[(r - 1) - log r], r = p / q, the mean over draws (k3 of Schulman 2020); never negative.
 

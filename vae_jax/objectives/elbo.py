@@ -9,7 +9,6 @@ from numpyro.distributions import Distribution, constraints
 from vae_jax.config.components import Family, Part, checked
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.kl_estimators._draws import is_biased
 from vae_jax.objectives._draws import terms_of
 from vae_jax.objectives._schedules import ramp
 from vae_jax.types import (
@@ -23,6 +22,7 @@ from vae_jax.types import (
     Model,
     Params,
     as_batch,
+    is_biased,
 )
 from vae_jax.weights import log_likelihoods, typed, weigh
 
