@@ -22,8 +22,6 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from vae_jax.config import annotations
 from vae_jax.config.annotations import ANYTHING, Family, Option, Part
 from vae_jax.config.calls import Call, Entry, Namespace, defined_in, follow, parse, replace
@@ -121,7 +119,7 @@ def checked(function: Function) -> Function:
 
 def _plain(value: Any) -> Any:
     """The value, Python's own number in place of one of NumPy's."""
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if type(value).__module__ == "numpy" and not value.ndim else value
 
 
 def _resolve(family: Family, text: str) -> Call:

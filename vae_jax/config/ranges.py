@@ -7,8 +7,6 @@ import math
 import re
 from typing import Any
 
-import numpy as np
-
 from vae_jax.errors import UserError
 
 LARGEST = 3.4028234663852886e38  # of float32, in which parts compute
@@ -49,6 +47,8 @@ def require(what: str, value: Any, constraint: Any) -> None:
         value: a number, or an array or a tuple of them.
         constraint: NumPyro's.
     """
+    import numpy as np  # whoever has a constraint has NumPy
+
     array = np.asarray(value)
     single = array.astype(np.float32) if array.dtype.kind == "f" else array
     if not np.all(constraint(single)):
