@@ -70,6 +70,9 @@ def test_flax_is_imported_in_networks_only():
 
 def test_heavy_imports_wait_until_they_are_needed():
     heavy = [
+        "numpy",
+        "jax",
+        "optax",
         "matplotlib",
         "sklearn",
         "tensorflow",
