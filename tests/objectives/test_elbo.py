@@ -13,7 +13,7 @@ from vae_jax import build_model
 from vae_jax.config import components
 from vae_jax.divergences import kl_per_dimension
 from vae_jax.errors import UserError
-from vae_jax.objectives.elbo import OF_KL
+from vae_jax.objectives._kl import OF_KL
 from vae_jax.types import Context, is_biased
 
 elbo = compiled(vae_jax.elbo)

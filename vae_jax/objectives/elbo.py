@@ -1,33 +1,27 @@
-from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Distribution, constraints
+from numpyro.distributions import constraints
 
 from vae_jax.config.components import Family, Part, checked
-from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.objectives._draws import terms_of
+from vae_jax.objectives._kl import free, kl_method, terms_with_kl
 from vae_jax.objectives._schedules import ramp
 from vae_jax.types import (
     END,
     Array,
-    Batch,
     Bound,
     Context,
     Examples,
-    KLEstimator,
     Model,
     Params,
     as_batch,
-    is_biased,
 )
-from vae_jax.weights import log_likelihoods, typed, weigh
+from vae_jax.weights import typed
 
 KL = Family("kl_estimators", "auto", "closed_form", "sampled")
-OF_KL = 2**32 - 2  # a number that no draw of the likelihood has, for the draws of a KL estimator
 
 
 @checked
@@ -83,11 +77,13 @@ def elbo(
     _require_schedules(warmup_steps, cycle_steps, capacity, capacity_steps)
     key, batch = typed(key), as_batch(batch)
     stl = gradient == "stl"
-    kl_of = _kl_of("sampled" if stl else kl, per_dimension=free_bits > 0)
-    of_examples = partial(_terms, model, params, num_samples=num_samples, kl_of=kl_of, stl=stl)
+    method = kl_method("sampled" if stl else kl, per_dimension=free_bits > 0)
+    of_examples = partial(
+        terms_with_kl, model, params, num_samples=num_samples, method=method, stl=stl
+    )
     terms, kl_parts = jax.vmap(of_examples)(key, batch) if key.ndim else of_examples(key, batch)
     if free_bits:
-        penalty = _free(kl_parts, free_bits)
+        penalty = free(kl_parts, free_bits)
     elif free_bits_total:
         penalty = jnp.maximum(free_bits_total, kl_parts.mean())
     elif capacity is not None:
@@ -97,72 +93,6 @@ def elbo(
     weight = beta * ramp(context.step, warmup_steps, cycle_steps)
     surrogate = terms["log_likelihood"].mean() - weight * penalty
     return Bound(terms["log_likelihood"] - terms["kl"], surrogate, terms)
-
-
-class _KLOf(NamedTuple):
-    """The way in which KL(q(z | x) || p(z)) is computed."""
-
-    closed_form: Callable[[Distribution, Distribution], Array | None]  # None: by the draws of z
-    estimator: KLEstimator | None  # which is differentiated, and reported where it is unbiased
-    per_dimension: bool  # the parts of the closed form are differentiated
-
-
-_CLOSED_FORM: dict[str, Callable[[Distribution, Distribution], Array | None]] = {
-    "auto": closed_form_kl,
-    "closed_form": require_closed_form_kl,
-    "sampled": lambda q, p: None,
-}
-
-
-def _kl_of(kl: Any, per_dimension: bool) -> _KLOf:
-    if isinstance(kl, str):
-        return _KLOf(_CLOSED_FORM[kl], None, per_dimension)
-    return _KLOf(closed_form_kl, kl, per_dimension)
-
-
-def _terms(
-    model: Model,
-    params: Params,
-    key: Array,
-    batch: Batch,
-    *,
-    num_samples: int,
-    kl_of: _KLOf,
-    stl: bool,
-) -> tuple[dict[str, Array], Array]:
-    """The terms of the bound, nats `[...]`, and the KL, or its parts, that are differentiated."""
-    q, prior = model.encode(params, batch), model.prior(params, *batch.conditions)
-    estimate = _estimate(kl_of.estimator, key, q, prior, num_samples)
-    unbiased = None if is_biased(kl_of.estimator) else estimate
-    if unbiased is None and jax.eval_shape(kl_of.closed_form, q, prior) is None:
-        density = model.encode(jax.lax.stop_gradient(params), batch) if stl else None
-        terms = terms_of(weigh(model, params, q, key, batch, num_samples, density=density))
-    else:
-        likelihoods = log_likelihoods(model, params, q, key, batch, num_samples)
-        kl: Any = kl_of.closed_form(q, prior) if unbiased is None else unbiased
-        terms = {"log_likelihood": likelihoods.mean(0), "kl": kl}
-    if kl_of.per_dimension:
-        return terms, _per_dimension(q, prior)
-    return terms, terms["kl"] if estimate is None else estimate
-
-
-def _estimate(
-    estimator: KLEstimator | None, key: Array, q: Distribution, p: Distribution, num_samples: int
-) -> Array | None:
-    if estimator is None:
-        return None
-    return estimator(jax.random.fold_in(key, OF_KL), q, p, num_samples).value
-
-
-def _per_dimension(q: Distribution, prior: Distribution) -> Array:
-    if (kl := kl_per_dimension(q, prior)) is None:
-        raise UserError("free_bits needs a closed-form KL per latent dimension; this pair has none")
-    return kl
-
-
-def _free(kl: Array, free_bits: float) -> Array:
-    """sum_j max(free_bits, mean over examples of KL_j)."""
-    return jnp.maximum(free_bits, kl.mean(tuple(range(kl.ndim - 1)))).sum()
 
 
 def _require_consistent(

@@ -1,0 +1,83 @@
+"""The KL in the ELBO: in closed form, by the draws of z, or by an estimator of its own."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import Distribution
+
+from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
+from vae_jax.errors import UserError
+from vae_jax.objectives._draws import terms_of
+from vae_jax.types import Array, Batch, KLEstimator, Model, Params, is_biased
+from vae_jax.weights import log_likelihoods, weigh
+
+OF_KL = 2**32 - 2  # a number that no draw of the likelihood has, for the draws of a KL estimator
+
+
+class KLMethod(NamedTuple):
+    """The way in which KL(q(z | x) || p(z)) is computed."""
+
+    closed_form: Callable[[Distribution, Distribution], Array | None]  # None: by the draws of z
+    estimator: KLEstimator | None  # which is differentiated, and reported where it is unbiased
+    per_dimension: bool  # the parts of the closed form are differentiated
+
+
+CLOSED_FORM: dict[str, Callable[[Distribution, Distribution], Array | None]] = {
+    "auto": closed_form_kl,
+    "closed_form": require_closed_form_kl,
+    "sampled": lambda q, p: None,
+}
+
+
+def kl_method(kl: Any, per_dimension: bool) -> KLMethod:
+    """The method that the argument `kl` of the ELBO names: a plain word, or an estimator."""
+    if isinstance(kl, str):
+        return KLMethod(CLOSED_FORM[kl], None, per_dimension)
+    return KLMethod(closed_form_kl, kl, per_dimension)
+
+
+def terms_with_kl(
+    model: Model,
+    params: Params,
+    key: Array,
+    batch: Batch,
+    *,
+    num_samples: int,
+    method: KLMethod,
+    stl: bool,
+) -> tuple[dict[str, Array], Array]:
+    """The terms of the bound, nats `[...]`, and the KL, or its parts, that are differentiated."""
+    q, prior = model.encode(params, batch), model.prior(params, *batch.conditions)
+    estimate = _estimate(method.estimator, key, q, prior, num_samples)
+    unbiased = None if is_biased(method.estimator) else estimate
+    if unbiased is None and jax.eval_shape(method.closed_form, q, prior) is None:
+        density = model.encode(jax.lax.stop_gradient(params), batch) if stl else None
+        terms = terms_of(weigh(model, params, q, key, batch, num_samples, density=density))
+    else:
+        likelihoods = log_likelihoods(model, params, q, key, batch, num_samples)
+        kl: Any = method.closed_form(q, prior) if unbiased is None else unbiased
+        terms = {"log_likelihood": likelihoods.mean(0), "kl": kl}
+    if method.per_dimension:
+        return terms, _per_dimension(q, prior)
+    return terms, terms["kl"] if estimate is None else estimate
+
+
+def _estimate(
+    estimator: KLEstimator | None, key: Array, q: Distribution, p: Distribution, num_samples: int
+) -> Array | None:
+    if estimator is None:
+        return None
+    return estimator(jax.random.fold_in(key, OF_KL), q, p, num_samples).value
+
+
+def _per_dimension(q: Distribution, prior: Distribution) -> Array:
+    if (kl := kl_per_dimension(q, prior)) is None:
+        raise UserError("free_bits needs a closed-form KL per latent dimension; this pair has none")
+    return kl
+
+
+def free(kl: Array, free_bits: float) -> Array:
+    """sum_j max(free_bits, mean over examples of KL_j)."""
+    return jnp.maximum(free_bits, kl.mean(tuple(range(kl.ndim - 1)))).sum()
