@@ -144,8 +144,8 @@ def test_objectives_refuse_what_they_cannot_do(bits):
     for options, message in (
         ({"kl": "closed_form"}, "Normal-Normal"),
         ({"free_bits": 0.1}, "free_bits needs"),
-        ({"num_samples": 0}, "at least 1"),
-        ({"beta": -1.0}, "negative"),
+        ({"num_samples": 0}, "a positive integer"),
+        ({"beta": -1.0}, "a number of 0 or more"),
     ):
         with pytest.raises(UserError, match=message):
             elbo(model, params, jax.random.key(0), bits, **options)
