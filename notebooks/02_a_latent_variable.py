@@ -38,7 +38,7 @@ from vae_jax import build_model
 from vae_jax.estimators.exact import marginal
 from vae_jax.estimators.importance import importance_sampling
 from vae_jax.estimators.quadrature import log_p_by_quadrature
-from vae_jax.types import Network
+from vae_jax.types import Network, as_batch
 
 plt.style.use("vae_jax.paper")
 
@@ -159,7 +159,7 @@ assert abs(kl * 2 * n / (len(counts) - 1) - 1) < 5 * np.sqrt(2 / len(counts))
 # %%
 def without_encoder(model):
     """The model, with q(z|x) = p(z)."""
-    prior = lambda params, x: model.prior(params).expand(x.shape[:-1])
+    prior = lambda params, batch: model.prior(params).expand(as_batch(batch).x.shape[:-1])
     return model._replace(encode=prior)
 
 

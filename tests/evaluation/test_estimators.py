@@ -41,6 +41,28 @@ def ink(*, power: float = 1.0) -> Estimator:
 '''
 
 
+OF_LATENTS = '''
+from typing import Annotated
+
+from numpyro.distributions import constraints
+
+from vae_jax.types import Estimator, Number, Quantity
+
+
+def active(*, least: Annotated[float, constraints.positive] = 0.01) -> Estimator:
+    """The number of latent dimensions in which the variance of E[z|x] over examples exceeds `least`."""
+
+    def of_examples(model, params, keys, batch):
+        return {"posterior_mean": model.encode(params, batch).mean}
+
+    def summary(values):
+        variance = values["posterior_mean"].var(0)
+        return {"active": Number(float((variance > least).sum()), None, len(values["posterior_mean"]))}
+
+    return Estimator(of_examples, {"active": Quantity("dimensions", "Var E[z|x]")}, summary=summary)
+'''
+
+
 @pytest.fixture(scope="module")
 def linear_run():
     """A linear-Gaussian model of 3 numbers with a latent plane: every estimator is possible."""
@@ -202,6 +224,29 @@ def test_an_estimator_of_ones_own_is_in_results_tables_sweeps_and_reports(
     assert "sum of x^1" in out
     assert call(capsys, "report", f"--workdir={run}")[0] == 0
     assert "sum of x^1" in (run / "report.html").read_text()
+
+
+def test_a_summary_makes_one_number_of_arrays_of_all_examples(tmp_path, monkeypatch, capsys):
+    """As of latent dimensions: it has no value for each example, and seeds alone give it an error."""
+    (tmp_path / "our_lab").mkdir()
+    (tmp_path / "our_lab" / "active.py").write_text(OF_LATENTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = [
+        f"--config={DIGITS}:quick", "--config.num_epochs=1", "--config.encoder=linear",
+        "--config.decoder=linear", "--grid=latent_dim=1|2", "--num_seeds=2",
+        "--estimators=our_lab.active(least=1e-9)", f"--workdir={tmp_path}/s",
+    ]  # fmt: skip
+    status, _, err = call(capsys, "sweep", *arguments)
+    assert status == 0, err
+    run = tmp_path / "s" / "latent_dim=2" / "seed_0"
+    number = json.loads((run / "results.json").read_text())["test"]["numbers"]["active"]
+    assert (number["mean"], number["standard_error"], number["n"]) == (2.0, None, 359)
+    with np.load(run / "per_example" / "test.npz") as stored:
+        assert stored["posterior_mean"].shape == (359, 2)
+    status, out, err = call(capsys, "report", f"--workdir={tmp_path}/s", "--metric=active")
+    assert status == 0, err
+    assert "2.00 ± 0.00" in out
+    assert "+1.00" in out
 
 
 def test_an_estimator_refuses_before_anything_is_trained(tmp_path, monkeypatch, capsys):

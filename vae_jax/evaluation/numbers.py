@@ -25,12 +25,9 @@ def numbers(estimators: Mapping[str, Estimator], values: Values) -> dict[str, di
     """Each number with its unit, method and the estimator it comes from, JSON-able."""
     records: dict[str, dict[str, Any]] = {}
     for text, estimator in estimators.items():
-        known = values.keys() & estimator.quantities.keys()
-        if not known:
-            continue
         summary = estimator.summary(values)
         for name, quantity in estimator.quantities.items():
-            if name in known & summary.keys() and name not in records:
+            if name in summary and name not in records:
                 records[name] = _record(summary[name], quantity) | {"estimator": text}
     return records
 

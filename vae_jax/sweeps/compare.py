@@ -14,6 +14,8 @@ from vae_jax.sweeps.plan import read_plan
 from vae_jax.sweeps.results import Row, read_rows
 from vae_jax.sweeps.statistics import difference
 
+USUAL_METRIC = "log_p"
+
 
 class Comparison(NamedTuple):
     """The settings of many runs, each with its difference to the baseline: a report's content."""
@@ -38,7 +40,7 @@ class Comparison(NamedTuple):
 def compare(
     workdir: Path,
     split: str = "test",
-    metric: str = "log_p",
+    metric: str | None = None,
     baseline: str = "",
     confidence: float = 0.95,
 ) -> Comparison:
@@ -47,7 +49,7 @@ def compare(
     Args:
         workdir: the directory that `sweep`, or `train` with several seeds, wrote.
         split: where the metric was evaluated.
-        metric: a name in `results.json`.
+        metric: a name in `results.json`; None is log_p, or else the first number that there is.
         baseline: a setting's directory, or `field=value, ...` that holds for one setting alone;
             the first if empty.
         confidence: of all intervals together.
@@ -55,6 +57,7 @@ def compare(
     Raises:
         UserError: if there are no runs, or no such setting or metric.
     """
+    metric = metric or _usual_metric(workdir, split)
     rows, plan = read_rows(workdir, split, metric), read_plan(workdir)
     chosen = _find(rows, baseline)
     numbers = [run.results["numbers"][metric] for row in rows for run in row.good]
@@ -67,6 +70,14 @@ def compare(
     unit, method = first.get("unit", "nats per example"), first.get("method", "")
     of_metric = (metric, unit, method, first.get("better"))
     return Comparison(*of_metric, split, compared, chosen.name, confidence, count, plan)
+
+
+def _usual_metric(workdir: Path, split: str) -> str:
+    """log_p, unless runs were evaluated, and all without it: then their first number."""
+    paths = [path for seeds in directory.run_folders(workdir).values() for path in seeds.values()]
+    results = [directory.read_splits(path).get(split, {}).get("numbers", {}) for path in paths]
+    names = [name for numbers in results for name in numbers]
+    return names[0] if names and USUAL_METRIC not in names else USUAL_METRIC
 
 
 def _find(rows: Sequence[Row], text: str) -> Row:

@@ -100,7 +100,8 @@ def _read_run(seed: int, path: Path | None, split: str, metric: str) -> RunResul
     state, message = _state(path, results)
     values = None
     if state == "done" and metric in results["numbers"]:
-        values = _stored_values(path / "per_example" / f"{split}.npz", metric)
+        mean = results["numbers"][metric]["mean"]
+        values = _stored_values(path / "per_example" / f"{split}.npz", metric, mean)
         state = "done" if values is not None else "damaged"
     records = read_metrics(path)
     seconds = sum(r.get("seconds", 0.0) for r in records)
@@ -117,12 +118,14 @@ def _state(path: Path, results: Mapping[str, Any]) -> tuple[str, str]:
     return ("done" if results.get("finished", True) else "evaluated before its end"), ""
 
 
-def _stored_values(path: Path, metric: str) -> np.ndarray | None:
+def _stored_values(path: Path, metric: str, mean: float) -> np.ndarray | None:
+    """A number of each example, or the only one that there is of all; None if damaged."""
     try:
         with np.load(path) as stored:
-            return stored[metric]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            values = stored[metric] if metric in stored else np.array([mean])
+    except (OSError, ValueError, zipfile.BadZipFile):
         return None
+    return values if values.ndim == 1 else np.array([mean])
 
 
 def _curve(records: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, bool]:

@@ -4,7 +4,8 @@ from vae_jax.cli.flags import Args, Flags, workdir
 def flags(flags: Flags) -> None:
     """Declares what is reported and, of many runs, what is compared."""
     flags.workdir()
-    flags.text("metric", "log_p", "of many runs: what is compared, a name of results.json")
+    about = "of many runs: what is compared, a name of results.json; default: log_p, or the first"
+    flags.text("metric", None, about)
     flags.text("split", "test", "of many runs: where it is compared")
     flags.text("baseline", "", "of many runs: the setting compared with; default: the first")
     flags.number("confidence", 0.95, "of many runs: of the intervals", least=0.5, most=0.9999)
