@@ -55,15 +55,18 @@ def build_model(
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
 
     def encode(params: Params, batch: Examples) -> Distribution:
-        inputs = p.inputs(as_batch(batch).x)
+        batch = as_batch(batch)
+        _require_unconditional(batch.given, batch.observed)
+        inputs = p.inputs(batch.x)
         return q.distribution(params, encoder_network.apply(params["encoder"], inputs))
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
-        del given
+        _require_unconditional(given)
         return p.distribution(params, decoder_network.apply(params["decoder"], z))
 
     def prior_of(params: Params, given: Any = None) -> Distribution:
-        return p_z.distribution(params) if given is None else p_z.distribution(params, given)
+        _require_unconditional(given)
+        return p_z.distribution(params)
 
     spec = Spec(tuple(x_shape), latent_dim, None, encode, decode, prior_of)
     q = _make("posteriors", posterior, Posterior, spec)
@@ -85,6 +88,13 @@ def build_model(
 
     refit = partial(_refit, p.refit, encode, decoder_network) if p.refit else None
     return Model(init, encode, decode, prior_of, p.accepts, refit)
+
+
+def _require_unconditional(given: Any, observed: Any = None) -> None:
+    """Raises UserError for what a model from parts would leave out of account."""
+    if given is not None or observed is not None:
+        name = "given" if given is not None else "observed"
+        raise UserError(f"batch.{name}: a model from these parts takes none")
 
 
 def _refit(

@@ -277,8 +277,9 @@ def _nothing(facts: Facts, values: Values) -> dict[str, np.ndarray]:
 class Estimator(NamedTuple):
     """An estimator of log p(x), of a gap, of what the latents do: evaluation computes a list.
 
-    Arrays that have a `Quantity` are summarized, others are kept for each example; those whose
-    names begin with an underscore serve `derive` and `summary` alone.
+    Every array is kept for each example, except those whose names begin with an underscore, which
+    serve `derive` and `summary` alone. `summary` gets all values, and makes a number of any of
+    them; numbers that have a `Quantity` are reported.
     """
 
     # (model, params, keys [batch], batch) -> {name: [batch, ...]}, compiled
@@ -287,6 +288,7 @@ class Estimator(NamedTuple):
     # raises UserError where it cannot be computed, before anything runs
     require: Callable[[Facts], None] = _possible
     summary: Callable[[Values], dict[str, Number]] = means
-    # (facts, the values of all estimators) -> values made of them, on the host
+    # (facts, the values of all estimators and those that earlier ones in the list derived) ->
+    # values made of them, on the host
     derive: Callable[[Facts, Values], dict[str, np.ndarray]] = _nothing
-    floats_per_example: int = 1  # held at a time
+    floats_per_example: int = 1  # held at a time, which limits the examples of a batch

@@ -14,6 +14,7 @@ from vae_jax.cli.main import main
 from vae_jax.config import components
 from vae_jax.datasets import make_dataset
 from vae_jax.evaluation.asked import asked_estimators
+from vae_jax.runs.directory import read_results, save_results
 from vae_jax.runs.facts import find_facts
 from vae_jax.types import Estimator
 
@@ -261,3 +262,55 @@ def test_an_estimator_refuses_before_anything_is_trained(tmp_path, monkeypatch, 
     assert status == 2
     assert "ink is of images" in err
     assert not list((tmp_path / "s").glob("*/seed_*"))
+
+
+def test_another_estimator_adds_its_numbers_and_the_same_one_replaces_them(linear_run, tmp_path):
+    def stored(text, seed=0):
+        results = evaluate(linear_run, estimators=text, seed=seed, quiet=True)
+        save_results(tmp_path, "test", results)
+        saved = read_results(tmp_path)["test"]
+        with np.load(tmp_path / "per_example" / "test.npz") as arrays:
+            assert saved["numbers"].keys() <= set(arrays)
+            for name, number in saved["numbers"].items():
+                assert number["mean"] == pytest.approx(arrays[name].mean()), name
+        return saved
+
+    first = stored("importance(num_samples=20)")
+    both = stored("surgery")
+    assert both["numbers"].keys() == first["numbers"].keys() | {
+        "mean_kl", "mutual_information", "marginal_kl"
+    }  # fmt: skip
+    assert both["numbers"]["log_p"] == first["numbers"]["log_p"]
+    assert set(first["estimators"]) < set(both["estimators"])
+    fewer = stored("importance(num_samples=10)")
+    assert not any("num_samples=20" in text for text in fewer["estimators"])
+    assert "iwae_5" in fewer["numbers"]
+    assert fewer["numbers"]["mean_kl"] == both["numbers"]["mean_kl"]
+    other_draws = stored("quadrature", seed=1)
+    assert "log_p" not in other_draws["numbers"]
+
+
+BROKEN = {
+    "scalar": ('{"scalar": batch.x.sum()}', "shape (), and [12, ...] is needed"),
+    "clash": ('{"clash": batch.x[:, 0], "log_p_error": batch.x[:, 1]}', "log_p_error too"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_estimator_that_breaks_its_contract_costs_one_line(
+    name, linear_run, tmp_path, monkeypatch
+):
+    values, expected = BROKEN[name]
+    (tmp_path / f"{name}_of_x.py").write_text(
+        "from vae_jax.types import Estimator, Quantity\n"
+        f"def {name}_of_x() -> Estimator:\n"
+        f"    return Estimator(lambda model, params, keys, batch: {values},\n"
+        f"                     {{'{name}': Quantity('x', 'y')}})\n"
+    )
+    (tmp_path / "labs").mkdir()
+    (tmp_path / f"{name}_of_x.py").rename(tmp_path / "labs" / f"{name}_of_x.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError) as caught:
+        evaluate(linear_run, estimators=f"importance(num_samples=2)|labs.{name}_of_x", quiet=True)
+    assert f"labs.{name}_of_x: " in str(caught.value)
+    assert expected in str(caught.value)

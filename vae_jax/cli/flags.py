@@ -20,7 +20,7 @@ class Flags:
     def __init__(self, argv: Sequence[str]):
         """`argv` is the command line that they will be read from."""
         self.values = absl_flags.FlagValues()
-        self._argv = list(argv)
+        self._argv, self._needs_workdir = list(argv), False
         self.boolean("debug", "show the traceback of an error")
         absl_flags.DEFINE_bool(
             "help", False, "show this help", short_name="h", flag_values=self.values
@@ -51,8 +51,9 @@ class Flags:
         absl_flags.DEFINE_float(name, default, about, least, most, flag_values=self.values)
 
     def workdir(self) -> None:
-        """Declares `--workdir`, which `workdir` reads."""
+        """Declares `--workdir`, which must be given and `workdir` reads."""
         self.text("workdir", None, "the directory of a run, or of many")
+        self._needs_workdir = True
 
     def config_file(self) -> None:
         """Declares `--config` and, for each field, `--config.FIELD`."""
@@ -94,19 +95,15 @@ class Flags:
             UserError: if the file cannot be read, or a flag or field does not exist.
         """
         words = _parse(self.values, self._argv)
+        if self._needs_workdir and not (self.values.workdir or self.values.help):
+            raise UserError("--workdir=DIR is needed")
         given = {name for name in self.values if self.values[name].present}
         values = {name: self.values[name].value for name in self.values}
         return Args(**values, words=words, given=given, flags=self.values)
 
 
 def workdir(args: Args) -> Path:
-    """The directory that `--workdir` names.
-
-    Raises:
-        UserError: if it names none.
-    """
-    if not args.workdir:
-        raise UserError("--workdir=DIR is needed")
+    """The directory that `--workdir` names."""
     return Path(args.workdir)
 
 
@@ -155,6 +152,10 @@ def _parse(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
     argv = ["--zip=" if arg == "--zip" else arg for arg in argv]
     fields = [arg.removeprefix("--config.").split("=")[0] for arg in argv if "--config." in arg]
     for field in fields:
+        name, _, argument = field.partition(".")
+        if argument and name in _default_config():
+            whole = f"--config.{name}='NAME({argument}=...)'"
+            raise UserError(f"--config.{field}: a part is given whole, as {whole}")
         if field not in _default_config():
             raise unknown("config field", field, _default_config())
     if fields and not any(arg.split("=")[0] == "--config" for arg in argv):

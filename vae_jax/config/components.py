@@ -166,6 +166,8 @@ def _bound(
             return function(*args, **{**arguments, **kwargs})
         except UserError as error:
             message = str(error)
-            raise UserError(message if call.name in message else f"{call}: {message}") from error
+            raise UserError(
+                message if call.name in message else f"{call.name}: {message}"
+            ) from error
 
     return component

@@ -115,13 +115,21 @@ def _require_affine(model: Model, params: Params, shape: Shape) -> Affine:
     """The result of `_read_off`, if the decoder agrees with it at four other z."""
     zero = jnp.zeros(_normal(model.prior(params), "prior").loc.shape)
     jax.eval_shape(lambda z: _decoder(model, params, shape, z), zero)  # before anything is computed
-    W, b, variance, prior = _read_off(model, params, shape)
-    for z in 3 * jax.random.normal(jax.random.key(0), (4, *zero.shape)):
-        loc, other = _decoder(model, params, shape, z)
-        affine = (jnp.abs(loc - W @ z - b) <= 1e-3 * jnp.sqrt(variance) + 1e-5 * jnp.abs(loc)).all()
-        if not (affine and jnp.allclose(other, variance, rtol=1e-3, atol=0.0)):
-            raise UserError("the exact log p(x) needs an affine decoder and one scale for all z")
-    return W, b, variance, prior
+
+    @jax.jit
+    def read_off_and_check(params: Params, z: Array) -> tuple[Affine, Array]:
+        W, b, variance, prior = _read_off(model, params, shape)
+        loc, other = jax.vmap(lambda z: _decoder(model, params, shape, z))(z)
+        most = 1e-3 * jnp.sqrt(variance) + 1e-5 * jnp.abs(loc)
+        affine = (jnp.abs(loc - z @ W.T - b) <= most).all()
+        same = jnp.allclose(other, variance, rtol=1e-3, atol=0.0)
+        return (W, b, variance, prior), affine & same
+
+    z = 3 * jax.random.normal(jax.random.key(0), (4, *zero.shape))
+    affine, holds = read_off_and_check(params, z)
+    if not holds:
+        raise UserError("the exact log p(x) needs an affine decoder and one scale for all z")
+    return affine
 
 
 def _normal(distribution: Distribution, part: str) -> Normal:

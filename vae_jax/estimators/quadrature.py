@@ -22,10 +22,6 @@ from vae_jax.types import (
     as_batch,
 )
 
-LOG_P_QUADRATURE = Quantity(
-    NATS, "quadrature over z", better="higher", label="log p(x), quadrature"
-)
-
 
 def quadrature(
     *,
@@ -48,7 +44,11 @@ def quadrature(
         if facts.are_known:
             _require_mass(prior_mass(facts.model, facts.params, points=points, margin=margin))
 
-    return Estimator(of_examples, {"log_p_quadrature": LOG_P_QUADRATURE}, require)
+    how = f"quadrature over z, {points} points a dimension"
+    quantity = Quantity(NATS, how, better="higher", label="log p(x), quadrature")
+    return Estimator(
+        of_examples, {"log_p_quadrature": quantity}, require, floats_per_example=points
+    )
 
 
 def _require_plane(prior: Distribution) -> None:

@@ -1,4 +1,6 @@
-from typing import Annotated, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,13 +61,15 @@ def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
     """The three terms of each example, `[n]`, and of each draw, `[n, K]`, an underscore before."""
     z = jnp.asarray(values["_z"].swapaxes(0, 1), jnp.float32)
 
-    @jax.jit
-    def terms(params: Params, x: Array, z: Array) -> tuple[Array, Array, Array]:
-        return _terms(facts.model.encode(params, x), facts.model.prior(params), z)
-
-    draws = terms(facts.params, jnp.asarray(values["_x"], jnp.float32), z)
+    program = _program(facts.model.encode, facts.model.prior)
+    draws = program(facts.params, jnp.asarray(values["_x"], jnp.float32), z)
     named = {n: np.asarray(d, np.float64).T for n, d in zip(Surgery._fields, draws, strict=True)}
     return {f"_{n}": d for n, d in named.items()} | {n: d.mean(1) for n, d in named.items()}
+
+
+@functools.lru_cache(maxsize=1)  # the runs of many seeds share one program
+def _program(encode: Callable[..., Distribution], prior: Callable[..., Distribution]) -> Any:
+    return jax.jit(lambda params, x, z: _terms(encode(params, x), prior(params), z))
 
 
 def _summary(values: Values) -> dict[str, Number]:

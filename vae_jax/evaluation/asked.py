@@ -33,7 +33,9 @@ def asked_estimators(
         if quadrature_points:
             estimators.append(str(Call("quadrature", {"points": quadrature_points})))
     elif options or quadrature_points:
-        given = str(Call("importance", options)) if options else f"quadrature({quadrature_points=})"
-        raise UserError(f"estimators are given: write {given} among them, in place of its flags")
+        calls = [Call("importance", options)] if options else []
+        calls += [Call("quadrature", {"points": quadrature_points})] if quadrature_points else []
+        short_for = "|".join(map(str, calls))
+        raise UserError(f"estimators are given: write {short_for} among them, in place of flags")
     texts = alternatives(estimators) if isinstance(estimators, str) else estimators
     return tuple(dict.fromkeys(components.resolve("estimators", text) for text in texts))

@@ -16,7 +16,7 @@ from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
-from vae_jax.evaluation.numbers import numbers, require_distinct
+from vae_jax.evaluation.numbers import numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
@@ -122,7 +122,10 @@ def _require_possible(dataset: Dataset, split: str, batch_size: int, seed: int) 
 
 @functools.lru_cache
 def _built(text: str) -> Estimator:
-    return components.build("estimators", text)()
+    estimator = components.build("estimators", text)()
+    if not isinstance(estimator, Estimator):
+        raise UserError(f"{text} makes a {type(estimator).__name__}, where an Estimator is needed")
+    return estimator
 
 
 def _chosen(asked: Sequence[str], facts: Facts) -> dict[str, Estimator]:
@@ -150,18 +153,29 @@ def _of_data(dataset: Dataset) -> dict[str, Estimator]:
     return {f"data ({i})": estimator for i, estimator in enumerate(of_data(dataset))}
 
 
-@functools.lru_cache(maxsize=4)  # the runs of many seeds share one program
 def _program(parts: Parts, texts: tuple[str, ...], seed: int) -> Callable[..., dict[str, Array]]:
-    """(params, raw, ids) -> per-example values `[batch, ...]`, jitted."""
+    """(params, raw, ids) -> values `[batch, ...]` of examples, compiled once for all seeds."""
+    if (texts, seed) not in parts.programs:
+        parts.programs[texts, seed] = _make_program(parts, texts, seed)
+    return parts.programs[texts, seed]
+
+
+def _make_program(
+    parts: Parts, texts: tuple[str, ...], seed: int
+) -> Callable[..., dict[str, Array]]:
     key, model = keys_of(seed).evaluate, parts.model
-    estimators = [*map(_built, texts), *of_data(parts.dataset)]
+    estimators = {text: _built(text) for text in texts} | _of_data(parts.dataset)
 
     def values(params: Params, raw: Array, ids: Array) -> dict[str, Array]:
         keys, batch = present(parts.dataset, example_keys(key, ids), raw)
-        of_each = [e.of_examples(model, params, keys, batch) for e in estimators]
-        z = model.encode(params, batch).sample(key)
-        in_support = model.decode(params, z, *batch.conditions).support(batch.x)
-        return {n: v for of in of_each for n, v in of.items()} | {"in_support": in_support}
+        z = jax.vmap(lambda key, one: model.encode(params, one).sample(key))(keys, batch)
+        every = {"in_support": model.decode(params, z, *batch.conditions).support(batch.x)}
+        for text, estimator in estimators.items():
+            of_examples = estimator.of_examples(model, params, keys, batch)
+            shared = [name for name in every if name in estimator.quantities]
+            require_examples(text, of_examples, len(ids), every.keys() - set(shared))
+            every |= of_examples
+        return every
 
     return jax.jit(values, compiler_options=COMPILER_OPTIONS)
 

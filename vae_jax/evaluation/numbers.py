@@ -1,14 +1,19 @@
 """Per-example values -> numbers with their errors, and what estimators declare of them."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
+
+import numpy as np
 
 from vae_jax.errors import UserError
 from vae_jax.types import Estimator, Number, Quantity, Values
 
 
 def require_distinct(estimators: Mapping[str, Estimator]) -> None:
-    """Raises UserError where two estimators give one name to numbers that are computed otherwise.
+    """Raises UserError where two estimators give one name to numbers that are not the same.
+
+    Those are the same that have one `Quantity` in common, as the closed-form KL of several.
 
     Args:
         estimators: by what they are called.
@@ -17,8 +22,27 @@ def require_distinct(estimators: Mapping[str, Estimator]) -> None:
     for text, estimator in estimators.items():
         for name, quantity in estimator.quantities.items():
             other, known = first.setdefault(name, (text, quantity))
-            if known != quantity:
+            if known is not quantity:
                 raise UserError(f"{other} and {text} both give {name}: ask for one of them")
+
+
+def require_examples(
+    text: str, values: Mapping[str, Any], count: int, taken: AbstractSet[str]
+) -> None:
+    """Raises UserError unless an estimator's arrays are of `count` examples, by names not taken.
+
+    Args:
+        text: the estimator's name.
+        values: its arrays.
+        count: of examples.
+        taken: the names that other estimators have given to other arrays.
+    """
+    for name, array in values.items():
+        if np.shape(array)[:1] != (count,):
+            shape = f"its {name} has shape {np.shape(array)}"
+            raise UserError(f"{text}: {shape}, and [{count}, ...] is needed, a row an example")
+        if name in taken:
+            raise UserError(f"{text}: another estimator has an array called {name} too")
 
 
 def numbers(estimators: Mapping[str, Estimator], values: Values) -> dict[str, dict[str, Any]]:

@@ -117,7 +117,7 @@ def _shared(configs: list[Any]) -> dict[str, Any]:
 def _training_figures(records: list[dict[str, Any]], results: dict[str, Any]) -> dict[str, Figure]:
     figures = {"curves": plots.curves(records)} if any("bound" in r for r in records) else {}
     numbers = results.get("test", {}).get("numbers", {})
-    if any(number.get("label") for number in numbers.values()):
+    if any("k" in number for number in numbers.values()):
         figures["bounds"] = plots.bounds(numbers)
     return figures
 

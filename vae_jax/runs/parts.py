@@ -40,6 +40,11 @@ class Parts:
         return self.cfg.num_epochs * self.steps_per_epoch
 
     @functools.cached_property
+    def programs(self) -> dict[Any, Callable[..., Any]]:
+        """The compiled programs of these parts, for as long as the parts are there."""
+        return {}
+
+    @functools.cached_property
     def start(self) -> Callable[[Keys], State]:
         """The function from a seed's keys to its state before the first update, compiled once."""
         raw = gather(self.dataset.splits["train"], slice(0, INIT_BATCH))

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather, present
+from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl, describe
 from vae_jax.errors import UserError
 from vae_jax.runs.parts import INIT_BATCH
 from vae_jax.training.job import Job
-from vae_jax.types import Array, Batch, Facts, Params
+from vae_jax.types import Array, Batch, Facts, Params, is_biased
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def log_notes(job: Job, params: Params) -> None:
         z = jnp.zeros(job.facts.prior.event_shape)
         return kl, batch.x.max(), model.decode(params, z).support(batch.x).all()
 
-    logger.info("%s", kl_form(job.facts))
+    logger.info("%s%s", kl_form(job.facts), _estimator_note(job))
     kl, largest, in_support = look(params, raw)
     if kl is not None and bool(jnp.isposinf(kl).any()):
         raise UserError(f"{_pair(job.facts)} is infinite: q(z|x) has too heavy tails for this p(z)")
@@ -49,6 +50,16 @@ def kl_form(facts: Facts) -> str:
     """A line on how KL(q(z|x) || p(z)) is computed."""
     form = "has a closed form" if facts.has_closed_form else "sampled, no closed form"
     return f"{_pair(facts)}: {form}"
+
+
+def _estimator_note(job: Job) -> str:
+    """The rest of that line where an argument `kl` of the objective names an estimator."""
+    kl = components.parse(job.parts.cfg.objective).arguments.get("kl", "")
+    if str(kl).partition("(")[0] not in components.names("kl_estimators"):
+        return ""
+    biased = is_biased(components.build("kl_estimators", str(kl)))
+    note = f"; training differentiates {kl}"
+    return f"{note}, which is biased: it is not reported" if biased else note
 
 
 def _pair(facts: Facts) -> str:

@@ -14,6 +14,11 @@ def flags(flags: Flags) -> None:
     """Declares none."""
 
 
+def more_help() -> str:
+    """The families that can be listed."""
+    return f"vae-jax list FAMILY ..., of {', '.join(components.FAMILIES)}; all without one"
+
+
 def run(args: Args) -> None:
     """The components of each family: names, signatures, what they do."""
     for family in args.words or components.FAMILIES:

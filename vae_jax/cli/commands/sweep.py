@@ -32,6 +32,9 @@ def flags(flags: Flags) -> None:
 
 def run(args: Args) -> None:
     """Train and evaluate many settings, each with many seeds; runs that are done are skipped."""
+    if args.config is None:
+        raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+
     from vae_jax import config
     from vae_jax.sweeps import plan
 
@@ -76,8 +79,6 @@ def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
     from vae_jax import config
     from vae_jax.sweeps import grids, plan
 
-    if args.config is None:
-        raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
     listed = plan.listed(args.flags["config"].config_filename)
     base = config.resolve(args.config)
     base.num_seeds = args.num_seeds or base.num_seeds
@@ -106,7 +107,11 @@ def _execute(
             execute(plan.units(settings, asked), backend, {s.name: s.job for s in settings})
         except RunsFailedError as error:  # raised last, so that the table does not hide it
             failed = error
-        print(tables.terminal(compare(path, asked["split"])))
-        print(f"next: vae-jax report --workdir={path}")
+        try:
+            print(tables.terminal(compare(path, asked["split"])))
+            print(f"next: vae-jax report --workdir={path}")
+        except UserError:  # no run has a number
+            if not failed:
+                raise
     if failed:
         raise failed

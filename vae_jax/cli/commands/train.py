@@ -10,15 +10,14 @@ def flags(flags: Flags) -> None:
 
 def run(args: Args) -> None:
     """Train what a config describes, or go on with a run that was stopped."""
+    path, cfg = workdir(args), args.config
+    if cfg is None and not (path / "config.json").exists():
+        raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+
     from vae_jax import config
     from vae_jax.training.fit import fit, fit_seeds
 
-    path, cfg = workdir(args), args.config
-    if cfg is None:
-        if not (path / "config.json").exists():
-            raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
-        cfg = config.read(path / "config.json")
-    cfg = config.resolve(cfg)
+    cfg = config.read(path / "config.json") if cfg is None else config.resolve(cfg)
     use_device(cfg.device)
     if cfg.num_seeds == 1:
         steps = fit(cfg, path).step
