@@ -85,7 +85,7 @@ def evaluate(
     }
 
 
-def check(
+def require_evaluable(
     parts: Parts,
     facts: Facts,
     *,

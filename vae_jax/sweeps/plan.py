@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.errors import MistakesError, UserError, counted, one_line
-from vae_jax.evaluation.evaluate import check
+from vae_jax.evaluation.evaluate import require_evaluable
 from vae_jax.runs import directory
 from vae_jax.runs.parts import Datasets
 from vae_jax.sweeps.grids import Overrides
@@ -93,7 +93,7 @@ def _checked(
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
         config.override(cfg, field, overrides[field])
     job = make_job(config.resolve(cfg), datasets=datasets)
-    check(job.parts, job.facts, **asked)
+    require_evaluable(job.parts, job.facts, **asked)
     return job
 
 
