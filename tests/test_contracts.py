@@ -13,10 +13,12 @@ from jax.scipy.special import logsumexp
 from tests.compiled import compiled
 from vae_jax import build_model, iwae
 from vae_jax.config import components
+from vae_jax.errors import UserError
 from vae_jax.flows.made import init_made
 from vae_jax.flows.made import made as made_network
 from vae_jax.runs import checkpoints
 from vae_jax.runs.state import State
+from vae_jax.types import Batch
 
 SHAPE, LATENT = (4, 6, 1), 3
 BITS = (np.random.default_rng(0).uniform(size=(5, *SHAPE)) < 0.5).astype(np.float32)
@@ -319,3 +321,26 @@ def test_a_mixture_has_its_weights():
     expected = 0.2 * scipy.stats.norm.pdf(z, -1, 0.5) + 0.8 * scipy.stats.norm.pdf(z, 2, 1.5)
     log_p = model.prior({"prior": branch}).log_prob(jnp.asarray(z)[:, None])
     np.testing.assert_allclose(log_p, np.log(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("field", ["given", "observed"])
+def test_a_model_refuses_what_it_would_leave_out_of_account(field, small, bits):
+    model, params = small
+    batch = Batch(jnp.asarray(bits))._replace(**{field: jnp.ones(bits.shape)})
+    with pytest.raises(UserError, match=f"batch.{field}"):
+        model.encode(params, batch)
+    with pytest.raises(UserError, match=r"batch\.given"):
+        model.prior(params, jnp.ones(3))
+    with pytest.raises(UserError, match=r"batch\.given"):
+        model.decode(params, jnp.zeros(2), jnp.ones(3))
+
+
+def test_a_batch_is_its_x_where_nothing_else_is_there(small, bits):
+    model, params = small
+    q, same = model.encode(params, bits), model.encode(params, Batch(jnp.asarray(bits)))
+    np.testing.assert_array_equal(q.mean, same.mean)
+    key = jax.random.key(0)
+    values = [
+        iwae(model, params, key, x, num_samples=2).value for x in (bits, Batch(jnp.asarray(bits)))
+    ]
+    np.testing.assert_array_equal(*values)

@@ -55,10 +55,8 @@ def build_model(
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
 
     def encode(params: Params, batch: Examples) -> Distribution:
-        batch = as_batch(batch)
-        _require_unconditional(batch.given, batch.observed)
-        inputs = p.inputs(batch.x)
-        return q.distribution(params, encoder_network.apply(params["encoder"], inputs))
+        features = encoder_network.apply(params["encoder"], p.inputs(_only_x(batch)))
+        return q.distribution(params, features)
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
         _require_unconditional(given)
@@ -72,9 +70,8 @@ def build_model(
     q = _make("posteriors", posterior, Posterior, spec)
     p = _make("likelihoods", likelihood, Likelihood, spec)
     p_z = _make("priors", prior, Prior, spec)
-    network_of = partial(_network, precision)
-    encoder_network = network_of(encoder, spec.x_shape, (q.num_features,))
-    decoder_network = network_of(decoder, (latent_dim,), (*spec.x_shape, p.num_features))
+    encoder_network = _network(precision, encoder, spec.x_shape, (q.num_features,))
+    decoder_network = _network(precision, decoder, (latent_dim,), (*spec.x_shape, p.num_features))
 
     def init(key: Array, batch: Examples) -> Params:
         keys, batch = jax.random.split(key, 5), as_batch(batch)
@@ -86,15 +83,22 @@ def build_model(
             "prior": p_z.init(keys[4], batch),
         }
 
-    refit = partial(_refit, p.refit, encode, decoder_network) if p.refit else None
+    refit = p.refit and partial(_refit, p.refit, encode, decoder_network)
     return Model(init, encode, decode, prior_of, p.accepts, refit)
 
 
-def _require_unconditional(given: Any, observed: Any = None) -> None:
-    """Raises UserError for what a model from parts would leave out of account."""
-    if given is not None or observed is not None:
-        name = "given" if given is not None else "observed"
-        raise UserError(f"batch.{name}: a model from these parts takes none")
+def _only_x(examples: Examples) -> Array:
+    """x of a batch that holds nothing else, which a model from parts would leave out of account."""
+    batch = as_batch(examples)
+    _require_unconditional(batch.given)
+    if batch.observed is not None:
+        raise UserError("batch.observed: a model from these parts takes all elements as observed")
+    return batch.x
+
+
+def _require_unconditional(given: Any) -> None:
+    if given is not None:
+        raise UserError("batch.given: a model from these parts is not conditioned on anything")
 
 
 def _refit(

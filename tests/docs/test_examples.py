@@ -120,7 +120,7 @@ def test_the_program_of_a_page_runs(page):
 
 def test_the_prior_of_the_readme_trains():
     flags = ["--config=experiments/digits.py:quick", "--config.num_epochs=2", "--workdir=run"]
-    prior = "--config.prior=my_lab.cauchy(scale=0.2)"
+    prior = "--config.prior=my_lab.heavy_tails(scale=0.2)"
     assert main(["vae-jax", "train", *flags, prior]) == 0
     assert main(["vae-jax", "evaluate", "--workdir=run", "--num_importance_samples=5"]) == 0
 
