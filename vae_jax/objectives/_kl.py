@@ -47,9 +47,14 @@ def terms_with_kl(
     num_samples: int,
     method: KLMethod,
     stl: bool,
+    prior: Distribution | None,
 ) -> tuple[dict[str, Array], Array]:
-    """The terms of the bound, nats `[...]`, and the KL, or its parts, that are differentiated."""
-    q, prior = model.encode(params, batch), model.prior(params, *batch.conditions)
+    """The terms of the bound, nats `[...]`, and the KL, or its parts, that are differentiated.
+
+    `prior` is p(z) where it is the same for all examples, and so was computed once.
+    """
+    q = model.encode(params, batch)
+    prior = model.prior(params, *batch.conditions) if prior is None else prior
     estimate = _estimate(method.estimator, key, q, prior, num_samples)
     unbiased = None if is_biased(method.estimator) else estimate
     if unbiased is None and jax.eval_shape(method.closed_form, q, prior) is None:

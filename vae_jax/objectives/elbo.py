@@ -79,8 +79,9 @@ def elbo(
     stl = gradient == "stl"
     method = kl_method("sampled" if stl else kl, per_dimension=free_bits > 0)
     of_examples = partial(
-        terms_with_kl, model, params, num_samples=num_samples, method=method, stl=stl
-    )
+        terms_with_kl, model, params, num_samples=num_samples, method=method, stl=stl,
+        prior=model.prior(params) if batch.given is None else None,
+    )  # fmt: skip
     terms, kl_parts = jax.vmap(of_examples)(key, batch) if key.ndim else of_examples(key, batch)
     if free_bits:
         penalty = free(kl_parts, free_bits)
