@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.by_hand import run_of
+from tests.by_hand import run_of, with_parts
 from vae_jax import UserError, build_model, evaluate
 from vae_jax.cli.main import main
 from vae_jax.config import components
@@ -288,6 +288,20 @@ def test_another_estimator_adds_its_numbers_and_the_same_one_replaces_them(linea
     assert fewer["numbers"]["mean_kl"] == both["numbers"]["mean_kl"]
     other_draws = stored("quadrature", seed=1)
     assert "log_p" not in other_draws["numbers"]
+
+
+def test_numbers_of_other_data_or_parameters_do_not_mix(linear_run, tmp_path):
+    x = linear_run.dataset.splits["test"]
+    other_data = make_dataset({"train": x, "test": x + np.float32(0.1)})
+    others = [
+        with_parts(linear_run, dataset=other_data),
+        linear_run._replace(params=jax.tree.map(lambda leaf: 0.9 * leaf, linear_run.params)),
+    ]
+    for other in others:
+        options = {"estimators": "importance(num_samples=3)", "quiet": True}
+        save_results(tmp_path, "test", evaluate(linear_run, **options))
+        save_results(tmp_path, "test", evaluate(other, estimators="surgery", quiet=True))
+        assert "log_p" not in read_results(tmp_path)["test"]["numbers"]
 
 
 BROKEN = {

@@ -1,6 +1,7 @@
 """A run -> its numbers: a list of estimators in one exact pass over a split."""
 
 import functools
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -75,6 +76,7 @@ def evaluate(
         "checkpoint_step": run.step,
         "finished": run.is_finished,
         "num_examples": len(run.dataset.splits[split]),
+        "fingerprint": _fingerprint(run, split, batch_size),
         "estimators": list(chosen),
         "seed": seed,
         "num_parameters": num_parameters(run.params),
@@ -197,6 +199,16 @@ def _pass(
         mesh = mesh_for(batch)
         params = copy_to_devices(run.params, mesh)
         return exact_pass(functools.partial(program, params), data, batch, mesh, bar.update)
+
+
+def _fingerprint(run: Run, split: str, batch_size: int) -> str:
+    """A hash of the parameters and the stored examples: numbers of the same ones go together."""
+    digest, data = hashlib.sha256(), run.dataset.splits[split]
+    for leaf in jax.tree.leaves(run.params):
+        digest.update(np.asarray(leaf).tobytes())
+    for start in range(0, len(data), batch_size):
+        digest.update(gather(data, slice(start, start + batch_size)).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _with_derived(

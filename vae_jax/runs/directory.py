@@ -201,7 +201,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-OF_EVALUATION = ("checkpoint", "checkpoint_step", "finished", "num_examples", "seed")
+OF_EVALUATION = ("checkpoint", "finished", "seed", "fingerprint")  # of what draws it is
 
 
 def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
@@ -230,7 +230,7 @@ def _kept(before: dict[str, Any], results: dict[str, Any]) -> tuple[list[str], d
 
     One of whose numbers one is now computed otherwise is replaced, and all its numbers go.
     """
-    if "estimators" not in before or any(before[n] != results[n] for n in OF_EVALUATION):
+    if "estimators" not in before or any(before.get(n) != results[n] for n in OF_EVALUATION):
         return [], {}
     new, replaced = results["numbers"], set()
     for name, number in before["numbers"].items():

@@ -10,6 +10,7 @@ from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl, describe
 from vae_jax.errors import UserError
+from vae_jax.objectives.elbo import KL
 from vae_jax.runs.parts import INIT_BATCH
 from vae_jax.training.job import Job
 from vae_jax.types import Array, Batch, Facts, Params, is_biased
@@ -54,8 +55,8 @@ def kl_form(facts: Facts) -> str:
 
 def _estimator_note(job: Job) -> str:
     """The rest of that line where an argument `kl` of the objective names an estimator."""
-    kl = components.parse(job.parts.cfg.objective).arguments.get("kl", "")
-    if str(kl).partition("(")[0] not in components.names("kl_estimators"):
+    kl = components.parse(job.parts.cfg.objective).arguments.get("kl", "auto")
+    if kl in KL.words:
         return ""
     biased = is_biased(components.build("kl_estimators", str(kl)))
     note = f"; training differentiates {kl}"
