@@ -197,6 +197,25 @@ def is_biased(estimator: KLEstimator | None) -> bool:
     return getattr(estimator, "biased", False)
 
 
+class Origin(NamedTuple):
+    """Where the examples of a split come from, as the person who brought them numbers them."""
+
+    array: str  # its name
+    rows: Sequence[int]  # [len(split)], of that array
+
+
+class Standardization(NamedTuple):
+    """x = (what was brought - mean) / scale, element by element, in float64 on the host."""
+
+    mean: np.ndarray  # [*x_shape], of the training split
+    scale: np.ndarray  # [*x_shape], its standard deviation, 1 where that is 0
+
+    @property
+    def log_jacobian(self) -> float:
+        """ln |dx / d brought|, nats: log p(brought) = log p(x) + this."""
+        return -float(np.log(self.scale).sum())
+
+
 class Dataset(NamedTuple):
     """Splits as they are stored, and what is done to one example on the device.
 
@@ -210,6 +229,9 @@ class Dataset(NamedTuple):
     labels: Mapping[str, Any] = {}  # per split, for colours in plots
     usable: Callable[[Any], Any] = np.isfinite  # stored values -> which of them make sense
     bin_width: float | None = None  # a level's width in x, 1 for integers; None: no levels
+    origins: Mapping[str, Origin] = {}  # per split; without one, examples are numbered in it
+    standardization: Standardization | None = None  # done to what `splits` hold
+    remarks: Sequence[str] = ()  # doubts about the data, a line each, logged before training
 
 
 NATS = "nats per example"
