@@ -19,7 +19,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from vae_jax import caches, evaluate, fit, load
-from vae_jax.runs.directory import save_results
+from vae_jax.runs.results import save_results
 sys.path.insert(0, "experiments")
 from digits import get_config
 caches.keep_compiled_programs()

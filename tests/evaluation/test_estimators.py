@@ -14,8 +14,8 @@ from vae_jax.cli.main import main
 from vae_jax.config import components
 from vae_jax.datasets import make_dataset
 from vae_jax.evaluation.asked import asked_estimators
-from vae_jax.runs.directory import read_results, save_results
 from vae_jax.runs.facts import find_facts
+from vae_jax.runs.results import read_results, save_results
 from vae_jax.types import Estimator
 
 DIGITS = Path(__file__).parents[2] / "experiments" / "digits.py"

@@ -10,7 +10,7 @@ from vae_jax.batches.devices import mesh_for
 from vae_jax.batches.passes import exact_pass
 from vae_jax.datasets._making import make_dataset
 from vae_jax.evaluation.numbers import table
-from vae_jax.runs.directory import read_results, save_results
+from vae_jax.runs.results import read_results, save_results
 
 OPTIONS = {"num_importance_samples": 60, "quiet": True}
 

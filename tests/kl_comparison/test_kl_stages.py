@@ -17,7 +17,7 @@ from vae_jax.kl_comparison.models.compare import compare_run
 from vae_jax.kl_comparison.models.stages import stages
 from vae_jax.kl_comparison.models.tables import table
 from vae_jax.reporting.pages import report
-from vae_jax.runs.directory import read_results, read_splits, save_results
+from vae_jax.runs.results import read_results, read_splits, save_results
 
 
 def kept(workdir):

@@ -14,6 +14,7 @@ from vae_jax.plots import captions, save_figures
 from vae_jax.reporting import samples, sweep_plots, tables
 from vae_jax.runs import directory
 from vae_jax.runs.directory import read_metrics
+from vae_jax.runs.results import COMPARISON, read_results, read_splits
 from vae_jax.sweeps.compare import Comparison
 from vae_jax.sweeps.plan import FIXED
 
@@ -28,14 +29,14 @@ def report(workdir: str | Path) -> Path:
     """
     workdir = Path(workdir)
     cfg = config.stored(workdir / "config.json")
-    results = directory.read_splits(workdir)
+    results = read_splits(workdir)
     save_figures(_training_figures(read_metrics(workdir), results), workdir)
     return _write(
         workdir,
         "report.html.jinja",
         config=cfg.to_dict(),
         results=results,
-        compared=directory.read_results(workdir).get(directory.COMPARISON),
+        compared=read_results(workdir).get(COMPARISON),
         environment=_environment(workdir),
         captions=captions(RUN_FIGURES),
     )

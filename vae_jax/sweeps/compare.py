@@ -10,6 +10,7 @@ import numpy as np
 from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
 from vae_jax.runs import directory
+from vae_jax.runs.results import read_splits
 from vae_jax.sweeps.plan import read_plan
 from vae_jax.sweeps.results import Row, read_rows
 from vae_jax.sweeps.statistics import difference
@@ -75,7 +76,7 @@ def compare(
 def _usual_metric(workdir: Path, split: str) -> str:
     """log_p, unless runs were evaluated, and all without it: then their first number."""
     paths = [path for seeds in directory.run_folders(workdir).values() for path in seeds.values()]
-    results = [directory.read_splits(path).get(split, {}).get("numbers", {}) for path in paths]
+    results = [read_splits(path).get(split, {}).get("numbers", {}) for path in paths]
     names = [name for numbers in results for name in numbers]
     return names[0] if names and USUAL_METRIC not in names else USUAL_METRIC
 
@@ -125,7 +126,7 @@ def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) 
     if known:
         raise unknown(f"metric of split {split!r}", metric, known)
     paths = [p for seeds in directory.run_folders(workdir).values() for p in seeds.values()]
-    if splits := sorted({name for path in paths for name in directory.read_splits(path)}):
+    if splits := sorted({name for path in paths for name in read_splits(path)}):
         raise unknown("evaluated split", split, splits)
 
 

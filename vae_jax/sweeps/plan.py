@@ -16,6 +16,7 @@ from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import require_evaluable
 from vae_jax.runs import directory
 from vae_jax.runs.parts import Datasets
+from vae_jax.runs.results import read_results
 from vae_jax.sweeps.grids import Overrides
 from vae_jax.sweeps.units import Unit
 from vae_jax.training.job import Job, make_job
@@ -130,7 +131,7 @@ def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
     """Whether a run was trained to its end and evaluated as asked, or has diverged."""
     if failure := directory.failure(path):
         return failure["kind"] == "diverged"
-    results = directory.read_results(path).get(asked["split"], {})
+    results = read_results(path).get(asked["split"], {})
     as_asked = {"finished": True, "checkpoint": "best", "seed": 0}
     computed = set(results.get("estimators", ()))
     return results.items() >= as_asked.items() and computed >= set(asked["estimators"])

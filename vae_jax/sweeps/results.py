@@ -13,6 +13,7 @@ from vae_jax.config import components
 from vae_jax.errors import UserError
 from vae_jax.runs import directory
 from vae_jax.runs.directory import read_metrics
+from vae_jax.runs.results import read_splits
 from vae_jax.sweeps.plan import FIXED, label, read_plan
 from vae_jax.sweeps.statistics import Difference, SeedsEstimate, estimate
 
@@ -96,7 +97,7 @@ def _row(
 def _read_run(seed: int, path: Path | None, split: str, metric: str) -> RunResult:
     if path is None:
         return RunResult(seed, "not begun", "", {}, None, 0.0, np.zeros((0, 2)), False)
-    results = directory.read_splits(path).get(split, {})
+    results = read_splits(path).get(split, {})
     state, message = _state(path, results)
     values = None
     if state == "done" and metric in results["numbers"]:

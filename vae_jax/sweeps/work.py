@@ -20,6 +20,7 @@ from vae_jax.errors import DivergedError, one_line
 from vae_jax.evaluation.evaluate import evaluate
 from vae_jax.runs import directory
 from vae_jax.runs.parts import Datasets
+from vae_jax.runs.results import save_results
 from vae_jax.runs.run import load
 from vae_jax.sweeps.units import Ended, Halt, Steps, Tell, Unit
 from vae_jax.training.job import Job, make_job
@@ -119,7 +120,7 @@ def _evaluated(unit: Unit, job: Job, seed: int) -> str:
     path = unit.folders[seed]
     run = load(path, parts=job.parts)
     results = evaluate(run, quiet=True, **unit.evaluation)
-    directory.save_results(path, unit.evaluation["split"], results)
+    save_results(path, unit.evaluation["split"], results)
     numbers = results["numbers"]
     name = "log_p" if "log_p" in numbers else next(iter(numbers))
     return f"{name} {numbers[name]['mean']:.2f} ± {numbers[name]['standard_error'] or 0:.2f}"

@@ -15,7 +15,7 @@ def run(args: Args) -> None:
     from vae_jax.evaluation.evaluate import evaluate
     from vae_jax.evaluation.numbers import table
     from vae_jax.runs import load_all
-    from vae_jax.runs.directory import save_results
+    from vae_jax.runs.results import save_results
 
     use_device(args.device)
     options = evaluation_options(args) | {"seed": args.seed}

@@ -21,7 +21,8 @@ from vae_jax.kl_comparison.models.gradients import (
 )
 from vae_jax.kl_comparison.models.stages import stages
 from vae_jax.kl_comparison.models.statistics import of_gradients, of_values
-from vae_jax.runs.directory import COMPARISON, read_results, write_json
+from vae_jax.runs.directory import write_json
+from vae_jax.runs.results import COMPARISON, read_results
 from vae_jax.runs.run import Run, load
 
 DRAWS_PER_BATCH_STEP = 4

@@ -1,0 +1,70 @@
+"""`results.json` and `per_example/*.npz`: the numbers of a run, added to and read back."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vae_jax.runs.directory import write_json
+
+COMPARISON = "compare_kl"  # in results.json, beside the splits
+OF_EVALUATION = ("checkpoint", "finished", "seed", "fingerprint")  # of what draws it is
+
+
+def read_results(workdir: Path) -> dict[str, Any]:
+    """The numbers in `results.json`, by split and under `COMPARISON`; empty without the file."""
+    path = workdir / "results.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def read_splits(workdir: Path) -> dict[str, Any]:
+    """The numbers in `results.json` by split."""
+    return {name: part for name, part in read_results(workdir).items() if name != COMPARISON}
+
+
+def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
+    """Adds a split's numbers to `results.json`, and its arrays to `per_example/<split>.npz`.
+
+    Numbers that other estimators gave of the same parameters and examples by the same draws stay.
+    """
+    (workdir / "per_example").mkdir(exist_ok=True)
+    path, arrays = workdir / "results.json", workdir / "per_example" / f"{split}.npz"
+    before, values = read_results(workdir).get(split, {}), results["per_example"]
+    texts, kept = _kept(before, results)
+    if texts and (stored := _read_arrays(arrays)) is not None:
+        results = results | {"estimators": [*results["estimators"], *texts]}
+        results["numbers"] = results["numbers"] | kept
+        dropped = before["numbers"].keys() - kept.keys()
+        values = {name: stored[name] for name in stored if name not in dropped} | values
+    new = arrays.with_name(f"{split}.tmp.npz")
+    np.savez_compressed(new, **values)
+    new.replace(arrays)
+    numbers = {name: value for name, value in results.items() if name != "per_example"}
+    write_json(path, read_results(workdir) | {split: numbers})
+
+
+def _kept(before: dict[str, Any], results: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The estimators of an earlier evaluation that stay, and their numbers.
+
+    One of whose numbers one is now computed otherwise is replaced, and all its numbers go.
+    """
+    if "estimators" not in before or any(before.get(n) != results[n] for n in OF_EVALUATION):
+        return [], {}
+    new, replaced = results["numbers"], set()
+    for name, number in before["numbers"].items():
+        if name in new and new[name]["method"] != number["method"]:
+            replaced.add(number["estimator"])
+    stay = {n: v for n, v in before["numbers"].items() if v["estimator"] not in replaced}
+    others = set(before["estimators"]) - set(results["estimators"]) - replaced
+    return sorted(others), {name: number for name, number in stay.items() if name not in new}
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an .npz, None where it is not there or damaged."""
+    try:
+        with np.load(path) as stored:
+            return dict(stored)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
