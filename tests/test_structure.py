@@ -13,6 +13,7 @@ ORDER = [
     "errors",
     "caches",
     "standard_errors",
+    "brought",
     "types",
     "config",
     "networks",

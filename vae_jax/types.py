@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
+from vae_jax.brought import Origin, Standardization
 from vae_jax.errors import UserError
 from vae_jax.standard_errors import known_error
 
@@ -195,25 +196,6 @@ def biased(estimator: KLEstimator) -> KLEstimator:
 def is_biased(estimator: KLEstimator | None) -> bool:
     """Whether an estimator is marked as `biased`."""
     return getattr(estimator, "biased", False)
-
-
-class Origin(NamedTuple):
-    """Where the examples of a split come from, as the person who brought them numbers them."""
-
-    array: str  # its name
-    rows: Sequence[int]  # [len(split)], of that array
-
-
-class Standardization(NamedTuple):
-    """x = (what was brought - mean) / scale, element by element, in float64 on the host."""
-
-    mean: np.ndarray  # [*x_shape], of the training split
-    scale: np.ndarray  # [*x_shape], its standard deviation, 1 where that is 0
-
-    @property
-    def log_jacobian(self) -> float:
-        """ln |dx / d brought|, nats: log p(brought) = log p(x) + this."""
-        return -float(np.log(self.scale).sum())
 
 
 class Dataset(NamedTuple):

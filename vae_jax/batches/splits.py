@@ -1,5 +1,7 @@
 """Splits as they are stored: checks of their shapes and values, and rows of them."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -55,15 +57,25 @@ def require_valid(dataset: Dataset, model: Model) -> None:
         for start in range(0, len(split), CHECKED_TOGETHER):
             rows = np.minimum(np.arange(start, start + CHECKED_TOGETHER), len(split) - 1)
             raw = gather(split, rows)
-            _require(name, rows, raw, dataset.usable(raw), USABLE)
+            name_of = partial(example_name, dataset, name)
+            _require(name_of, rows, raw, dataset.usable(raw), USABLE)
             x = np.asarray(preprocess(keys, raw))
-            _require(name, rows, x, model.accepts(x), f"the likelihood takes {allowed}")
+            _require(name_of, rows, x, model.accepts(x), f"the likelihood takes {allowed}")
 
 
-def _require(name: str, rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str) -> None:
+def example_name(dataset: Dataset, split: str, i: int) -> str:
+    """An example as the person who brought it numbers it: `train split, example 46 of 'x'`."""
+    origin = dataset.origins.get(split)
+    number = i if origin is None else f"{origin.rows[i]} of {origin.array!r}"
+    return f"{split} split, example {number}"
+
+
+def _require(
+    name_of: Callable[[int], str], rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str
+) -> None:
     if not np.all(ok):
         example, *element = (int(i) for i in np.argwhere(~np.asarray(ok))[0])
-        where = f"data: {name} split, example {rows[example]}, element {element}"
+        where = f"data: {name_of(int(rows[example]))}, element {element}"
         raise UserError(f"{where} is {values[(example, *element)]}: {wanted}")
 
 

@@ -76,7 +76,9 @@ def evaluate(
         "checkpoint_step": run.step,
         "finished": run.is_finished,
         "num_examples": len(run.dataset.splits[split]),
-        "fingerprint": _fingerprint(run, split, batch_size),
+        "data": {"name": run.data, **run.parts.record(split)._asdict()},
+        "other_data": run.other_data,
+        "fingerprint": _fingerprint(run, split),
         "estimators": list(chosen),
         "seed": seed,
         "num_parameters": num_parameters(run.params),
@@ -201,13 +203,12 @@ def _pass(
         return exact_pass(functools.partial(program, params), data, batch, mesh, bar.update)
 
 
-def _fingerprint(run: Run, split: str, batch_size: int) -> str:
-    """A hash of the parameters and the stored examples: numbers of the same ones go together."""
-    digest, data = hashlib.sha256(), run.dataset.splits[split]
+def _fingerprint(run: Run, split: str) -> str:
+    """A hash of the parameters and the examples: numbers of the same ones go together."""
+    record = run.parts.record(split)
+    digest = hashlib.sha256(record.sha256.encode())
     for leaf in jax.tree.leaves(run.params):
         digest.update(np.asarray(leaf).tobytes())
-    for start in range(0, len(data), batch_size):
-        digest.update(gather(data, slice(start, start + batch_size)).tobytes())
     return digest.hexdigest()[:16]
 
 

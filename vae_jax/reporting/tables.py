@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from vae_jax.sweeps.compare import Comparison
 from vae_jax.sweeps.results import Row
+from vae_jax.sweeps.same_data import sharing
 from vae_jax.sweeps.statistics import SeedsEstimate
 
 
@@ -121,8 +122,9 @@ def legend(comparison: Comparison) -> str:
         "standard error over seeds, and standard error over test examples, which are taken as "
         f"independent. Difference to the baseline ({baseline}), paired by seed and by example; "
         "Student's t intervals, one for other seeds and one for other test examples, and p over "
-        f"seeds{corrected}. Time: of training, without compilation, mean over seeds."
-    )
+        f"seeds{corrected}. Time: of training, without compilation, mean over seeds. "
+        f"{sharing(c.rows)}"
+    ).rstrip()
 
 
 def csv_rows(comparison: Comparison) -> str:

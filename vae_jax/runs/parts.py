@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.batches.keys import Keys, example_keys
+from vae_jax.batches.records import Record, record_of
 from vae_jax.batches.splits import gather, present, require_shapes, require_valid, x_shape
 from vae_jax.config import components, optimizers
 from vae_jax.errors import UserError
@@ -19,6 +20,7 @@ from vae_jax.runs.state import Optimization, State, initial_state, optimization
 from vae_jax.types import Dataset, Model, Objective, Shape
 
 INIT_BATCH = 1000
+Records = dict[str, tuple[Any, Record]]  # name -> split, and its record
 OF_MODEL = ("encoder", "decoder", "posterior", "prior", "likelihood", "precision")
 
 
@@ -33,6 +35,14 @@ class Parts:
     objective: Objective
     rule: Optimization
     steps_per_epoch: int
+    records: Records = field(default_factory=dict)  # of the data set, as far as they are known
+
+    def record(self, split: str) -> Record:
+        """The identity of a split of the data set, which is looked at once."""
+        stored = self.dataset.splits[split]
+        if split not in self.records or self.records[split][0] is not stored:
+            self.records[split] = stored, record_of(self.dataset, split)
+        return self.records[split][1]
 
     @property
     def num_steps(self) -> int:
@@ -59,7 +69,11 @@ class Parts:
 
 
 def make_parts(
-    cfg: ConfigDict, *, model: Model | None = None, dataset: Dataset | None = None
+    cfg: ConfigDict,
+    *,
+    model: Model | None = None,
+    dataset: Dataset | None = None,
+    records: Records | None = None,
 ) -> Parts:
     """The parts that a resolved config names, each built once.
 
@@ -67,6 +81,7 @@ def make_parts(
         cfg: the config.
         model: in place of the one that the config names.
         dataset: likewise.
+        records: of the data set, for others to share.
 
     Raises:
         UserError: for parts that cannot be built.
@@ -78,7 +93,8 @@ def make_parts(
     objective = components.build("objectives", cfg.objective)
     optimizer = optimizers.build(cfg.optimizer, cfg.num_epochs * steps)
     rule = optimization(optimizer, cfg.clip_norm, cfg.ema_decay)
-    return Parts(cfg, dataset, shape, model, objective, rule, steps)
+    records = {} if records is None else records
+    return Parts(cfg, dataset, shape, model, objective, rule, steps, records)
 
 
 def make_dataset(cfg: ConfigDict) -> Dataset:
@@ -96,18 +112,19 @@ def _steps_per_epoch(cfg: ConfigDict, dataset: Dataset) -> int:
 
 
 class Datasets:
-    """Data sets, each read and checked once, however many configs name it."""
+    """Data sets, each read, checked and identified once, however many configs name it."""
 
     def __init__(self) -> None:
         """Nothing is read yet."""
-        self._datasets: dict[str, Dataset] = {}
+        self._known: dict[str, tuple[Dataset, Records]] = {}
         self._checked: set[tuple[str, str]] = set()
 
-    def read(self, cfg: ConfigDict) -> Dataset:
-        """The data set that a config names."""
-        if cfg.data not in self._datasets:
-            self._datasets[cfg.data] = make_dataset(cfg)
-        return self._datasets[cfg.data]
+    def make_parts(self, cfg: ConfigDict, model: Model | None = None) -> Parts:
+        """The parts that a config names; those of one data set share it."""
+        if cfg.data not in self._known:
+            self._known[cfg.data] = make_dataset(cfg), {}
+        dataset, records = self._known[cfg.data]
+        return make_parts(cfg, model=model, dataset=dataset, records=records)
 
     def require_valid(self, parts: Parts) -> None:
         """Raises UserError if the model cannot be evaluated on its data set."""

@@ -24,25 +24,32 @@ def read_splits(workdir: Path) -> dict[str, Any]:
     return {name: part for name, part in read_results(workdir).items() if name != COMPARISON}
 
 
-def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
+def save_results(workdir: Path, split: str, results: dict[str, Any]) -> str:
     """Adds a split's numbers to `results.json`, and its arrays to `per_example/<split>.npz`.
 
     Numbers that other estimators gave of the same parameters and examples by the same draws stay.
+
+    Returns:
+        the split's name there: `test`, or `test of npz(...)` of other data than the run's.
     """
     (workdir / "per_example").mkdir(exist_ok=True)
-    path, arrays = workdir / "results.json", workdir / "per_example" / f"{split}.npz"
-    before, values = read_results(workdir).get(split, {}), results["per_example"]
+    other, sha256 = results["other_data"], results["data"]["sha256"]
+    name, stem = (f"{split} of {other}", f"{split}-{sha256[:12]}") if other else (split, split)
+    path, arrays = workdir / "results.json", workdir / "per_example" / f"{stem}.npz"
+    before, values = read_results(workdir).get(name, {}), results["per_example"]
     texts, kept = _kept(before, results)
     if texts and (stored := _read_arrays(arrays)) is not None:
         results = results | {"estimators": [*results["estimators"], *texts]}
         results["numbers"] = results["numbers"] | kept
         dropped = before["numbers"].keys() - kept.keys()
-        values = {name: stored[name] for name in stored if name not in dropped} | values
-    new = arrays.with_name(f"{split}.tmp.npz")
+        values = {n: stored[n] for n in stored if n not in dropped} | values
+    new = arrays.with_name(f"{stem}.tmp.npz")
     np.savez_compressed(new, **values)
     new.replace(arrays)
-    numbers = {name: value for name, value in results.items() if name != "per_example"}
-    write_json(path, read_results(workdir) | {split: numbers})
+    numbers = {key: value for key, value in results.items() if key != "per_example"}
+    numbers["arrays"] = str(arrays.relative_to(workdir))
+    write_json(path, read_results(workdir) | {name: numbers})
+    return name
 
 
 def _kept(before: dict[str, Any], results: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:

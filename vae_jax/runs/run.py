@@ -1,5 +1,6 @@
 """Runs as they are read back from their directories."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +11,16 @@ from ml_collections import ConfigDict
 from vae_jax import config
 from vae_jax.batches.devices import devices
 from vae_jax.batches.keys import keys_of
+from vae_jax.batches.splits import require_valid, x_shape
 from vae_jax.errors import UserError
 from vae_jax.runs import checkpoints, directory
+from vae_jax.runs import data as run_data
 from vae_jax.runs.facts import find_facts
 from vae_jax.runs.parts import Parts, make_parts
 from vae_jax.runs.state import evaluated_params
 from vae_jax.types import Dataset, Facts, Model, Params
+
+AS_OTHER_DATA = "bring it back, or evaluate what is there by name as other data (--data)"
 
 
 class Run(NamedTuple):
@@ -27,6 +32,7 @@ class Run(NamedTuple):
     seed: int | None = None  # None: the one in the parts' config
     workdir: Path | None = None
     which: checkpoints.Which = "last"  # of the checkpoints
+    other_data: str | None = None  # by name, where its data set is not the one of its config
 
     @property
     def config(self) -> ConfigDict:
@@ -43,6 +49,11 @@ class Run(NamedTuple):
     def dataset(self) -> Dataset:
         """The data set."""
         return self.parts.dataset
+
+    @property
+    def data(self) -> str:
+        """The name of its data set."""
+        return self.other_data or self.parts.cfg.data
 
     @property
     def facts(self) -> Facts:
@@ -62,6 +73,7 @@ def load(
     *,
     model: Model | None = None,
     parts: Parts | None = None,
+    data: str | None = None,
 ) -> Run:
     """The run that `train` left in a directory, with its best or last parameters.
 
@@ -70,16 +82,19 @@ def load(
         which: "best" by the validation bound, "last", or a number of updates.
         model: the one that was trained, if it is not the one that the config names.
         parts: those of a run of the same config with any seed, so that they are not made again.
+        data: other data in place of what the run was trained on, `npz(path='new.npz')`; of
+            arguments that it leaves open, those that make x are the run's.
 
     Raises:
-        UserError: if there is no run, no readable checkpoint, or one of another model.
+        UserError: if there is no run, no readable checkpoint, or one of another model, and if the
+            data that the config names is not what the run was trained on any more.
     """
     workdir = Path(workdir)
     if many := directory.many_runs(workdir):
         one = next(path for paths in many.values() for path in paths.values())
         raise UserError(f"{workdir} holds many runs: name one, such as {one}")
     cfg = config.read(workdir / "config.json")
-    parts = make_parts(cfg, model=model) if parts is None else parts
+    parts, other_data = _parts(workdir, cfg, model, parts, data)
     template = jax.eval_shape(parts.start, keys_of(0))
     local = jax.sharding.SingleDeviceSharding(devices()[0])
     template = jax.tree.map(
@@ -88,10 +103,40 @@ def load(
     with checkpoints.opened(workdir) as manager:
         step, state = checkpoints.restore(manager, template, which)
     params = evaluated_params(state, cfg.ema_decay)
-    return Run(parts, params, step, cfg.seed, workdir, which)
+    run = Run(parts, params, step, cfg.seed, workdir, which)
+    return run if other_data is None else _shown(run, *other_data)
 
 
-def load_all(workdir: Path, which: checkpoints.Which = "best") -> Iterator[tuple[Path, Run]]:
+def _parts(
+    workdir: Path, cfg: ConfigDict, model: Model | None, parts: Parts | None, text: str | None
+) -> tuple[Parts, tuple[str, Dataset] | None]:
+    """The parts of a run, its data being what it was trained on, and other data that was asked for.
+
+    Data that is what the run was trained on, under another name, takes the place of the run's own.
+    """
+    if text is not None:
+        other = run_data.named(workdir, cfg, text)
+        if run_data.is_own(workdir, other[1]):
+            return make_parts(cfg, model=model, dataset=other[1]), None
+        shapes = run_data.stand_in(workdir, other[1])
+        return make_parts(cfg, model=model, dataset=shapes), other
+    parts = make_parts(cfg, model=model) if parts is None else parts
+    run_data.require_same(workdir, parts, AS_OTHER_DATA)
+    return parts, None
+
+
+def _shown(run: Run, text: str, dataset: Dataset) -> Run:
+    """The run with other data, which is checked as data is before training."""
+    if (shape := x_shape(dataset)) != run.parts.x_shape:
+        raise UserError(f"{text}: x has shape {shape}, and {run.parts.x_shape} in this run")
+    require_valid(dataset, run.model)
+    parts = dataclasses.replace(run.parts, dataset=dataset)
+    return run._replace(parts=parts, other_data=text)
+
+
+def load_all(
+    workdir: Path, which: checkpoints.Which = "best", data: str | None = None
+) -> Iterator[tuple[Path, Run]]:
     """The run in a directory, or all of the many there, seeds of a setting sharing their parts.
 
     Raises:
@@ -99,10 +144,10 @@ def load_all(workdir: Path, which: checkpoints.Which = "best") -> Iterator[tuple
     """
     settings = directory.many_runs(workdir)
     if not settings:
-        yield workdir, load(workdir, which)
+        yield workdir, load(workdir, which, data=data)
     for paths in settings.values():
         parts: Parts | None = None
         for path in paths.values():
-            run = load(path, which, parts=parts)
-            parts = run.parts
+            run = load(path, which, parts=parts, data=data)
+            parts = run.parts if run.other_data is None else parts
             yield path, run

@@ -13,6 +13,7 @@ from vae_jax.runs import directory
 from vae_jax.runs.results import read_splits
 from vae_jax.sweeps.plan import read_plan
 from vae_jax.sweeps.results import Row, read_rows
+from vae_jax.sweeps.same_data import have_same_data
 from vae_jax.sweeps.statistics import difference
 
 USUAL_METRIC = "log_p"
@@ -138,7 +139,7 @@ def _incomparable(row: Row, baseline: Row, metric: str) -> str:
         return f"no {metric}" if baseline.estimate else f"the baseline has no {metric}"
     both = [run.results for r in (row, baseline) for run in r.good]
     of_levels = all(results["numbers"][metric].get("of_levels") for results in both)
-    if _data(row.cfg.data, of_levels) != _data(baseline.cfg.data, of_levels):
+    if not have_same_data(row, baseline, of_levels):
         return "other data than the baseline's"
     if any(results.get("warning") for results in both):
         return "no log-likelihood: data outside the support"
@@ -149,13 +150,6 @@ def _incomparable(row: Row, baseline: Row, metric: str) -> str:
     if len({results["numbers"][metric]["method"] for results in both}) > 1:
         return "evaluated otherwise than the baseline"
     return "" if _pairs(row, baseline) else "no seed in common with the baseline"
-
-
-def _data(text: str, of_levels: bool) -> str:
-    """The data that a metric is of; that of levels is the same in whatever units x has them."""
-    call = components.parse(text)
-    values = {"values": None} if of_levels else {}
-    return str(call._replace(arguments=call.arguments | values))
 
 
 DIFFERENT = {

@@ -85,13 +85,19 @@ def _row(
         run._replace(state="of another config", values=None) if run.seed in other else run
         for run in runs
     ]
-    values = [run.values for run in runs if run.values is not None]
-    alike = len({len(v) for v in values}) == 1
+    good = [run for run in runs if run.values is not None]
+    values = [run.values for run in good if run.values is not None]
+    alike = len({(len(v), _examples(r)) for v, r in zip(values, good, strict=True)}) == 1
     mean = estimate(np.stack(values)) if alike else None
     counts = {run.results.get("num_parameters") for run in runs} - {None}
     count = planned.get("num_parameters") or next(iter(counts), None)
     remark = _remark(runs, metric, alike or not values)
     return Row(name, planned.get("overrides", {}), cfg, runs, mean, None, remark, count)
+
+
+def _examples(run: RunResult) -> str | None:
+    """The hash of the examples of a run's results; None of those of older versions."""
+    return run.results.get("data", {}).get("sha256")
 
 
 def _read_run(seed: int, path: Path | None, split: str, metric: str) -> RunResult:

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.errors import RunsFailedError, UserError, one_line
-from vae_jax.runs import directory
+from vae_jax.runs import data, directory
 from vae_jax.runs.run import Run
 from vae_jax.training.job import make_job
 from vae_jax.training.logs import Progress
@@ -96,5 +96,7 @@ def _fit(
         if path:
             directory.require_same(path, config.of_seed(cfg, seed))
     job = make_job(cfg, model)
+    for path in filter(None, folders.values()):
+        data.require_same(path, job.parts, directory.USE_ANOTHER_WORKDIR)
     progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
     return dict(train(job, folders, progress, observe))

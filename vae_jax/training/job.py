@@ -9,7 +9,7 @@ from vae_jax.batches.keys import keys_of
 from vae_jax.batches.windows import fits
 from vae_jax.errors import UserError
 from vae_jax.runs.facts import find_facts
-from vae_jax.runs.parts import Datasets, Parts, make_parts
+from vae_jax.runs.parts import Datasets, Parts
 from vae_jax.runs.state import State, num_parameters
 from vae_jax.training import checks
 from vae_jax.training.update import Update, make_update
@@ -47,7 +47,7 @@ def make_job(cfg: ConfigDict, model: Model | None = None, datasets: Datasets | N
         UserError: for parts that cannot work together, before anything is trained.
     """
     datasets = datasets or Datasets()
-    parts = make_parts(cfg, model=model, dataset=datasets.read(cfg))
+    parts = datasets.make_parts(cfg, model)
     datasets.require_valid(parts)
     if cfg.seeds_at_once > 1 and not fits(parts.dataset.splits["train"], cfg.max_device_bytes):
         message = "a training set that is streamed serves one seed at a time"

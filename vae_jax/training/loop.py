@@ -21,7 +21,7 @@ from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import present
 from vae_jax.batches.windows import Window, Windows, fits, windows
 from vae_jax.errors import DivergedError
-from vae_jax.runs import checkpoints, directory
+from vae_jax.runs import checkpoints, data, directory
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import State, evaluated_params
@@ -130,6 +130,7 @@ def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
         manager, halfway = None, loop.job.parts.num_steps // 2
         if path:
             stack.enter_context(directory.claimed(path, cfg))
+            data.keep(path, loop.job.parts)
             manager = stack.enter_context(checkpoints.opened(path, write=True, halfway=halfway))
             state = checkpoints.restore_last_or(manager, state)
         step = int(state.step)

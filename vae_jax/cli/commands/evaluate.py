@@ -5,6 +5,8 @@ def flags(flags: Flags) -> None:
     """Declares which run is evaluated, and how."""
     flags.workdir()
     flags.checkpoint()
+    about = "other data than the run's, by name: npz(path='new.npz'); x is made as the run's x is"
+    flags.text("data", None, about)
     flags.evaluation()
     flags.seed()
     flags.device()
@@ -19,8 +21,8 @@ def run(args: Args) -> None:
 
     use_device(args.device)
     options = evaluation_options(args) | {"seed": args.seed}
-    for path, trained in load_all(workdir(args), args.checkpoint):
+    for path, trained in load_all(workdir(args), args.checkpoint, args.data):
         results = evaluate(trained, **options)
-        save_results(path, args.split, results)
+        name = save_results(path, args.split, results)
         print(table(results))
-        print(f"{results['num_examples']} examples of {args.split}; {path / 'results.json'}")
+        print(f"{results['num_examples']} examples of {name}; {path / 'results.json'}")

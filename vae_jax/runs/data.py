@@ -1,0 +1,132 @@
+"""The data of a run: `data.json` says which it is; other data is shown to the run by name only."""
+
+import inspect
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vae_jax.batches.records import Record, record_of, same_examples, same_x
+from vae_jax.batches.splits import require_shapes
+from vae_jax.brought import Standardization
+from vae_jax.config import components
+from vae_jax.datasets import make_dataset
+from vae_jax.errors import UserError
+from vae_jax.runs import directory
+from vae_jax.runs.parts import Parts
+from vae_jax.types import Dataset
+
+logger = logging.getLogger(__name__)
+FILE = "data.json"
+OTHERWISE = "%s makes another x of its %s split than when %s was trained"
+
+
+def keep(workdir: Path, parts: Parts) -> None:
+    """Writes which data a run is trained on, or checks that it is what was written before.
+
+    Raises:
+        UserError: if it is other data.
+    """
+    require_same(workdir, parts, directory.USE_ANOTHER_WORKDIR)
+    if (workdir / FILE).exists():
+        return
+    known: dict[str, Any] = {"data": parts.cfg.data}
+    known["splits"] = {name: parts.record(name)._asdict() for name in parts.dataset.splits}
+    if (done := parts.dataset.standardization) is not None:
+        known["standardization"] = {"mean": done.mean.tolist(), "scale": done.scale.tolist()}
+    directory.write_json(workdir / FILE, known)
+
+
+def records(workdir: Path) -> dict[str, Record]:
+    """The records of the splits that a run was trained on; none of a run of an older version."""
+    splits = _read(workdir).get("splits", {})
+    return {name: Record.read(record) for name, record in splits.items()}
+
+
+def standardization(workdir: Path) -> Standardization | None:
+    """The numbers by which a run's data was standardized, None if it was not."""
+    numbers = _read(workdir).get("standardization")
+    return numbers and Standardization(np.array(numbers["mean"]), np.array(numbers["scale"]))
+
+
+def _read(workdir: Path) -> dict[str, Any]:
+    path = workdir / FILE
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def is_own(workdir: Path, dataset: Dataset) -> bool:
+    """Whether a data set is, under whatever name, the one that a run was trained on."""
+    known = records(workdir)
+    if not known or known.keys() != dataset.splits.keys():
+        return False
+    now = {name: record_of(dataset, name) for name in known}
+    return all(same_examples(now[n], known[n]) and same_x(now[n], known[n]) for n in known)
+
+
+def stand_in(workdir: Path, other: Dataset) -> Dataset | None:
+    """A data set of the sizes that a run was trained on, all zeros, to be read in its place.
+
+    x is made as that of the other data is. None where the run does not know what it was trained on.
+    """
+    known = records(workdir)
+    zeros: Any = {n: np.broadcast_to(np.zeros((), r.dtype), r.shape) for n, r in known.items()}
+    return other._replace(splits=zeros) if known else None
+
+
+def require_same(workdir: Path, parts: Parts, advice: str) -> None:
+    """Checks that the data set of some parts is the one that a run was trained on.
+
+    Raises:
+        UserError: naming the split that differs, and ending with the advice.
+    """
+    for name, then in records(workdir).items():
+        if name not in parts.dataset.splits:
+            raise UserError(_changed(workdir, parts, f"it has no {name} split any more", advice))
+        now = parts.record(name)
+        if not same_examples(now, then):
+            what = f"its {name} split was {then}, and is {now} now"
+            raise UserError(_changed(workdir, parts, what, advice))
+        if not same_x(now, then):
+            logger.warning(OTHERWISE, parts.cfg.data, name, workdir)
+
+
+def _changed(workdir: Path, parts: Parts, what: str, advice: str) -> str:
+    return f"{parts.cfg.data} is not what {workdir} was trained on: {what}; {advice}"
+
+
+def named(workdir: Path, cfg: ConfigDict, text: str) -> tuple[str, Dataset]:
+    """Other data for a run, by name: it has what the name leaves open as the run's data has it.
+
+    These are the arguments of `make_dataset`, by which x is made, and the numbers by which the
+    run's data was standardized.
+
+    Args:
+        workdir: the run's directory.
+        cfg: its config.
+        text: `npz(path='new.npz')`.
+
+    Returns:
+        the name with those of these arguments that are no defaults, and the data set.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    call, of_run = components.parse(text), components.parse(cfg.data).arguments
+    takes = components.options(components.find("datasets", call.name))
+    shared = inspect.signature(make_dataset).parameters.keys() & of_run.keys() & takes.keys()
+    inherited = {n: value for n, value in of_run.items() if n in shared}
+    inherited = {n: value for n, value in inherited.items() if value != takes[n].default}
+    arguments = call.arguments | {n: v for n, v in inherited.items() if n not in call.arguments}
+    numbers, fixed = standardization(workdir), {}
+    if numbers and "standardize" in takes and call.arguments.get("standardize", True):
+        arguments, fixed = arguments | {"standardize": True}, {"standardize": numbers}
+    full = str(call._replace(arguments=arguments))
+    return full, require_shapes(components.build("datasets", full)(**fixed))
