@@ -61,6 +61,7 @@ def require_finite(what: str, value: Any) -> None:
     if isinstance(value, tuple):
         for element in value:
             require_finite(what, element)
-    if isinstance(value, float) and not abs(value) <= LARGEST:
-        where = "" if math.isnan(value) or math.isinf(value) else " (in float32)"
+    if isinstance(value, int | float) and not abs(value) <= LARGEST:
+        is_nan_or_infinite = value != value or value in (math.inf, -math.inf)
+        where = "" if is_nan_or_infinite else " (in float32)"
         raise UserError(f"{what}: a finite number is needed{where}")

@@ -91,7 +91,8 @@ def make_parts(
     if model is None:
         model = build_model(shape, cfg.latent_dim, **{name: cfg[name] for name in OF_MODEL})
     objective = components.build("objectives", cfg.objective)
-    optimizer = optimizers.build(cfg.optimizer, cfg.num_epochs * steps)
+    length = cfg.num_epochs * steps
+    optimizer = config.in_field("optimizer", optimizers.build, cfg.optimizer, length)
     rule = optimization(optimizer, cfg.clip_norm, cfg.ema_decay)
     records = {} if records is None else records
     return Parts(cfg, dataset, shape, model, objective, rule, steps, records)

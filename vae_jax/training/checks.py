@@ -1,18 +1,26 @@
 """Checks before training, which refuse parts that cannot work together."""
 
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather
 from vae_jax.divergences import require_nested_supports
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, one_line
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.state import State, num_parameters
 from vae_jax.training.update import Update
 from vae_jax.types import Facts, Params
+
+SIZES = (0.0, 1000.0)  # of the gradients that an update rule is tried with
+PROBED = 9  # updates of a run, from its first to its last
+TRIED = 2  # updates one after another: some rules only look at a first gradient
+LONGEST_REASON = 100  # characters
 
 
 def require_memory(state: State) -> None:
@@ -54,3 +62,52 @@ def trace_update(parts: Parts, update: Update, state: State) -> None:
     _, metrics = jax.eval_shape(update, state, keys, raw)
     if not {"log_likelihood", "kl"} <= metrics.keys():
         raise UserError("an objective's terms must have 'log_likelihood' and 'kl'")
+
+
+def require_descent(parts: Parts) -> None:
+    """Raises UserError unless the update rule goes downhill, by numbers that are finite.
+
+    It is tried on a few numbers, with and without a gradient, at several updates of the run. A
+    schedule may start or end at 0, but a rule that never moves learns nothing.
+    """
+    what = f"config.optimizer={parts.cfg.optimizer}"
+    steps = np.unique(np.linspace(0, parts.num_steps - 1, PROBED).astype(np.int32))
+    try:
+        still, moved = np.asarray(_moves(parts.rule.gradient, steps)).T
+    except Exception as error:  # whatever optax raises for a rule that wants more than gradients
+        reason = one_line(error)[:LONGEST_REASON]
+        raise UserError(f"{what} makes no update of gradients alone ({reason})") from error
+    for step, without, by in zip(steps, still, moved, strict=True):
+        if not np.isfinite([without, by]).all():
+            which = "a gradient of 0" if np.isfinite(by) else "a large gradient"
+            raise UserError(f"{what}: update {step + 1} is not finite for {which}")
+        if by > 0:
+            message = "goes uphill: a rule that ends with a positive learning rate goes downhill"
+            raise UserError(f"{what}: update {step + 1} {message}")
+    if not moved.any():
+        raise UserError(f"{what} never moves a parameter: a positive learning rate is needed")
+
+
+def _moves(rule: optax.GradientTransformation, steps: np.ndarray) -> jax.Array:
+    """The sums of two updates by equal gradients, `[steps, sizes]`: below 0 is downhill."""
+    params = {"w": jnp.ones((4, 4)), "b": jnp.ones(4)}
+
+    def move(step: jax.Array, size: jax.Array) -> jax.Array:
+        gradient = jax.tree.map(lambda p: jnp.full_like(p, size), params)
+
+        def update(state: Any, _: None) -> tuple[Any, jax.Array]:
+            updates, state = rule.update(gradient, state, params)
+            sums = jax.tree.map(lambda p, u: (0 * p + u).sum(), params, updates)
+            return state, sum(jax.tree.leaves(sums), jnp.zeros(()))
+
+        _, sums = jax.lax.scan(update, _at(step, rule.init(params)), length=TRIED)
+        return sums.sum()
+
+    along_both = jax.vmap(jax.vmap(move, (None, 0)), (0, None))
+    return jax.jit(along_both)(steps, jnp.array(SIZES))
+
+
+def _at(step: jax.Array, opt_state: optax.OptState) -> optax.OptState:
+    """The state with its counts at a step, so that schedules are there."""
+    counts = [path for path, _ in optax.tree.get_all_with_path(opt_state, "count")]
+    return optax.tree.set(opt_state, count=step) if counts else opt_state

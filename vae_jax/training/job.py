@@ -54,6 +54,7 @@ def make_job(cfg: ConfigDict, model: Model | None = None, datasets: Datasets | N
         raise UserError(f"config.seeds_at_once={cfg.seeds_at_once}: {message}")
     state = jax.eval_shape(parts.start, keys_of(0))
     checks.require_memory(state)
+    checks.require_descent(parts)
     checks.require_latent(parts, state.params)
     facts = find_facts(parts.model, state.params, parts.x_shape)
     checks.require_finite_support(facts)
