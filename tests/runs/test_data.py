@@ -135,6 +135,23 @@ def test_other_data_is_made_x_of_as_the_run_s_own(trained):
     assert numbers["log_p"]["mean"] == expected["log_p"]["mean"]
 
 
+def test_the_same_examples_with_another_x_are_other_data(trained):
+    run = load(trained / "run", data="npz(path='mine.npz', binarize='none', scale=2.0)")
+    assert run.other_data == "npz(path='mine.npz', binarize='none', scale=2.0)"
+    assert evaluate(run, num_importance_samples=5, quiet=True)["data"]["x"]["max"] == 0.5
+
+
+def test_an_x_that_is_made_otherwise_is_warned_of(trained, caplog):
+    path = trained / "run" / "data.json"
+    known = json.loads(path.read_text())
+    evaluate(load(trained / "run"), num_importance_samples=5, quiet=True)
+    assert "otherwise" not in caplog.text
+    known["splits"]["test"]["x"]["mean"] *= 1.01
+    path.write_text(json.dumps(known))
+    evaluate(load(trained / "run"), num_importance_samples=5, quiet=True)
+    assert "x of the test split is made otherwise" in caplog.text
+
+
 def test_other_data_of_another_shape_or_range_is_refused(trained):
     flat = {name: array.reshape(-1, 16) for name, array in images(1).items()}
     np.savez(trained / "flat.npz", **flat)

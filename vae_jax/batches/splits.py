@@ -29,7 +29,7 @@ def x_shape(dataset: Dataset) -> tuple[int, ...]:
 
 
 def require_shapes(dataset: Dataset) -> Dataset:
-    """The data set, if each split has examples and all of them one shape.
+    """Refuses a data set with an empty split, or splits whose examples differ in shape.
 
     Raises:
         UserError: naming the split.
@@ -45,7 +45,7 @@ def require_shapes(dataset: Dataset) -> Dataset:
 
 
 def require_valid(dataset: Dataset, model: Model) -> None:
-    """Checks before training that every stored value makes sense, and that p(x | z) takes it.
+    """Refuses stored values that are not finite or out of range, and x that p(x | z) does not take.
 
     Raises:
         UserError: naming the split, the example and the value.

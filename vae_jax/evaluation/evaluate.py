@@ -19,6 +19,7 @@ from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
+from vae_jax.runs.data import warn_of_other_x
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import num_parameters
@@ -76,7 +77,7 @@ def evaluate(
         "checkpoint_step": run.step,
         "finished": run.is_finished,
         "num_examples": len(run.dataset.splits[split]),
-        "data": {"name": run.data, **run.parts.record(split)._asdict()},
+        "data": _identity(run, split),
         "other_data": run.other_data,
         "fingerprint": _fingerprint(run, split),
         "estimators": list(chosen),
@@ -201,6 +202,14 @@ def _pass(
         mesh = mesh_for(batch)
         params = copy_to_devices(run.params, mesh)
         return exact_pass(functools.partial(program, params), data, batch, mesh, bar.update)
+
+
+def _identity(run: Run, split: str) -> dict[str, Any]:
+    """The name of the evaluated data, its record and the moments of its x."""
+    record, moments = run.parts.record(split), run.parts.moments(split)
+    if run.workdir and run.other_data is None:
+        warn_of_other_x(run.workdir, split, moments)
+    return {"name": run.data, **record._asdict(), "x": moments}
 
 
 def _fingerprint(run: Run, split: str) -> str:

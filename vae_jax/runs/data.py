@@ -3,13 +3,15 @@
 import inspect
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vae_jax.batches.records import Record, record_of, same_examples, same_x
+from vae_jax.batches.records import Record, moments, record_of, same_x
 from vae_jax.batches.splits import require_shapes
 from vae_jax.brought import Standardization
 from vae_jax.config import components
@@ -21,7 +23,6 @@ from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
 FILE = "data.json"
-OTHERWISE = "%s makes another x of its %s split than when %s was trained"
 
 
 def keep(workdir: Path, parts: Parts) -> None:
@@ -34,7 +35,10 @@ def keep(workdir: Path, parts: Parts) -> None:
     if (workdir / FILE).exists():
         return
     known: dict[str, Any] = {"data": parts.cfg.data}
-    known["splits"] = {name: parts.record(name)._asdict() for name in parts.dataset.splits}
+    known["splits"] = {
+        name: {**parts.record(name)._asdict(), "x": parts.moments(name)}
+        for name in parts.dataset.splits
+    }
     if (done := parts.dataset.standardization) is not None:
         known["standardization"] = {"mean": done.mean.tolist(), "scale": done.scale.tolist()}
     directory.write_json(workdir / FILE, known)
@@ -44,6 +48,11 @@ def records(workdir: Path) -> dict[str, Record]:
     """The records of the splits that a run was trained on; none of a run of an older version."""
     splits = _read(workdir).get("splits", {})
     return {name: Record.read(record) for name, record in splits.items()}
+
+
+def _moments(workdir: Path) -> dict[str, dict[str, float]]:
+    """The moments of x when a run was trained, by split."""
+    return {name: record["x"] for name, record in _read(workdir).get("splits", {}).items()}
 
 
 def standardization(workdir: Path) -> Standardization | None:
@@ -63,12 +72,15 @@ def _read(workdir: Path) -> dict[str, Any]:
 
 
 def is_own(workdir: Path, dataset: Dataset) -> bool:
-    """Whether a data set is, under whatever name, the one that a run was trained on."""
+    """Whether a data set is, under whatever name, the one that a run was trained on: x and all."""
     known = records(workdir)
     if not known or known.keys() != dataset.splits.keys():
         return False
-    now = {name: record_of(dataset, name) for name in known}
-    return all(same_examples(now[n], known[n]) and same_x(now[n], known[n]) for n in known)
+    if not all(record_of(dataset.splits[name]) == known[name] for name in known):
+        return False
+    preprocess = jax.jit(jax.vmap(dataset.preprocess))
+    now = {name: moments(preprocess, split) for name, split in dataset.splits.items()}
+    return all(same_x(now[name], x_then) for name, x_then in _moments(workdir).items())
 
 
 def stand_in(workdir: Path, other: Dataset) -> Dataset | None:
@@ -82,7 +94,7 @@ def stand_in(workdir: Path, other: Dataset) -> Dataset | None:
 
 
 def require_same(workdir: Path, parts: Parts, advice: str) -> None:
-    """Checks that the data set of some parts is the one that a run was trained on.
+    """Refuses a data set that is not the one that a run was trained on.
 
     Raises:
         UserError: naming the split that differs, and ending with the advice.
@@ -91,11 +103,23 @@ def require_same(workdir: Path, parts: Parts, advice: str) -> None:
         if name not in parts.dataset.splits:
             raise UserError(_changed(workdir, parts, f"it has no {name} split any more", advice))
         now = parts.record(name)
-        if not same_examples(now, then):
+        if now != then:
             what = f"its {name} split was {then}, and is {now} now"
             raise UserError(_changed(workdir, parts, what, advice))
-        if not same_x(now, then):
-            logger.warning(OTHERWISE, parts.cfg.data, name, workdir)
+
+
+def warn_of_other_x(workdir: Path, split: str, now: Mapping[str, float]) -> None:
+    """Warns of an x that is made otherwise, of the same stored examples, than in training.
+
+    Args:
+        workdir: the run's directory.
+        split: of its data.
+        now: the `moments` of x.
+    """
+    then = _moments(workdir).get(split)
+    if then and not same_x(then, now):
+        message = "x of the %s split is made otherwise than when %s was trained: its moments differ"
+        logger.warning(message, split, workdir)
 
 
 def _changed(workdir: Path, parts: Parts, what: str, advice: str) -> str:

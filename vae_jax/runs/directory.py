@@ -48,7 +48,7 @@ def _seeds_in(folder: Path) -> dict[int, Path]:
 
 
 def require_same(workdir: Path, cfg: ConfigDict) -> None:
-    """Checks that a directory that holds a run holds one of this config.
+    """Refuses a directory that holds a run of another config, or many runs.
 
     Raises:
         UserError: naming the fields that differ, or that it holds many runs.

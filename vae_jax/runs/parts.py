@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.batches.keys import Keys, example_keys
-from vae_jax.batches.records import Record, record_of
+from vae_jax.batches.records import Record, moments, record_of
 from vae_jax.batches.splits import gather, present, require_shapes, require_valid, x_shape
 from vae_jax.config import components, optimizers
 from vae_jax.errors import UserError
@@ -38,11 +38,19 @@ class Parts:
     records: Records = field(default_factory=dict)  # of the data set, as far as they are known
 
     def record(self, split: str) -> Record:
-        """The identity of a split of the data set, which is looked at once."""
+        """The identity of a split of the data set, which is read once for that."""
         stored = self.dataset.splits[split]
         if split not in self.records or self.records[split][0] is not stored:
-            self.records[split] = stored, record_of(self.dataset, split)
+            self.records[split] = stored, record_of(stored)
         return self.records[split][1]
+
+    def moments(self, split: str) -> dict[str, float]:
+        """The moments of x by which other ways to make it are told from this one."""
+        return moments(self._preprocess, self.dataset.splits[split])
+
+    @functools.cached_property
+    def _preprocess(self) -> Callable[..., Any]:
+        return jax.jit(jax.vmap(self.dataset.preprocess))
 
     @property
     def num_steps(self) -> int:
@@ -105,7 +113,7 @@ def make_dataset(cfg: ConfigDict) -> Dataset:
 
 
 def _steps_per_epoch(cfg: ConfigDict, dataset: Dataset) -> int:
-    """Full batches in the training split."""
+    """Full batches in the training split; raises UserError for a batch that is larger."""
     size = len(dataset.splits["train"])
     if cfg.batch_size > size:
         raise UserError(f"config.batch_size={cfg.batch_size} is larger than the {size} examples")

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from vae_jax.batches.records import Record, same_examples, same_x
+from vae_jax.batches.records import Record, same_x
 from vae_jax.config import components
 from vae_jax.errors import counted
-from vae_jax.sweeps.results import Row, RunResult
+from vae_jax.sweeps.results import Row
 
 
 def have_same_data(row: Row, baseline: Row, of_levels: bool) -> bool:
@@ -14,17 +14,12 @@ def have_same_data(row: Row, baseline: Row, of_levels: bool) -> bool:
     Levels are the same in whatever units x has them. Results without records, of older runs, are of
     the same data if it has the same name.
     """
-    known = [_record(run) for run in (*baseline.good, *row.good)]
-    records = [record for record in known if record]
-    if len(records) < len(known):
+    runs = [*baseline.good, *row.good]
+    known = [run.results["data"] for run in runs if "data" in run.results]
+    if len(known) < len(runs):
         return _name(row, of_levels) == _name(baseline, of_levels)
-    same = all(same_examples(record, records[0]) for record in records)
-    return same and (of_levels or all(same_x(record, records[0]) for record in records))
-
-
-def _record(run: RunResult) -> Record | None:
-    entries = run.results.get("data")
-    return entries and Record.read(entries)
+    same = all(Record.read(data) == Record.read(known[0]) for data in known)
+    return same and (of_levels or all(same_x(data["x"], known[0]["x"]) for data in known))
 
 
 def _name(row: Row, of_levels: bool) -> str:
@@ -38,8 +33,8 @@ def sharing(rows: Sequence[Row]) -> str:
     """A sentence that says which settings' runs share their evaluated examples; may be empty."""
     shared: dict[str, list[str]] = {}
     for row in rows:
-        for record in filter(None, map(_record, row.good)):
-            what = f"{counted(record.shape[0], 'example')}, sha256 {record.sha256[:8]}"
+        for data in [run.results["data"] for run in row.good if "data" in run.results]:
+            what = f"{counted(data['shape'][0], 'example')}, sha256 {data['sha256'][:8]}"
             shared.setdefault(what, []).append(row.label)
     if len(shared) < 2:
         return "".join(f"All runs share their data ({what})." for what in shared)

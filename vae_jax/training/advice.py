@@ -36,6 +36,8 @@ def log_notes(job: Job, params: Params) -> None:
         return kl, batch.x.max(), model.decode(params, z).support(batch.x).all()
 
     logger.info("%s%s", kl_form(job.facts), _estimator_note(job))
+    for remark in dataset.remarks:
+        logger.warning("data: %s", remark)
     kl, largest, in_support = look(params, raw)
     if kl is not None and bool(jnp.isposinf(kl).any()):
         raise UserError(f"{_pair(job.facts)} is infinite: q(z|x) has too heavy tails for this p(z)")
@@ -68,7 +70,7 @@ def _pair(facts: Facts) -> str:
 
 
 def _warn_of_levels(job: Job, largest: float) -> None:
-    """Logs a warning where a likelihood has many more levels than the data."""
+    """Warns of a likelihood with more than twice the levels of the data."""
     accepted = job.parts.model.accepts
     most = getattr(accepted, "upper_bound", None)
     if accepted.is_discrete and most is not None and largest < most / 2:

@@ -24,7 +24,7 @@ LONGEST_REASON = 100  # characters
 
 
 def require_memory(state: State) -> None:
-    """Raises UserError for a state that this machine could not hold, before it is made."""
+    """Refuses parameters and an optimizer's state that this machine could not hold."""
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size > there:
@@ -33,7 +33,7 @@ def require_memory(state: State) -> None:
 
 
 def require_latent(parts: Parts, params: Params) -> None:
-    """Raises UserError unless q(z|x) and p(z) are of vectors of latent_dim numbers."""
+    """Refuses q(z|x) or p(z) that is not of vectors of `latent_dim` numbers."""
     cfg, model = parts.cfg, parts.model
     x = jax.ShapeDtypeStruct(parts.x_shape, jnp.float32)
     posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)
@@ -44,7 +44,7 @@ def require_latent(parts: Parts, params: Params) -> None:
 
 
 def require_finite_support(facts: Facts) -> None:
-    """Raises UserError where the KL is infinite, since q(z|x) reaches where p(z) is 0."""
+    """Refuses a q(z|x) that reaches where p(z) is 0: their KL is infinite."""
 
     def nested(params: Params) -> None:
         with jax.ensure_compile_time_eval():  # so that the ends of a support are numbers
@@ -55,7 +55,7 @@ def require_finite_support(facts: Facts) -> None:
 
 
 def trace_update(parts: Parts, update: Update, state: State) -> None:
-    """Raises what an update raises while it is traced, or UserError for terms that are missing."""
+    """Refuses parts of which no update can be traced, or whose objective lacks terms."""
     size = min(2, parts.cfg.batch_size)
     raw = gather(parts.dataset.splits["train"], slice(0, size))
     keys = jax.eval_shape(lambda: example_keys(jax.random.key(0), jnp.arange(size)))
