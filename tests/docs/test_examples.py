@@ -31,7 +31,7 @@ WITH_PROGRAM = [
     for page, text in PAGES.items()
     if programs(text)
 ]
-KNOWN = ("git", "cd", "pip", "jupyter")  # not ours to test
+KNOWN = ("git", "cd", "cp", "pip", "jupyter")  # not ours to test
 
 
 @pytest.fixture(scope="module")
