@@ -27,7 +27,7 @@ def trained() -> Run:
     config = default_config()
     config.latent_dim, config.num_epochs, config.objective = 5, 20, "iwae"
     config.encoder = config.decoder = "mlp(hidden=(100,))"
-    return fit(config, quiet=True)
+    return fit(config, quiet=True, which="last")
 
 
 def gradient_of(run: Run, x: jax.Array, estimator: str, k: int):

@@ -22,7 +22,8 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 from vae_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
-Which = Literal["best", "last"] | int  # best by validation bound; a number is a step
+BestOrLast = Literal["best", "last"]  # best by the validation bound
+Which = BestOrLast | int  # a number is a step
 SMALL_FILES = 2**17  # bytes of a checkpoint besides its arrays
 
 

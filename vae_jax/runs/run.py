@@ -33,6 +33,7 @@ class Run(NamedTuple):
     workdir: Path | None = None
     which: checkpoints.Which = "last"  # of the checkpoints
     other_data: str | None = None  # by name, where its data set is not the one of its config
+    trained: int | None = None  # updates made in all; None: as the directory says, or `step`
 
     @property
     def config(self) -> ConfigDict:
@@ -63,6 +64,8 @@ class Run(NamedTuple):
     @property
     def is_finished(self) -> bool:
         """Whether the run was trained to its end; its parameters may come from an earlier step."""
+        if self.trained is not None:
+            return self.trained >= self.parts.num_steps
         trained = directory.last_checkpoint(self.workdir) if self.workdir else self.step
         return trained >= self.parts.num_steps
 

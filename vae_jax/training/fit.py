@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.errors import RunsFailedError, UserError, one_line
 from vae_jax.runs import data, directory
-from vae_jax.runs.run import Run
+from vae_jax.runs.checkpoints import BestOrLast
+from vae_jax.runs.run import Run, load
 from vae_jax.training.job import make_job
 from vae_jax.training.logs import Progress
 from vae_jax.training.loop import Observe, Outcome, train
@@ -23,6 +25,7 @@ def fit(
     model: Model | None = None,
     quiet: bool = False,
     observe: Observe | None = None,
+    which: BestOrLast = "best",
 ) -> Run:
     """The run of a config, trained, with checkpoints and logs in `workdir` where one is given.
 
@@ -36,9 +39,11 @@ def fit(
         quiet: no progress on stderr.
         observe: called with the run as it is before the first update and at every validation
             (`config.eval_every_epochs`), for pictures of a model that learns; it changes nothing.
+        which: "best", by the validation bound, as `load` has it, or "last".
 
     Returns:
-        the run with its last parameters (`runs.load` gives those with the best validation bound).
+        the run with its best parameters, which are those of `run.step` updates, or with its last.
+        Without a validation split the best are the last.
 
     Raises:
         UserError: for a mistake in the config, the data or the workdir, before training starts.
@@ -49,10 +54,10 @@ def fit(
     if cfg.num_seeds > 1:
         raise UserError(f"config.num_seeds={cfg.num_seeds}: `fit` trains one, `fit_seeds` several")
     folder = None if workdir is None else Path(workdir)
-    [outcome] = _fit(cfg, {cfg.seed: folder}, model, quiet, observe).values()
+    [outcome] = _fit(cfg, {cfg.seed: folder}, model, quiet, which, observe).values()
     if isinstance(outcome, Exception):
         raise outcome
-    return outcome
+    return _chosen(outcome, which)
 
 
 def fit_seeds(
@@ -61,6 +66,7 @@ def fit_seeds(
     *,
     model: Model | None = None,
     quiet: bool = False,
+    which: BestOrLast = "best",
 ) -> list[Run]:
     """`fit` for `num_seeds` seeds from `seed` on, sharing one compiled program.
 
@@ -77,12 +83,12 @@ def fit_seeds(
     cfg = config.resolve(cfg)
     nowhere: dict[int, Path | None] = dict.fromkeys(config.seeds(cfg))
     folders = nowhere if workdir is None else directory.seed_folders(cfg, Path(workdir))
-    outcomes = _fit(cfg, folders, model, quiet)
+    outcomes = _fit(cfg, folders, model, quiet, which)
     failed = {s: o for s, o in outcomes.items() if isinstance(o, Exception)}
     if failed:
         reasons = [f"seed {seed}: {one_line(error)}" for seed, error in failed.items()]
         raise RunsFailedError(f"{len(failed)} of {len(outcomes)} runs failed", reasons)
-    return [run for run in outcomes.values() if isinstance(run, Run)]
+    return [_chosen(run, which) for run in outcomes.values() if isinstance(run, Run)]
 
 
 def _fit(
@@ -90,8 +96,11 @@ def _fit(
     folders: Mapping[int, Path | None],
     model: Model | None,
     quiet: bool,
+    which: BestOrLast,
     observe: Observe | None = None,
 ) -> dict[int, Outcome]:
+    if which not in get_args(BestOrLast):
+        raise UserError(f"which={which!r}: there is 'best' and 'last'")
     for seed, path in folders.items():
         if path:
             directory.require_same(path, config.of_seed(cfg, seed))
@@ -99,4 +108,11 @@ def _fit(
     for path in filter(None, folders.values()):
         data.require_same(path, job.parts, directory.USE_ANOTHER_WORKDIR)
     progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
-    return dict(train(job, folders, progress, observe))
+    return dict(train(job, folders, progress, observe, which=which))
+
+
+def _chosen(run: Run, which: BestOrLast) -> Run:
+    """The run with its best parameters, which a directory keeps, or as it is."""
+    if which == "last" or run.workdir is None:
+        return run
+    return load(run.workdir, which, parts=run.parts)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -22,6 +23,7 @@ from vae_jax.batches.splits import present
 from vae_jax.batches.windows import Window, Windows, fits, windows
 from vae_jax.errors import DivergedError
 from vae_jax.runs import checkpoints, data, directory
+from vae_jax.runs.checkpoints import BestOrLast
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import State, evaluated_params
@@ -48,6 +50,7 @@ class _Loop(NamedTuple):
     bounds: Callable[..., Any]
     progress: Callable[..., Progress]
     observe: Observe | None
+    which: BestOrLast  # parameters to keep, in memory, of a run without a directory
 
 
 @dataclasses.dataclass
@@ -63,6 +66,7 @@ class _Member:
     windows: Iterator[Window]
     diverged: DivergedError | None = None
     shown: dict[str, float] = dataclasses.field(default_factory=dict)
+    best: tuple[float, Run] | None = None  # validation bound and a copy of the run
 
 
 def train(
@@ -70,6 +74,8 @@ def train(
     folders: Mapping[int, Path | None],
     progress: Callable[..., Progress] = Progress,
     observe: Observe | None = None,
+    *,
+    which: BestOrLast = "last",
 ) -> Iterator[tuple[int, Outcome]]:
     """Trains a job's seeds, each in its directory (or nowhere), and shows them to `observe`.
 
@@ -81,7 +87,7 @@ def train(
     """
     seeds = list(folders)
     log_notes(job, job.parts.start(keys_of(seeds[0])).params)
-    size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe)
+    size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe, which)
     for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
         try:
             outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk})
@@ -102,12 +108,14 @@ def _seeds_at_once(job: Job, count: int) -> int:
     return chosen
 
 
-def _make_loop(job: Job, progress: Callable[..., Progress], observe: Observe | None) -> _Loop:
+def _make_loop(
+    job: Job, progress: Callable[..., Progress], observe: Observe | None, which: BestOrLast
+) -> _Loop:
     cfg, split = job.parts.cfg, job.parts.dataset.splits["train"]
     mesh, longest = mesh_for(cfg.batch_size), min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
     program, bounds = RunSteps(job.update), _make_bounds(job.parts)
-    return _Loop(job, mesh, cut, program, bounds, progress, observe)
+    return _Loop(job, mesh, cut, program, bounds, progress, observe, which)
 
 
 def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
@@ -171,15 +179,27 @@ def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int
                 progress.line(step, step / per_epoch, _mean([m.shown for m in going]))
             if received and step < num_steps:
                 _stop(going, received[0])
-    return {m.seed: m.diverged or _run_of(job, m) for m in members}
+    return {m.seed: m.diverged or _outcome(loop, m) for m in members}
 
 
 def _show(loop: _Loop, members: list[_Member]) -> None:
-    """Shows runs to `observe`; copies, since the next steps take over the memory of the states."""
-    if loop.observe is None:
-        return
-    for run in (_run_of(loop.job, member) for member in members):
-        loop.observe(run._replace(params=jax.tree.map(jnp.copy, run.params)))
+    """Shows runs to `observe`."""
+    if loop.observe is not None:
+        for member in members:
+            loop.observe(_copy_of(loop.job, member))
+
+
+def _outcome(loop: _Loop, member: _Member) -> Run:
+    """The run as it is; where it has no directory, with the parameters that are asked for."""
+    last = _run_of(loop.job, member)
+    run = member.best[1]._replace(trained=last.step) if member.best else last
+    return run if member.path else run._replace(which=loop.which)
+
+
+def _copy_of(job: Job, member: _Member) -> Run:
+    """The run as it is, copied since the next steps take over the memory of its state."""
+    run = _run_of(job, member)
+    return run._replace(params=jax.tree.map(jnp.copy, run.params))
 
 
 def _run_of(job: Job, member: _Member) -> Run:
@@ -248,6 +268,9 @@ def _validate(loop: _Loop, member: _Member) -> None:
         member.shown["validation"] = bound
     if member.manager:
         checkpoints.save(member.manager, step, member.state, bound)
+    elif loop.which == "best" and bound is not None and math.isfinite(bound):
+        equal_or_better = member.best is None or bound >= member.best[0]  # as on disk
+        member.best = (bound, _copy_of(loop.job, member)) if equal_or_better else member.best
 
 
 def _note_divergence(

@@ -20,8 +20,8 @@ def run(args: Args) -> None:
     cfg = config.read(path / "config.json") if cfg is None else config.resolve(cfg)
     use_device(cfg.device)
     if cfg.num_seeds == 1:
-        steps = fit(cfg, path).step
+        steps = fit(cfg, path, which="last").step
         print(f"{steps} steps are done; next: vae-jax evaluate --workdir={path}")
     else:
-        runs = fit_seeds(cfg, path)
+        runs = fit_seeds(cfg, path, which="last")
         print(f"{len(runs)} runs are done; next: vae-jax evaluate --workdir={path}")
