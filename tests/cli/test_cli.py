@@ -103,7 +103,10 @@ MISTAKES = [
     (["train", "--workdir={tmp}", "--config={tmp}/nowhere.py"], "No such file"),
     (["train", "--workdir={tmp}", f"--config={ROOT}/vae_jax/types.py"], "get_config"),
     (["train", "--workdir={tmp}", f"--config={DIGITS}:quik"], "there is 'quick'"),
-    (["train", "--workdir={tmp}", f"--cofig={DIGITS}"], "Did you mean: config"),
+    (
+        ["train", "--workdir={tmp}", f"--cofig={DIGITS}"],
+        "unknown flag --cofig: did you mean --config?",
+    ),
     ([*TRAIN, "--config.piror=mixture"], "did you mean 'prior'"),
     ([*TRAIN, "--config.prior=mixtur"], "did you mean 'mixture'"),
     ([*TRAIN, "--config.prior=mixture(component=3)"], "did you mean 'components'"),
@@ -112,7 +115,7 @@ MISTAKES = [
     ([*TRAIN, "--config.encoder=mlp(activation='tan')"], "did you mean 'tanh'"),
     ([*TRAIN, "--config.encoder=conv(channels=())"], "channels=(): at least one"),
     ([*TRAIN, "--config.optimizer=adm"], "did you mean 'adam'"),
-    ([*TRAIN, "--config.latent_dim=two"], "invalid literal"),
+    ([*TRAIN, "--config.latent_dim=two"], "config.latent_dim='two' is not of type int"),
     ([*TRAIN, "--config.latent_dim=0"], "latent_dim=0: a positive integer is needed"),
     ([*TRAIN, "--config.batch_size=5000"], "larger than the 1294 examples"),
     (

@@ -14,8 +14,9 @@ from vae_jax.cli import commands as own_commands
 from vae_jax.cli.flags import Flags
 from vae_jax.cli.main import find_command, main
 from vae_jax.config import components
+from vae_jax.config.experiments import listed_overrides
 from vae_jax.kl_comparison.pairs import named
-from vae_jax.sweeps import grids, plan
+from vae_jax.sweeps import grids
 
 SLOW = ("README.md", "docs/library.md")  # they train
 EXTENDING = sections(PAGES["docs/extending.md"])
@@ -84,7 +85,7 @@ def resolve(args):
 
 
 def combine(args):
-    listed = plan.listed(args.flags["config"].config_filename)
+    listed = listed_overrides(args.config_file)
     for overrides in grids.combine(args.grid, args.zip, listed, num_random=args.random):
         varied = config.resolve(args.config)
         for field, value in overrides.items():

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from absl import flags as absl_flags
-from ml_collections import config_flags
 
+from vae_jax.cli import arguments
 from vae_jax.errors import UserError, unknown
 
-Args = SimpleNamespace  # flags by name, `words` that are no flags, names of `given` flags
+# Flags by name, `words` that are no flags, the names of `given` flags; `config_file`, the text of
+# --config, and the `overrides` of its fields.
+Args = SimpleNamespace
+OF_ALL = ("debug", "help")  # flags of every command, which its help shows last
 
 
 class Flags:
@@ -21,6 +24,7 @@ class Flags:
         """`argv` is the command line that they will be read from."""
         self.values = absl_flags.FlagValues()
         self._argv, self._needs_workdir = list(argv), False
+        self.takes_config = False
         self.boolean("debug", "show the traceback of an error")
         absl_flags.DEFINE_bool(
             "help", False, "show this help", short_name="h", flag_values=self.values
@@ -58,9 +62,8 @@ class Flags:
     def config_file(self) -> None:
         """Declares `--config` and, for each field, `--config.FIELD`."""
         about = "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field"
-        config_flags.DEFINE_config_file(
-            "config", None, about, flag_values=self.values, sys_argv=self._argv
-        )
+        self.text("config", None, about)
+        self.takes_config = True
 
     def device(self) -> None:
         """Declares `--device`."""
@@ -94,12 +97,54 @@ class Flags:
         Raises:
             UserError: if the file cannot be read, or a flag or field does not exist.
         """
-        words = _parse(self.values, self._argv)
+        argv = ["--zip=" if word == "--zip" else word for word in self._argv]
+        arguments.require_once(self.values, argv)
+        overrides: dict[str, str] = {}
+        if self.takes_config:
+            argv, overrides = arguments.without_overrides(self.values, argv)
+        words = self._parse(argv)
         if self._needs_workdir and not (self.values.workdir or self.values.help):
             raise UserError("--workdir=DIR is needed")
         given = {name for name in self.values if self.values[name].present}
-        values = {name: self.values[name].value for name in self.values}
-        return Args(**values, words=words, given=given, flags=self.values)
+        read = {name: self.values[name].value for name in self.values}
+        if self.takes_config:
+            read |= {"config_file": self.values.config, "overrides": overrides}
+            read["config"] = _config(self.values.config, overrides)
+        return Args(**read, words=words, given=given)
+
+    def _parse(self, argv: Sequence[str]) -> list[str]:
+        """Parses flags, and returns the words that are none."""
+        try:
+            return self.values(argv)[1:]
+        except absl_flags.UnrecognizedFlagError as error:
+            names = [name for name in self.values if name == self.values[name].name]
+            fields = [*_default_config()] if self.takes_config else []
+            raise arguments.unknown_flag(error.flagname, names, fields) from error
+        except absl_flags.Error as error:
+            raise UserError(str(error)) from error
+
+
+def _config(text: str | None, overrides: dict[str, str]) -> Any:
+    """The config that `--config` names, fields overridden: parts first, then their arguments."""
+    if text is None:
+        if overrides:
+            raise UserError(f"--config.{next(iter(overrides))} goes with --config=FILE")
+        return None
+
+    from ml_collections import ConfigDict
+
+    from vae_jax import config
+    from vae_jax.config.experiments import read_experiment
+
+    defaults = config.default_config()
+    for field in overrides:
+        if field.partition(".")[0] not in defaults:
+            raise unknown("config field", field, defaults)
+    arguments.require_experiment(text)
+    cfg = ConfigDict({**defaults.to_dict(), **read_experiment(text).to_dict()})
+    for field in sorted(overrides, key=lambda field: field.count(".")):
+        config.override(cfg, field, overrides[field])
+    return cfg
 
 
 def workdir(args: Args) -> Path:
@@ -145,34 +190,6 @@ def integers(text: str, name: str) -> tuple[int, ...]:
 def without_none(**options: Any) -> dict[str, Any]:
     """The options that are not None, for a function with defaults for the others."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _parse(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Parses flags, an experiment file among them, and returns the words that are no flags."""
-    argv = ["--zip=" if arg == "--zip" else arg for arg in argv]
-    fields = [arg.removeprefix("--config.").split("=")[0] for arg in argv if "--config." in arg]
-    for field in fields:
-        name, _, argument = field.partition(".")
-        if argument and name in _default_config():
-            whole = f"--config.{name}='NAME({argument}=...)'"
-            raise UserError(f"--config.{field}: a part is given whole, as {whole}")
-        if field not in _default_config():
-            raise unknown("config field", field, _default_config())
-    if fields and not any(arg.split("=")[0] == "--config" for arg in argv):
-        raise UserError(f"--config.{fields[0]} goes with --config=FILE")
-    try:
-        words = values(argv)[1:]
-        if "config" in values and values["config"].present:
-            _ = values.config.seed  # the file is read here
-    except (absl_flags.Error, UserError) as error:  # ml_collections' message has a traceback
-        raise UserError(_last_line(error).rpartition("Error: ")[2]) from error
-    except (OSError, AttributeError, TypeError, SyntaxError, ImportError, NameError) as error:
-        raise UserError(f"--config: {_last_line(error)}") from error
-    return words
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def _default_config() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from absl import flags as absl_flags
 from absl import logging as absl_logging
 
 from vae_jax.cli import commands
+from vae_jax.cli.arguments import unexpected_word
 from vae_jax.cli.flags import Flags, help_text, summary
 from vae_jax.errors import DivergedError, MistakesError, RunsFailedError, UserError, unknown
 
@@ -73,7 +74,7 @@ def _run_command(name: str, argv: Sequence[str]) -> None:
         print(help_text(name, summary(command.run), flags), *filter(None, [more]), sep="\n\n")
         return
     if args.words and not getattr(command, "TAKES_WORDS", False):
-        raise UserError(f"unexpected argument {args.words[0]!r}: flags are written --name=value")
+        raise unexpected_word(args.words[0], hasattr(args, "workdir"))
     command.run(args)
 
 

@@ -18,6 +18,7 @@ FAMILY_OF = {
     "likelihood": "likelihoods",
     "objective": "objectives",
 }
+WORDS = {int: "a whole number", float: "a number", str: "a text"}
 # May differ when a run goes on elsewhere, or beside other seeds.
 NOT_IDENTITY = ("device", "max_device_bytes", "num_seeds", "seeds_at_once")
 
@@ -93,7 +94,9 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
-        raise UserError(f"config.{name}={value!r} is not of type {wanted.__name__}")
+        raise UserError(
+            f"config.{name}={value!r} is not of type {wanted.__name__}: {WORDS[wanted]}"
+        )
     return value
 
 

@@ -1,10 +1,8 @@
 """The settings of a sweep: named, checked together, and which of their runs are left to do."""
 
-import importlib.util
 import json
 import re
 import shlex
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,33 +192,12 @@ def train_commands(
         cfg = setting.job.parts.cfg
         varied = {f: cfg[f] for f in cfg if f not in FIXED and cfg[f] != base[f]}
         for seed, path in setting.folders.items():
-            fields = {**given, **varied, "seed": seed, "num_seeds": 1}
+            kept = {f: v for f, v in given.items() if f.partition(".")[0] not in varied}
+            fields = {**kept, **varied, "seed": seed, "num_seeds": 1}
             flags = [f"--config.{field}={value}" for field, value in fields.items()]
             command = ["vae-jax", "train", f"--config={file}", *flags, f"--workdir={path}"]
             lines.append(shlex.join(command))
     return lines
-
-
-def listed(file: str) -> list[Overrides]:
-    """The overrides that the function `sweep` of an experiment file lists; none without it.
-
-    Raises:
-        UserError: if that is no list of dicts.
-    """
-    path = file.partition(":")[0]
-    spec = importlib.util.spec_from_file_location("_experiment", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"--config={file}: it is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        overrides = module.sweep() if hasattr(module, "sweep") else []
-    except Exception as error:  # the code is the user's
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise UserError(f"{where.filename}, line {where.lineno}: {one_line(error)}") from error
-    if not isinstance(overrides, list) or not all(isinstance(o, dict) for o in overrides):
-        raise UserError(f"{path}: sweep() returns a list of dicts, config field -> value")
-    return overrides
 
 
 def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:

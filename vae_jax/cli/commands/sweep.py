@@ -50,12 +50,9 @@ def run(args: Args) -> None:
     if args.dry_run:
         print(plan.describe(settings, asked))
     elif args.print_commands:
-        flag = args.flags["config"]
-        given = {f: value for f, value in flag.override_values.items() if f != "num_seeds"}
-        print(
-            *plan.train_commands(settings, config.resolve(base), flag.config_filename, given),
-            sep="\n",
-        )
+        given = {f: value for f, value in args.overrides.items() if f != "num_seeds"}
+        lines = plan.train_commands(settings, config.resolve(base), args.config_file, given)
+        print(*lines, sep="\n")
     else:
         _execute(settings, path, asked, backend, args.random)
 
@@ -77,9 +74,10 @@ def _backend(args: Args) -> Any:
 def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
     """The config that is varied, and the overrides."""
     from vae_jax import config
-    from vae_jax.sweeps import grids, plan
+    from vae_jax.config.experiments import listed_overrides
+    from vae_jax.sweeps import grids
 
-    listed = plan.listed(args.flags["config"].config_filename)
+    listed = listed_overrides(args.config_file)
     base = config.resolve(args.config)
     base.num_seeds = args.num_seeds or base.num_seeds
     grid, zipped = list(args.grid), list(args.zip)
