@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
+from vae_jax.batches.few_values import few_values
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import gather, present
@@ -19,13 +20,13 @@ from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
+from vae_jax.evaluation.warnings import warnings
 from vae_jax.runs.data import warn_of_other_x
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import num_parameters
 from vae_jax.types import Array, Dataset, Estimator, Facts, Params, Values
 
-OUTSIDE_SUPPORT = "the data is not in the support of p(x|z): these are no log-likelihoods"
 IN_FLIGHT = 2**25  # numbers of estimators held at a time, 128 MiB each of two terms
 
 
@@ -71,11 +72,15 @@ def evaluate(
     chosen = _chosen(asked, facts)
     every = chosen | _of_data(run.dataset)
     values = _with_derived(every, facts, _pass(run, split, chosen, batch_size, seed, quiet))
+    probability = "mass" if facts.likelihood.support.is_discrete else "density"
+    doubts = {
+        "in_support": bool(values["in_support"].all()),
+        "few_values": _few_values(run.dataset, split) if probability == "density" else "",
+        **run.age.entries,
+    }
     return {
-        "warning": None if values["in_support"].all() else OUTSIDE_SUPPORT,
-        "checkpoint": run.which,
-        "checkpoint_step": run.step,
-        "finished": run.is_finished,
+        "warning": "; ".join(warnings(doubts)) or None,
+        **doubts,
         "num_examples": len(run.dataset.splits[split]),
         "data": _identity(run, split),
         "other_data": run.other_data,
@@ -84,7 +89,7 @@ def evaluate(
         "seed": seed,
         "num_parameters": num_parameters(run.params),
         "seconds": round(time.monotonic() - began, 3),
-        "probability": "mass" if facts.likelihood.support.is_discrete else "density",
+        "probability": probability,
         "numbers": numbers(every, values),
         "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
     }
@@ -219,6 +224,11 @@ def _fingerprint(run: Run, split: str) -> str:
     for leaf in jax.tree.leaves(run.params):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _few_values(dataset: Dataset, split: str) -> str:
+    """The elements of x that take few values, in the split or where the model was trained."""
+    return few_values(dataset, dict.fromkeys((split, "train")))
 
 
 def _with_derived(

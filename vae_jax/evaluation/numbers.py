@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from vae_jax.errors import UserError
+from vae_jax.evaluation.warnings import unit, warnings
+from vae_jax.runs.age import Age
 from vae_jax.types import Estimator, Number, Quantity, Values
 
 
@@ -77,11 +79,14 @@ def _record(number: Number, quantity: Quantity) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The numbers of a split, a line each, for a terminal."""
-    lines = [f"{'':24} {'mean':>10}  {'std. error':>10}  {'unit':18} how"]
+    """The numbers of a split, a line each, for a terminal, and the doubts about them."""
+    lines = [f"{'':24} {'mean':>10}  {'std. error':>10}  {'unit':26} how"]
     for name, number in results["numbers"].items():
         error = "" if number["standard_error"] is None else f"± {number['standard_error']:.4f}"
-        value = f"{number['mean']:.4f}"
-        lines.append(f"{name:24} {value:>10}  {error:>10}  {number['unit']:18} {number['method']}")
+        value, of = f"{number['mean']:.4f}", unit(number, results)
+        lines.append(f"{name:24} {value:>10}  {error:>10}  {of:26} {number['method']}")
     remarks = [number.get("remark") for number in results["numbers"].values()]
-    return "\n".join([*lines, *filter(None, [results["warning"], *remarks])])
+    age = Age.read(results)
+    shown = f"{age.checkpoint} checkpoint: {age}" if age else ""
+    doubts = [f"warning: {doubt}" for doubt in warnings(results)]
+    return "\n".join([*lines, *filter(None, [*remarks, shown, *doubts])])

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,13 +142,34 @@ def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tupl
 
 def _ranked(manager: ocp.CheckpointManager, which: Which) -> list[int]:
     """The steps in the order in which they are tried."""
-    steps = sorted(manager.all_steps(), reverse=True)
+    steps = manager.all_steps()
+    return _in_order({s: manager.metrics(s) if which == "best" else None for s in steps}, which)
+
+
+def _in_order(metrics: Mapping[int, Any], which: Which) -> list[int]:
+    """The steps with their metrics: the one asked for, or from the best or the last on."""
+    steps = sorted(metrics, reverse=True)
     if isinstance(which, int):
         return [step for step in steps if step == which]
-    bounds = {step: manager.metrics(step) for step in steps} if which == "best" else {}
-    scored = [step for step in steps if bounds.get(step)]
-    best_first = sorted(scored, key=lambda step: -bounds[step]["bound"])
+    scored = [step for step in steps if which == "best" and metrics[step]]
+    best_first = sorted(scored, key=lambda step: -metrics[step]["bound"])
     return [*best_first, *(step for step in steps if step not in scored)]
+
+
+def taken(workdir: Path, which: Which) -> int | None:
+    """The step that `restore` takes as far as names and metrics tell; None where there is none.
+
+    Nothing is opened, so that it costs little and disturbs no run that trains.
+    """
+    folders = [p for p in workdir.glob("checkpoints/*") if p.name.isdigit()]
+    return next(iter(_in_order({int(p.name): _metrics(p) for p in folders}, which)), None)
+
+
+def _metrics(checkpoint: Path) -> Any:
+    try:
+        return json.loads((checkpoint / "metrics" / "metrics").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _try_restore(manager: ocp.CheckpointManager, step: int, template: Any) -> Any | None:

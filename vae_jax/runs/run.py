@@ -15,6 +15,7 @@ from vae_jax.batches.splits import require_valid, x_shape
 from vae_jax.errors import UserError
 from vae_jax.runs import checkpoints, directory
 from vae_jax.runs import data as run_data
+from vae_jax.runs.age import Age
 from vae_jax.runs.facts import find_facts
 from vae_jax.runs.parts import Parts, make_parts
 from vae_jax.runs.state import evaluated_params
@@ -62,12 +63,17 @@ class Run(NamedTuple):
         return find_facts(self.model, self.params, self.parts.x_shape)
 
     @property
+    def age(self) -> Age:
+        """The step that its parameters are of, and how far it has come since."""
+        trained = self.trained
+        if trained is None:
+            trained = directory.last_checkpoint(self.workdir) if self.workdir else self.step
+        return Age(self.which, self.step, trained, self.parts.num_steps)
+
+    @property
     def is_finished(self) -> bool:
         """Whether the run was trained to its end; its parameters may come from an earlier step."""
-        if self.trained is not None:
-            return self.trained >= self.parts.num_steps
-        trained = directory.last_checkpoint(self.workdir) if self.workdir else self.step
-        return trained >= self.parts.num_steps
+        return not self.age.left
 
 
 def load(

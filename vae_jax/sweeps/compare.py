@@ -141,8 +141,10 @@ def _incomparable(row: Row, baseline: Row, metric: str) -> str:
     of_levels = all(results["numbers"][metric].get("of_levels") for results in both)
     if not have_same_data(row, baseline, of_levels):
         return "other data than the baseline's"
-    if any(results.get("warning") for results in both):
+    if any(not results.get("in_support", not results.get("warning")) for results in both):
         return "no log-likelihood: data outside the support"
+    if not of_levels and any(results.get("few_values") for results in both):
+        return "not compared with a density of data that takes few values"
     for name, reason in DIFFERENT.items():
         matters = name != "probability" or not of_levels
         if matters and len({results.get(name) for results in both}) > 1:

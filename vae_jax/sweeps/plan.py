@@ -13,6 +13,7 @@ from vae_jax import config
 from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import require_evaluable
 from vae_jax.runs import directory
+from vae_jax.runs.age import Age, outdated
 from vae_jax.runs.parts import Datasets
 from vae_jax.runs.results import read_results
 from vae_jax.sweeps.grids import Overrides
@@ -126,13 +127,15 @@ def _new_name(overrides: Overrides, taken: set[str]) -> str:
 
 
 def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether a run was trained to its end and evaluated as asked, or has diverged."""
+    """Whether a run was trained to its end and since then evaluated as asked, or has diverged."""
     if failure := directory.failure(path):
         return failure["kind"] == "diverged"
     results = read_results(path).get(asked["split"], {})
     as_asked = {"finished": True, "checkpoint": "best", "seed": 0}
     computed = set(results.get("estimators", ()))
-    return results.items() >= as_asked.items() and computed >= set(asked["estimators"])
+    if not (results.items() >= as_asked.items() and computed >= set(asked["estimators"])):
+        return False
+    return not outdated(path, Age.read(results))
 
 
 def _missing(setting: Setting, asked: Mapping[str, Any]) -> dict[int, Path]:

@@ -12,6 +12,7 @@ from vae_jax import config
 from vae_jax.config import components
 from vae_jax.errors import UserError
 from vae_jax.runs import directory
+from vae_jax.runs.age import Age, outdated
 from vae_jax.runs.directory import read_metrics
 from vae_jax.runs.results import read_splits
 from vae_jax.sweeps.plan import FIXED, label, read_plan
@@ -122,7 +123,11 @@ def _state(path: Path, results: Mapping[str, Any]) -> tuple[str, str]:
         return failure["kind"], failure["message"]
     if not results:
         return "unfinished", ""
-    return ("done" if results.get("finished", True) else "evaluated before its end"), ""
+    age = Age.read(results)
+    if since := outdated(path, age):
+        return "trained on after its evaluation", f"evaluation {since}"
+    early = not results.get("finished", True)
+    return ("evaluated before its end", str(age or "")) if early else ("done", "")
 
 
 def _stored_values(path: Path, metric: str, mean: float) -> np.ndarray | None:
@@ -149,6 +154,8 @@ def _remark(runs: Sequence[RunResult], metric: str, alike: bool) -> str:
     without = sum(run.state == "done" and run.values is None for run in runs)
     counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
     counts += [f"{without} without {metric}"] if without else []
+    if any(run.values is not None and run.results.get("few_values") for run in runs):
+        counts.append("a density of data that takes few values")
     return ", ".join([*counts, *([] if alike else ["runs of different test sets"])])
 
 

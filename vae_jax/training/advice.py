@@ -5,6 +5,7 @@ import logging
 import jax
 import jax.numpy as jnp
 
+from vae_jax.batches.few_values import ADVICE, NO_PROBABILITY, few_values
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
@@ -42,6 +43,7 @@ def log_notes(job: Job, params: Params) -> None:
     if kl is not None and bool(jnp.isposinf(kl).any()):
         raise UserError(f"{_pair(job.facts)} is infinite: q(z|x) has too heavy tails for this p(z)")
     _warn_of_levels(job, float(largest))
+    _warn_of_few_values(job)
     if not in_support:
         logger.warning(
             "the data is not in the support of p(x|z), so the numbers are no log-likelihoods: "
@@ -76,3 +78,11 @@ def _warn_of_levels(job: Job, largest: float) -> None:
     if accepted.is_discrete and most is not None and largest < most / 2:
         message = "the data's levels reach %g, the likelihood's %g: they should be the same"
         logger.warning(message, largest, most)
+
+
+def _warn_of_few_values(job: Job) -> None:
+    """Logs a warning where a density is learned of data that has none."""
+    if job.facts.likelihood.support.is_discrete:
+        return
+    if few := few_values(job.parts.dataset, ["train"]):
+        logger.warning("%s: %s; %s", few, NO_PROBABILITY, ADVICE)

@@ -1,0 +1,68 @@
+"""Data of few values is told from continuous data, also where that repeats some values."""
+
+import numpy as np
+import pytest
+
+from vae_jax.batches.few_values import few_values
+from vae_jax.datasets._making import make_dataset
+
+RNG = np.random.default_rng(0)
+GREYS = RNG.integers(0, 256, (300, 6, 6, 1)).astype(np.uint8)
+REALS = RNG.normal(size=(500, 4)).astype(np.float32)
+
+
+def words(data, **options):
+    return few_values(make_dataset({"train": data}, **options), ["train", "test"])
+
+
+def table(**columns):
+    """The reals, with some columns in place of theirs."""
+    data = REALS.copy()
+    for name, values in columns.items():
+        data[:, int(name[1:])] = values
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "expected"),
+    [
+        (GREYS > 99, {}, "x takes 2 values only"),
+        (GREYS, {"scale": 255.0}, "x takes 256 values only"),
+        (GREYS % 17, {"scale": 16.0}, "x takes 17 values only"),
+        (GREYS % 17, {"scale": 16.0, "binarize": "dynamic"}, "x takes 2 values only"),
+        (GREYS[:100].reshape(100, -1), {"scale": 255.0}, "x takes 256 values only"),  # as vectors
+        (RNG.poisson(3.0, (500, 4)), {}, "values only"),
+        (table(c1=RNG.integers(0, 2, 500)), {}, "columns 1 (counted from 0) of x take few values"),
+        (table(c0=0.7 * RNG.poisson(4, 500) - 2.1, c3=1.0), {}, "columns 0, 3 (counted from 0)"),
+    ],
+)
+def test_few_values_are_noticed(data, options, expected):
+    assert expected in words(data, **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (REALS, {}),
+        (REALS[:3], {}),
+        (REALS[:2, :1], {}),
+        (REALS.astype(np.float16), {}),
+        (REALS.round(3), {}),
+        (np.maximum(REALS, 0), {}),  # clipped below: half of it is 0
+        (np.clip(REALS, -0.5, 0.5), {}),
+        (np.where(RNG.uniform(size=REALS.shape) < 0.6, 0.25, REALS), {}),  # one value in the middle
+        (GREYS, {"scale": 255.0, "values": "dequantized"}),
+        (GREYS // 255, {"scale": 255.0, "values": "dequantized"}),  # nearly all black
+        (GREYS % 17, {"scale": 16.0, "values": "dequantized"}),
+    ],
+)
+def test_continuous_data_is_left_in_peace(data, options):
+    assert words(data, **options) == ""
+
+
+def test_both_splits_are_looked_at():
+    """Three examples of bits are too few to tell, those that the model was trained on are not."""
+    bits = (REALS > 0).astype(np.float32)
+    dataset = make_dataset({"train": bits, "test": bits[:1]})
+    assert few_values(dataset, ["test"]) == ""
+    assert few_values(dataset, ["test", "train"]) == "x takes 2 values only"

@@ -1,0 +1,64 @@
+"""Whether x takes few values, as bits and greys do: a continuous density of that has no limit."""
+
+from collections.abc import Iterable
+
+import jax
+import numpy as np
+
+from vae_jax.batches.splits import examples
+from vae_jax.errors import counted
+from vae_jax.types import Dataset
+
+MOST_VALUES = 4096  # different ones that are few
+SHARED_BY = 10  # observations of a value that is no coincidence
+LOOKED_AT = 1_000_000  # numbers of a split
+NAMED = 5  # columns
+NO_PROBABILITY = "a density of that is no probability, and grows without limit as its scale shrinks"
+ADVICE = "give values='dequantized', or a likelihood of bits or levels"
+
+
+def few_values(dataset: Dataset, splits: Iterable[str]) -> str:
+    """The elements of x that take few values in a split, in words; empty where there are none.
+
+    Args:
+        dataset: the data set; x is looked at as it is presented.
+        splits: of which the first examples are looked at.
+    """
+    by_split = [_few(_first(dataset, split)) for split in splits if split in dataset.splits]
+    return max(by_split, key=len, default="")
+
+
+def _first(dataset: Dataset, split: str) -> np.ndarray:
+    """The first examples of a split, `[n, ...]`."""
+    size = int(np.prod(np.shape(dataset.splits[split][0])))
+    return np.asarray(examples(dataset, jax.random.key(0), split, max(100, LOOKED_AT // size))[1].x)
+
+
+def _few(x: np.ndarray) -> str:
+    elements = x.reshape(len(x), -1).T
+    columns = [i for i, element in enumerate(elements) if is_discrete(element)]
+    if x.ndim == 2 and 0 < len(columns) < len(elements):
+        return f"{_named(columns)} of x take few values"
+    if is_discrete(x):
+        return f"x takes {counted(len(np.unique(x)), 'value')} only"
+    return "the elements of x take few values" if 2 * len(columns) > len(elements) else ""
+
+
+def _named(columns: list[int]) -> str:
+    """`columns 2, 5 (counted from 0)`."""
+    first = ", ".join(str(column) for column in columns[:NAMED])
+    more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
+    return f"columns {first}{more} (counted from 0)"
+
+
+def is_discrete(values: np.ndarray) -> bool:
+    """Whether numbers are of few values: most of them are shared by many observations.
+
+    The least, the largest and the most frequent value are left out of account, since clipped and
+    censored measurements are continuous between such values; numbers that take no others are few.
+    """
+    different, counts = np.unique(values, return_counts=True)
+    if len(different) > min(MOST_VALUES, values.size / 2):
+        return False
+    counts[[0, -1, int(counts.argmax())]] = 0
+    return bool(counts[counts >= SHARED_BY].sum() >= counts.sum() / 2)

@@ -1,0 +1,83 @@
+"""The age of what is shown of a run: the step it is of, and how far the run has come since."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vae_jax import config
+from vae_jax.runs import checkpoints, directory
+from vae_jax.runs.directory import read_metrics
+
+
+class Age(NamedTuple):
+    """The step that numbers or a figure are of, and how far the run had come."""
+
+    checkpoint: checkpoints.Which
+    step: int  # of the parameters
+    trained: int | None = None  # updates that the run had made; None: of an older version
+    num_steps: int | None = None  # of the whole run; None: unknown
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """The entries of a record in `results.json`."""
+        return {
+            "checkpoint": self.checkpoint,
+            "checkpoint_step": self.step,
+            "trained_steps": self.trained,
+            "num_steps": self.num_steps,
+            "finished": not self.left,
+        }
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> "Age | None":
+        """The age that a record's entries say; None where they say none."""
+        if "checkpoint_step" not in record:
+            return None
+        later = (record.get(name) for name in ("trained_steps", "num_steps"))
+        return cls(record.get("checkpoint", "best"), record["checkpoint_step"], *later)
+
+    @property
+    def left(self) -> int:
+        """Updates that were still to be made, as far as is known."""
+        if self.trained is None or self.num_steps is None:
+            return 0
+        return max(0, self.num_steps - self.trained)
+
+    @property
+    def unfinished(self) -> str:
+        """The words for a run that was not at its end; empty if it was."""
+        return f"unfinished: step {_of(self.trained, self.num_steps)}" if self.left else ""
+
+    def __str__(self) -> str:
+        return f"step {_of(self.step, self.num_steps)}"
+
+
+def _of(step: int | None, num_steps: int | None) -> str:
+    """`10 of 3,600`."""
+    return f"{step or 0:,}" + (f" of {num_steps:,}" if num_steps else "")
+
+
+def age_now(workdir: Path, checkpoint: checkpoints.Which = "best") -> Age | None:
+    """The age that an evaluation would have now; None without checkpoints. No data is read."""
+    step = checkpoints.taken(workdir, checkpoint)
+    if step is None:
+        return None
+    return Age(checkpoint, step, directory.last_checkpoint(workdir), _num_steps(workdir))
+
+
+def _num_steps(workdir: Path) -> int | None:
+    """Updates of the whole run, from its config and the epochs that its metrics have passed."""
+    records = [r for r in read_metrics(workdir) if r.get("epoch")]
+    if not records:
+        return None
+    per_epoch = round(records[-1]["step"] / records[-1]["epoch"])
+    return per_epoch * int(config.stored(workdir / "config.json").num_epochs)
+
+
+def outdated(workdir: Path, age: Age | None) -> str:
+    """The words for something that would be of another step now; empty where it would not be."""
+    now = age_now(workdir, age.checkpoint) if age else None
+    if age is None or now is None or now.step == age.step:
+        return ""
+    taken = f", its {now.checkpoint} checkpoint at {now.step:,}" if now.step != now.trained else ""
+    return f"of step {age.step:,}; the run is at step {now.trained:,}{taken}"
