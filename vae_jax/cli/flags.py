@@ -1,7 +1,8 @@
 """Flags: how a command declares them, how they are read, and their help."""
 
 import inspect
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from vae_jax.errors import UserError, unknown
 # Flags by name, `words` that are no flags, the names of `given` flags; `config_file`, the text of
 # --config, and the `overrides` of its fields.
 Args = SimpleNamespace
+COLUMN, WIDTH = 34, 100  # where explanations begin and end, in characters
 OF_ALL = ("debug", "help")  # flags of every command, which its help shows last
 
 
@@ -61,7 +63,10 @@ class Flags:
 
     def config_file(self) -> None:
         """Declares `--config` and, for each field, `--config.FIELD`."""
-        about = "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field"
+        about = (
+            "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field, "
+            "--config.prior.ARGUMENT=VALUE an argument of a part"
+        )
         self.text("config", None, about)
         self.takes_config = True
 
@@ -198,19 +203,47 @@ def _default_config() -> dict[str, Any]:
     return default_config().to_dict()
 
 
-def help_text(command: str, about: str, flags: Flags) -> str:
-    """The text of `vae-jax COMMAND --help`."""
+def help_text(command: str, function: Any, flags: Flags) -> str:
+    """The text of `vae-jax COMMAND --help`.
+
+    Args:
+        command: its name.
+        function: what it runs, whose docstring it is explained by.
+        flags: its flags.
+    """
     values = flags.values
-    text = f"vae-jax {command}: {about}\n"
-    for name in sorted(values):
-        flag = values[name]
-        text += f"\n  --{name}={flag.default}\n      {flag.help}" if name == flag.name else ""
-    return text + (_config_help() if "config" in values else "")
+    names = [name for name in values if name == values[name].name]
+    ordered = sorted(names, key=lambda name: name in OF_ALL)  # stable: as they were declared
+    lines = {_with_default(values[name]): _about(values[name]) for name in ordered}
+    text = f"vae-jax {command}: {inspect.getdoc(function)}\n\n{_aligned('--', lines)}"
+    if flags.takes_config:
+        from vae_jax.config import described
+
+        text += f"\n\nfields of the config:\n{_aligned('--config.', described())}"
+    return text
 
 
-def _config_help() -> str:
-    fields = "\n".join(f"  --config.{k}={v}" for k, v in sorted(_default_config().items()))
-    return f"\n\nfields of the config and their defaults:\n{fields}"
+def _about(flag: absl_flags.Flag) -> str:
+    """The explanation, without what absl adds to that of a list."""
+    return (flag.help or "").partition(";\n")[0]
+
+
+def _with_default(flag: absl_flags.Flag) -> str:
+    """`batch_size=100`, `workdir=...` where there is no default, `debug` of a switch."""
+    if flag.boolean:
+        return flag.name
+    default = flag.default if flag.default not in (None, [], "") else "..."
+    return f"{flag.name}={default}"
+
+
+def _aligned(prefix: str, lines: Mapping[str, str]) -> str:
+    """A line for each name, what it is beside it; below it where the name is too long for that."""
+    parts = []
+    for name, about in lines.items():
+        head = f"  {prefix}{name}"
+        head = f"{head:{COLUMN}}" if len(head) < COLUMN - 1 else f"{head}\n{'':{COLUMN}}"
+        parts.append(head + f"\n{'':{COLUMN}}".join(textwrap.wrap(about, WIDTH - COLUMN)))
+    return "\n".join(parts)
 
 
 def summary(function: Any) -> str:

@@ -1,6 +1,7 @@
 """The command line, and nothing else: a command's name to its file, mistakes to one line."""
 
 import importlib
+import importlib.metadata
 import logging
 import os
 import pkgutil
@@ -42,8 +43,13 @@ def _usage() -> str:
 def main(argv: Sequence[str]) -> int:
     """Runs a command line and returns its exit status."""
     arguments = list(argv[1:])
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(_usage())
+        return 0
+    if arguments[0] == "--version":
+        print(f"vae-jax {importlib.metadata.version('vae-jax')}")
         return 0
     debug = "--debug" in arguments
     try:
@@ -71,7 +77,7 @@ def _run_command(name: str, argv: Sequence[str]) -> None:
     args = flags.read()
     if args.help:
         more = command.more_help() if hasattr(command, "more_help") else ""
-        print(help_text(name, summary(command.run), flags), *filter(None, [more]), sep="\n\n")
+        print(help_text(name, command.run, flags), *filter(None, [more]), sep="\n\n")
         return
     if args.words and not getattr(command, "TAKES_WORDS", False):
         raise unexpected_word(args.words[0], hasattr(args, "workdir"))

@@ -1,6 +1,7 @@
 """An experiment's configuration, one flat ConfigDict: defaults, validation, JSON."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +24,44 @@ WORDS = {int: "a whole number", float: "a number", str: "a text"}
 NOT_IDENTITY = ("device", "max_device_bytes", "num_seeds", "seeds_at_once")
 
 
+# Each field's default, and what it is.
+FIELDS: Mapping[str, tuple[Any, str]] = {
+    "data": ("digits", "the data set"),
+    "encoder": ("mlp", "the network from x to the parameters of q(z|x)"),
+    "decoder": ("mlp", "the network from z to the parameters of p(x|z)"),
+    "latent_dim": (10, "the number of dimensions of z"),
+    "posterior": ("diag_normal", "q(z|x)"),
+    "prior": ("standard_normal", "p(z)"),
+    "likelihood": ("bernoulli", "p(x|z)"),
+    "objective": ("elbo", "the bound that training maximizes"),
+    "precision": ("float32", "of the networks' products; bfloat16 keeps float32 parameters"),
+    "optimizer": ("adam(learning_rate=1e-3)", "one of optax's; num_steps is the run's length"),
+    "clip_norm": (0.0, "the global norm that the gradient is clipped to; 0: not clipped"),
+    "ema_decay": (0.0, "of the average of parameters that is evaluated; 0: no average"),
+    "batch_size": (100, "examples of an update"),
+    "num_epochs": (100, "passes over the training split"),
+    "eval_every_epochs": (1.0, "epochs from one validation and checkpoint to the next"),
+    "log_every_steps": (1000, "updates in one call of the device, at most"),
+    "seed": (0, "of all that is random"),
+    "num_seeds": (1, "runs, of seed, seed + 1, ..., each in a directory of its own"),
+    "seeds_at_once": (0, "seeds trained along one axis; 0: the program chooses"),
+    "device": ("auto", "auto, cpu, gpu or tpu"),
+    "max_device_bytes": (4 * 2**30, "larger training sets are streamed"),
+}
+
+
 def default_config() -> ConfigDict:
     """The fields there are, with their defaults; an experiment file changes what it needs."""
-    return ConfigDict(
-        {
-            "data": "digits",
-            "encoder": "mlp",
-            "decoder": "mlp",
-            "latent_dim": 10,
-            "posterior": "diag_normal",
-            "prior": "standard_normal",
-            "likelihood": "bernoulli",
-            "objective": "elbo",
-            "precision": "float32",  # of the networks' products; bfloat16 keeps float32 parameters
-            "optimizer": "adam(learning_rate=1e-3)",  # optax's; num_steps is the run's length
-            "clip_norm": 0.0,  # global norm the gradient is clipped to; 0: not clipped
-            "ema_decay": 0.0,  # averaging of the parameters that are evaluated; 0: none
-            "batch_size": 100,
-            "num_epochs": 100,
-            "eval_every_epochs": 1.0,  # validation bound and checkpoint; fractions are allowed
-            "log_every_steps": 1000,  # at most this many steps in one call of the device
-            "seed": 0,
-            "num_seeds": 1,  # runs, of seed, seed + 1, ..., each in a directory of its own
-            "seeds_at_once": 0,  # trained along one axis; 0: the program chooses
-            "device": "auto",  # auto, cpu, gpu or tpu
-            "max_device_bytes": 4 * 2**30,  # larger training sets are streamed
-        }
-    )
+    return ConfigDict({name: default for name, (default, _) in FIELDS.items()})
+
+
+def described() -> dict[str, str]:
+    """Each field as help has it: `prior=standard_normal` -> `p(z), one of priors`."""
+    lines = {}
+    for name, (default, about) in FIELDS.items():
+        family = f", one of {FAMILY_OF[name]}" if name in FAMILY_OF else ""
+        lines[f"{name}={default}"] = about + family
+    return lines
 
 
 def is_quick(arg: str) -> bool:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from vae_jax.caches import cache_dir
 from vae_jax.datasets._making import Binarize, Values, hold_out, make_dataset
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, unknown
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
@@ -188,19 +188,30 @@ def prepared() -> list[str]:
     return sorted({str(path.parent.relative_to(data_dir())) for path in records})
 
 
+def catalogued() -> set[str]:
+    """The names of TFDS's data sets, by the files that describe them; those need no TensorFlow."""
+    spec = importlib.util.find_spec("tensorflow_datasets")
+    folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+    return {
+        path.stem
+        for folder in folders
+        for path in [*folder.glob("url_checksums/*.txt"), *folder.glob("datasets/[a-z]*")]
+    }
+
+
 def prepare(name: str) -> Path:
     """Downloads a data set and writes it as ArrayRecord; needs TensorFlow, the extra `prepare`.
 
     Raises:
-        UserError: if TensorFlow is not installed, or TFDS has no such data set.
+        UserError: if TFDS has no such data set, or TensorFlow is not installed.
     """
+    plain = name.partition("/")[0].partition(":")[0]
+    if plain not in catalogued():
+        raise unknown("data set of TFDS", plain, catalogued())
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError("preparing needs TensorFlow, once: pip install -e '.[prepare]'")
     import tensorflow_datasets
 
-    try:
-        builder = tensorflow_datasets.builder(name, data_dir=data_dir(), file_format="array_record")
-    except tensorflow_datasets.core.DatasetNotFoundError as error:
-        raise UserError(f"TFDS has no data set {name!r}: its catalog lists them") from error
+    builder = tensorflow_datasets.builder(name, data_dir=data_dir(), file_format="array_record")
     builder.download_and_prepare()
     return builder.data_path

@@ -32,7 +32,12 @@ def more_help() -> str:
 
 
 def run(args: Args) -> None:
-    """KL(q || p) in closed form against sampled estimators, of two distributions or of a run."""
+    """KL(q || p) in closed form against sampled estimators, of two distributions or of a run.
+
+    Examples:
+        vae-jax compare-kl --q='normal(loc=1.0, scale=0.5)' --p='laplace(loc=0.0, scale=1.0)'
+        vae-jax compare-kl --workdir=runs/digits
+    """
     _require_one_comparison(args)
     use_device(args.device)
     if args.workdir:

@@ -10,7 +10,12 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """`data list`: data sets and where they are; `data prepare NAME`: make one, with TensorFlow."""
+    """`data list`: data sets and where they are; `data prepare NAME`: make one, with TensorFlow.
+
+    Examples:
+        vae-jax data list
+        vae-jax data prepare mnist
+    """
     from vae_jax.datasets import tfds
 
     match args.words:

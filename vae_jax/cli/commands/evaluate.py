@@ -13,7 +13,14 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """Bounds, log p(x) and both KLs on a split, with standard errors, into results.json."""
+    r"""Bounds, log p(x) and both KLs on a split, with standard errors, into results.json.
+
+    Examples:
+        vae-jax evaluate --workdir=runs/digits --num_importance_samples=1000 \
+            --quadrature_points=300
+        vae-jax evaluate --workdir=runs/digits --split=validation \
+            --estimators='importance|surgery'
+    """
     from vae_jax.evaluation.evaluate import evaluate
     from vae_jax.evaluation.numbers import table
     from vae_jax.runs import load_all

@@ -16,20 +16,48 @@ def flags(flags: Flags) -> None:
 
 def more_help() -> str:
     """The families that can be listed."""
-    return f"vae-jax list FAMILY ..., of {', '.join(components.FAMILIES)}; all without one"
+    return f"families: {', '.join(components.FAMILIES)}; all without a name"
 
 
 def run(args: Args) -> None:
-    """The components of each family: names, signatures, what they do."""
-    for family in args.words or components.FAMILIES:
-        if family not in components.FAMILIES:
-            raise unknown("family", family, components.FAMILIES)
-        print(f"{family}:")
-        for name in components.names(family):
-            function = components.find(family, name)
-            about, paper = summary(function), reference(function)
-            more = f"\n      [{paper}]" if paper and paper not in about else ""
-            print(f"  {components.resolve(family, name)}\n      {about}{more}")
+    """The components of families, or a component: names, signatures, what they do.
+
+    Examples:
+        vae-jax list priors
+        vae-jax list maf
+    """
+    places = [place for word in args.words or components.FAMILIES for place in _places(word)]
+    for family, name in places:
+        if name is None:
+            _print_family(family)
+        else:
+            signature = components.resolve(family, name)
+            print(f"{family}: {signature}", "", inspect.getdoc(components.find(family, name)), "", sep="\n")
+
+
+def _places(word: str) -> list[tuple[str, str | None]]:
+    """The family of that name, or the components of that name in whatever families.
+
+    Raises:
+        UserError: if there is neither.
+    """
+    if word in components.FAMILIES:
+        return [(word, None)]
+    named = [(family, word) for family in components.FAMILIES if word in components.names(family)]
+    if not named:
+        every = [name for family in components.FAMILIES for name in components.names(family)]
+        raise unknown("family or component", word, {*components.FAMILIES, *every})
+    return list(named)
+
+
+def _print_family(family: str) -> None:
+    """A family's components, each with a line that says what it is, and its paper."""
+    print(f"{family}:")
+    for name in components.names(family):
+        function = components.find(family, name)
+        about, paper = summary(function), reference(function)
+        more = f"\n      [{paper}]" if paper and paper not in about else ""
+        print(f"  {components.resolve(family, name)}\n      {about}{more}")
 
 
 def reference(function: Any) -> str:

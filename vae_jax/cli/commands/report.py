@@ -12,7 +12,12 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """One self-contained report.html of a run, or of many: then with tables that compare them."""
+    """One self-contained report.html of a run, or of many: then with tables that compare them.
+
+    Examples:
+        vae-jax report --workdir=runs/digits
+        vae-jax report --workdir=runs/priors --baseline=prior=standard_normal
+    """
     from vae_jax.reporting import pages, tables
     from vae_jax.runs import directory
     from vae_jax.sweeps.compare import compare

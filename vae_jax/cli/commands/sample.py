@@ -11,7 +11,11 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """Figures of samples, reconstructions, interpolations and a 2-D latent, into figures/."""
+    """Figures of samples, reconstructions, interpolations and a 2-D latent, into figures/.
+
+    Examples:
+        vae-jax sample --workdir=runs/digits
+    """
     from vae_jax import plots
     from vae_jax.reporting.samples import sample
     from vae_jax.runs import load

@@ -31,7 +31,12 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """Train and evaluate many settings, each with many seeds; runs that are done are skipped."""
+    r"""Train and evaluate many settings, each with many seeds; runs that are done are skipped.
+
+    Examples:
+        vae-jax sweep --config=experiments/digits.py --workdir=runs/priors \
+            --num_seeds=3 --grid='prior=standard_normal|mixture(components=5)'
+    """
     if args.config is None:
         raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
 

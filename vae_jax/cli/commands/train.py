@@ -9,7 +9,14 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """Train what a config describes, or go on with a run that was stopped."""
+    r"""Train what a config describes, or go on with a run that was stopped.
+
+    Examples:
+        vae-jax train --config=experiments/digits.py --workdir=runs/digits
+        vae-jax train --config=experiments/digits.py --workdir=runs/mixture \
+            --config.prior='mixture(components=5)'
+        vae-jax train --workdir=runs/digits
+    """
     path, cfg = workdir(args), args.config
     if cfg is None and not (path / "config.json").exists():
         raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
