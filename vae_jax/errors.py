@@ -62,4 +62,6 @@ def unknown(kind: str, name: str, available: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(name, names, n=5 if len(names) > MANY else 1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     shown = names if len(names) <= MANY else [*near, f"{len(names)} in all"]
+    if any(", " in name for name in shown):
+        shown = [repr(name) for name in shown]
     return UserError(f"unknown {kind} {name!r}: {hint}there is {', '.join(shown)}")

@@ -193,6 +193,19 @@ def test_mistakes_are_said(workdir, tmp_path_factory):
     assert compare(workdir, baseline="latent_dim=3").baseline == "third"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "richer", "prior=mixture(components=5), latent_dim=10", "prior=mixture( components = 5 )",
+        "mixture(components=5)", "mixture", "mixture(components=5), latent_dim=10",
+        "latent_dim=10, mixture", "prior=mix",
+    ],
+)  # fmt: skip
+def test_a_baseline_is_named_by_what_it_alone_has(workdir, text):
+    make_run(workdir / "third" / "seed_0", BASE[0], latent_dim=3)
+    assert compare(workdir, baseline=text).baseline == "richer"
+
+
 def test_the_numbers_in_what_varies(workdir):
     row = compare(workdir).rows[1]
     assert numeric_leaves(row) == {"prior.components": 5.0}

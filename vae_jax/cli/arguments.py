@@ -97,7 +97,8 @@ def unknown_flag(name: str, flags: Sequence[str], fields: Sequence[str]) -> User
     """
     names = [*flags, *(f"{FIELD}{field}" for field in fields)]
     bare = {full.removeprefix(FIELD): full for full in names}
-    near = difflib.get_close_matches(name.removeprefix(FIELD), bare, n=1, cutoff=0.6)
+    longer = [other for other in bare if set(name.split("_")) <= set(other.split("_"))]
+    near = longer or difflib.get_close_matches(name.removeprefix(FIELD), bare, n=1, cutoff=0.6)
     hint = f": did you mean --{bare[near[0]]}?" if near else f": there is --{', --'.join(flags)}"
     return UserError(f"unknown flag --{name}{hint}")
 
@@ -116,6 +117,8 @@ def require_experiment(text: str) -> None:
         text: `FILE.py` or `FILE.py:ARGUMENT`.
     """
     path = Path(text.partition(":")[0])
+    if not text:
+        raise UserError("--config= names no file: --config=FILE.py is needed")
     if path.is_dir():
         inside = sorted(p.name for p in path.glob("*.py"))
         there = f"in it are {', '.join(inside)}" if inside else "no experiment is in it"

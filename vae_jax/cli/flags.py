@@ -108,7 +108,7 @@ class Flags:
         if self.takes_config:
             argv, overrides = arguments.without_overrides(self.values, argv)
         words = self._parse(argv)
-        if self._needs_workdir and not (self.values.workdir or self.values.help):
+        if self._needs_workdir and not (self.values.workdir or self.values.help or words):
             raise UserError("--workdir=DIR is needed")
         given = {name for name in self.values if self.values[name].present}
         read = {name: self.values[name].value for name in self.values}
@@ -122,7 +122,7 @@ class Flags:
         try:
             return self.values(argv)[1:]
         except absl_flags.UnrecognizedFlagError as error:
-            names = [name for name in self.values if name == self.values[name].name]
+            names = [n for n in self.values if n == self.values[n].name and n not in OF_ALL]
             fields = [*_default_config()] if self.takes_config else []
             raise arguments.unknown_flag(error.flagname, names, fields) from error
         except absl_flags.Error as error:

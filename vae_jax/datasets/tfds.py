@@ -206,8 +206,8 @@ def prepare(name: str) -> Path:
         UserError: if TFDS has no such data set, or TensorFlow is not installed.
     """
     plain = name.partition("/")[0].partition(":")[0]
-    if plain not in catalogued():
-        raise unknown("data set of TFDS", plain, catalogued())
+    if (known := catalogued()) and plain not in known:
+        raise unknown("data set of TFDS", plain, known)
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError("preparing needs TensorFlow, once: pip install -e '.[prepare]'")
     import tensorflow_datasets

@@ -1,6 +1,7 @@
 """The settings of a directory of many runs, each compared with a baseline."""
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from vae_jax.sweeps.same_data import have_same_data
 from vae_jax.sweeps.statistics import difference
 
 USUAL_METRIC = "log_p"
+ASSIGNED = re.compile(r"\s*([\w.]+)\s*=")  # the beginning of `field=value`
 
 
 class Comparison(NamedTuple):
@@ -83,19 +85,33 @@ def _usual_metric(workdir: Path, split: str) -> str:
 
 
 def _find(rows: Sequence[Row], text: str) -> Row:
-    """The row that a directory's name or `field=value, ...` means; the first for no text."""
+    """The row that a text means: a directory, the row's label, or what holds for one row alone.
+
+    That is `field=value, ...`, or values without their fields, whole or their beginnings.
+    """
     if not text:
         return rows[0]
-    wanted = {_normal(part) for part in _assignments(text)}
-    exact = [row for row in rows if row.name == text]
-    held = [r for r in rows if wanted <= {_normal(f"{f}={v}") for f, v in r.fields.items()}]
-    matching = exact or held
+    named = [row for row in rows if text in (row.name, row.label)]
+    parts = [_normal(part) for part in _assignments(text)]
+    held = [row for row in rows if all(part in _descriptions(row) for part in parts)]
+    begun = [row for row in rows if all(_begins(row, part) for part in parts)]
+    matching = named or held or begun
     if not matching:
         raise unknown("setting", text, [row.label for row in rows])
     if len(matching) > 1:
         labels = " | ".join(row.label for row in matching)
         raise UserError(f"--baseline={text} fits {len(matching)} settings: {labels}")
     return matching[0]
+
+
+def _descriptions(row: Row) -> set[str]:
+    """Each `field=value` of a row, and each value alone, as `_normal` writes them."""
+    assigned = {_normal(f"{field}={value}") for field, value in row.fields.items()}
+    return assigned | {_normal(value) for value in row.fields.values()}
+
+
+def _begins(row: Row, part: str) -> bool:
+    return any(description.startswith(part) for description in _descriptions(row))
 
 
 def _assignments(text: str) -> list[str]:
@@ -110,13 +126,15 @@ def _assignments(text: str) -> list[str]:
     return parts
 
 
-def _normal(assignment: str) -> str:
-    """`field=value` with the value as Python would write it."""
-    field, _, value = assignment.strip().partition("=")
+def _normal(text: str) -> str:
+    """`field=value`, or a value, with the value as Python would write it."""
+    field = ASSIGNED.match(text)
+    start = field.end() if field else 0
     try:
-        return f"{field}={ast.unparse(ast.parse(value.strip(), mode='eval'))}"
+        value = ast.unparse(ast.parse(text[start:].strip(), mode="eval"))
     except SyntaxError:
-        return assignment.strip()
+        return text.strip()
+    return f"{field.group(1)}={value}" if field else value
 
 
 def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) -> None:

@@ -16,7 +16,7 @@ def flags(flags: Flags) -> None:
 
 def more_help() -> str:
     """The families that can be listed."""
-    return f"families: {', '.join(components.FAMILIES)}; all without a name"
+    return f"families:\n  {', '.join(components.FAMILIES)}"
 
 
 def run(args: Args) -> None:
@@ -32,7 +32,13 @@ def run(args: Args) -> None:
             _print_family(family)
         else:
             signature = components.resolve(family, name)
-            print(f"{family}: {signature}", "", inspect.getdoc(components.find(family, name)), "", sep="\n")
+            print(
+                f"{family}: {signature}",
+                "",
+                inspect.getdoc(components.find(family, name)),
+                "",
+                sep="\n",
+            )
 
 
 def _places(word: str) -> list[tuple[str, str | None]]:
