@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.test_cli import DIGITS, ROOT, call
 from vae_jax.cli.flags import Flags
-from vae_jax.cli.main import command_names, find_command
+from vae_jax.cli.main import STOPPED, command_names, find_command
 from vae_jax.config import default_config
 
 TRAIN = ["train", f"--config={DIGITS}", "--workdir={tmp}"]
@@ -122,14 +122,19 @@ MISTYPED = [
     ([*TRAIN, "--work_dir=5"], "did you mean --workdir?"),
     (["evaluate", "--workdir=x", "--num_samples=3"], "did you mean --num_importance_samples?"),
     (["evaluate", "--workdir=x", "--zzz"], "unknown flag --zzz: there is --workdir, "),
-    ([*TRAIN, "--config.latent_dim=five"], "config.latent_dim='five' is not of type int, a whole number"),
+    ([*TRAIN, "--config.latent_dim=five"], "config.latent_dim='five' is not of type int: a whole number"),
     ([*TRAIN, "--config.latent_dim=5.0"], "config.latent_dim='5.0' is not of type int"),
     ([*TRAIN, "--config.latent_dim="], "config.latent_dim='' is not of type int"),
-    ([*TRAIN, "--config.clip_norm=much"], "config.clip_norm='much' is not of type float, a number"),
+    ([*TRAIN, "--config.clip_norm=much"], "config.clip_norm='much' is not of type float: a number"),
     ([*TRAIN, "--config.latent_dim"], "--config.latent_dim needs a value"),
     ([*TRAIN, "--config.prior.component=5"], "unknown argument of standard_normal 'component'"),
     ([*TRAIN, "--config.latent_dim.x=5"], "config.latent_dim has no argument 'x': it is no part"),
-    ([*TRAIN, "--config.prior=mixture(components=5"], "cannot read 'mixture(components=5'"),
+    ([*TRAIN, "--config.prior=mixture(components=5"], "cannot read 'mixture(components=5': '(' was never closed"),
+    ([*TRAIN, "--config.prior=mixture(components=5))"], "cannot read 'mixture(components=5))': unmatched ')'"),
+    ([*TRAIN, "--config.data=npz(path='a.npz)"], "unterminated string literal"),
+    (["evaluate", "--workdir=x", "--estimators=importance(num_samples=5"], "'(' was never closed"),
+    (["evaluate", "--workdir=x", "--estimators="], "cannot read ''"),
+    (["sweep", f"--config={DIGITS}", "--workdir={tmp}", "--grid=prior=vamp(components=5|uniform"], "was never closed"),
     (["train", "--workdir={tmp}", f"--config={ROOT}/experiments/digit.py"], "experiments/digits.py?"),
     (["train", "--workdir={tmp}", f"--config={ROOT}/experiments/digits"], "experiments/digits.py?"),
     (["train", "--workdir={tmp}", f"--config={ROOT}/experiments"], "it is a directory; in it are"),
@@ -209,3 +214,13 @@ def test_list_shows_a_component(capsys):
     assert status == 0
     assert "priors: maf(layers=4, hidden=(128,))" in out
     assert {"priors", "posteriors", "likelihoods"} <= set(re.findall(r"^(\w+): laplace", out, re.M))
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vae_jax.runs.parts.make_dataset", interrupted)
+    status, _, err = call(capsys, "train", f"--config={DIGITS}", f"--workdir={tmp_path}")
+    assert status == 130
+    assert err == f"vae-jax: {STOPPED}\n"

@@ -18,6 +18,8 @@ from vae_jax.cli.arguments import unexpected_word
 from vae_jax.cli.flags import Flags, help_text, summary
 from vae_jax.errors import DivergedError, MistakesError, RunsFailedError, UserError, unknown
 
+STOPPED = "stopped; what was saved before is kept, and the same command goes on from there"
+
 
 def command_names() -> list[str]:
     """The commands: the files of `commands/`, with hyphens."""
@@ -63,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     except DivergedError as error:
         return _fail(debug, _on_one_line(error), 1)
     except KeyboardInterrupt as stop:
-        return _fail(debug, str(stop) or "stopped", 128 + getattr(stop, "signum", signal.SIGINT))
+        return _fail(debug, str(stop) or STOPPED, 128 + getattr(stop, "signum", signal.SIGINT))
     except BrokenPipeError:  # somebody has read enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
