@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vae_jax"
 ORDER = [
     "errors",
+    "places",
     "caches",
     "standard_errors",
     "brought",

@@ -1,16 +1,50 @@
 """Files kept between runs to save time: decoded images, compiled programs."""
 
+import contextlib
 import os
+import stat
+import tempfile
+import warnings
 from pathlib import Path
+
+from vae_jax.places import expanded, lock_refusal, refusal
 
 COMPILED_BYTES = 2 * 2**30
 COMPILED_SECONDS = 0.3  # programs that compile faster are not worth a file
 
+NOWHERE = Path(os.devnull, "vae_jax")
+
 
 def cache_dir() -> Path:
-    """The folder of these files: VAE_JAX_CACHE, or vae_jax in the user's cache folder."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    return Path(os.environ.get("VAE_JAX_CACHE") or base / "vae_jax")
+    """The folder of these files: VAE_JAX_CACHE, or vae_jax in the user's cache folder.
+
+    Of a user without a home that can be written it is among the temporary files, and where there
+    are none either, it is one that cannot be made.
+    """
+    if named := os.environ.get("VAE_JAX_CACHE"):
+        return expanded(named)
+    usual = _of_user("XDG_CACHE_HOME", "~/.cache") / "vae_jax"
+    return usual if _can_be_used(usual) else _temporary() or NOWHERE
+
+
+def _of_user(variable: str, default: str) -> Path:
+    return expanded(os.environ.get(variable) or default)
+
+
+def _can_be_used(folder: Path) -> bool:
+    return folder.is_absolute() and not refusal(folder)  # `~` is left where there is no home
+
+
+def _temporary() -> Path | None:
+    """A folder among the temporary files that is this user's alone, or None."""
+    with contextlib.suppress(OSError):
+        folder = Path(tempfile.gettempdir()) / f"vae_jax-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        state = folder.lstat()
+        others_write = state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not others_write:
+            return folder
+    return None
 
 
 def keep_compiled_programs() -> None:
@@ -20,12 +54,32 @@ def keep_compiled_programs() -> None:
     """
     import jax
 
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
     folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or cache_dir() / "compiled")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        largest = COMPILED_BYTES if _can_be_kept_small(folder) else -1
     except OSError:
         return
-    if os.access(folder, os.W_OK):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", COMPILED_SECONDS)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", largest)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", COMPILED_SECONDS)
+
+
+def _can_be_kept_small(folder: Path) -> bool:
+    """Whether JAX can delete what was not used for long: it needs locks, and a user's name."""
+    try:
+        folder.owner(), folder.group()
+    except KeyError:
+        return False
+    return not lock_refusal(folder)
+
+
+def give_matplotlib_a_folder() -> None:
+    """Sets MPLCONFIGDIR where matplotlib cannot write its folders in the user's home.
+
+    It would warn, and look through all fonts again in each process.
+    """
+    usual = (("XDG_CONFIG_HOME", "~/.config"), ("XDG_CACHE_HOME", "~/.cache"))
+    if not all(_can_be_used(_of_user(*names) / "matplotlib") for names in usual):
+        os.environ.setdefault("MPLCONFIGDIR", str(cache_dir() / "matplotlib"))

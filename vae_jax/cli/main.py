@@ -13,6 +13,7 @@ from typing import Any
 from absl import flags as absl_flags
 from absl import logging as absl_logging
 
+from vae_jax import caches
 from vae_jax.cli import commands
 from vae_jax.cli.arguments import unexpected_word
 from vae_jax.cli.flags import Flags, help_text, summary
@@ -101,6 +102,7 @@ def run() -> None:
     """The entry point: quiet libraries, our messages as they are."""
     sys.path.insert(0, "")  # modules beside the user, as with python -m
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    caches.give_matplotlib_a_folder()
     absl_logging.set_verbosity("error")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("vae_jax").setLevel(logging.INFO)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from vae_jax.caches import cache_dir
 from vae_jax.datasets._making import Binarize, Values, hold_out, make_dataset
 from vae_jax.errors import UserError, unknown
+from vae_jax.places import expanded
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def _test_only(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def data_dir() -> Path:
     """Where TFDS data sets are looked for: TFDS_DATA_DIR, or ~/tensorflow_datasets."""
-    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    return expanded(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def prepared_directory(name: str) -> Path:

@@ -1,7 +1,6 @@
 """The files of a run directory besides checkpoints, and the run directories below another."""
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.errors import UserError
+from vae_jax.places import lock_refusal, refusal
 
 logger = logging.getLogger(__name__)
 LOCK_SECONDS = 60  # a process that was told to stop has ended by then
@@ -85,9 +85,16 @@ def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
 def locked(workdir: Path) -> Iterator[None]:
     """Keeps other processes out of a directory; a process that dies gives it back.
 
+    A file system without locks costs a warning. A file in place of the lock would stay behind a
+    process that is killed, and keep out the next one, perhaps on another machine, for ever.
+
     Raises:
         UserError: if another process still holds it after `LOCK_SECONDS`.
     """
+    if reason := lock_refusal(workdir):
+        logger.warning("no locks in %s (%s): let one process at a time work there", workdir, reason)
+        yield
+        return
     lock = filelock.FileLock(workdir / ".lock")
     with contextlib.ExitStack() as stack:
         try:
@@ -113,7 +120,7 @@ def make_directory(workdir: Path, flag: str = "workdir") -> None:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(workdir, os.W_OK) else os.strerror(errno.EACCES)
+        reason = refusal(workdir)
     except OSError as error:
         reason = error.strerror
     if reason:

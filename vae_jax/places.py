@@ -1,0 +1,39 @@
+"""The place where a program runs: whether it has a home, folders that can be written, locks."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with `~` as the user's home; unchanged for a user who has none."""
+    return Path(os.path.expanduser(path))
+
+
+def refusal(folder: Path) -> str | None:
+    """Why a folder cannot be written, or made; None if it can. Nothing is left there."""
+    nearest = folder
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            return None
+    except OSError as error:
+        return error.strerror
+
+
+def lock_refusal(folder: Path) -> str | None:
+    """Why the file system of a folder has no locks; None if it has.
+
+    A new file is tried, which nobody else holds: of others some systems say EACCES to both.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a Unix
+        return None
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.strerror
+    return None
