@@ -10,6 +10,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.config import components
 from vae_jax.config.components import Part
+from vae_jax.distributions.events import require_event, strict
 from vae_jax.errors import UserError, unknown
 from vae_jax.types import (
     Array,
@@ -55,12 +56,12 @@ def build_model(
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
 
     def encode(params: Params, batch: Examples) -> Distribution:
-        features = encoder_network.apply(params["encoder"], p.inputs(_only_x(batch)))
-        return q.distribution(params, features)
+        x = p.inputs(_only_x(batch, spec.x_shape))
+        return q.distribution(params, encoder_network.apply(params["encoder"], x))
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
-        _require_unconditional(given)
-        return p.distribution(params, decoder_network.apply(params["decoder"], z))
+        _require_latent(z, latent_dim, given)
+        return strict("x", p.distribution(params, decoder_network.apply(params["decoder"], z)))
 
     def prior_of(params: Params, given: Any = None) -> Distribution:
         _require_unconditional(given)
@@ -74,7 +75,7 @@ def build_model(
     decoder_network = _network(precision, decoder, (latent_dim,), (*spec.x_shape, p.num_features))
 
     def init(key: Array, batch: Examples) -> Params:
-        keys, batch = jax.random.split(key, 5), as_batch(batch)
+        keys, batch = jax.random.split(key, 5), _of_shape(batch, spec.x_shape)
         return {
             "encoder": encoder_network.init(keys[0]),
             "decoder": decoder_network.init(keys[1]),
@@ -84,16 +85,28 @@ def build_model(
         }
 
     refit = p.refit and partial(_refit, p.refit, encode, decoder_network)
-    return Model(init, encode, decode, prior_of, p.accepts, refit)
+    return Model(init, encode, decode, prior_of, p.accepts, refit, spec.x_shape)
 
 
-def _only_x(examples: Examples) -> Array:
-    """x of a batch that holds nothing else, which a model from parts would leave out of account."""
+def _of_shape(examples: Examples, x_shape: Shape) -> Batch:
+    """The examples as a `Batch`, if they are of the shape."""
     batch = as_batch(examples)
+    require_event("x", batch.x, x_shape)
+    return batch
+
+
+def _only_x(examples: Examples, x_shape: Shape) -> Array:
+    """x of a batch that holds nothing else, which a model from parts would leave out of account."""
+    batch = _of_shape(examples, x_shape)
     _require_unconditional(batch.given)
     if batch.observed is not None:
         raise UserError("batch.observed: a model from these parts takes all elements as observed")
     return batch.x
+
+
+def _require_latent(z: Array, latent_dim: int, given: Any) -> None:
+    _require_unconditional(given)
+    require_event("z", z, (latent_dim,))
 
 
 def _require_unconditional(given: Any) -> None:

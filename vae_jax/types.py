@@ -41,8 +41,13 @@ Examples = Batch | Array | np.ndarray  # public functions take a plain x where t
 
 
 def as_batch(examples: Examples) -> Batch:
-    """The examples as a `Batch`: a plain array, also one of NumPy's, is its x."""
-    return examples if isinstance(examples, Batch) else Batch(jnp.asarray(examples))
+    """The examples as a `Batch` of floats: a plain array, also one of NumPy's, is its x."""
+    x: Any = examples.x if isinstance(examples, Batch) else examples
+    x = x if isinstance(x, Array) else np.asarray(x)
+    if not any(jnp.issubdtype(x.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
+        raise UserError(f"x is of dtype {x.dtype}: real numbers are needed")
+    x = jnp.asarray(x if x.dtype in (np.float32, np.float64) else x.astype(float))
+    return examples._replace(x=x) if isinstance(examples, Batch) else Batch(x)
 
 
 class Context(NamedTuple):
@@ -133,6 +138,7 @@ class Model(NamedTuple):
     accepts: constraints.Constraint = constraints.real
     # (params, keys [batch], batch) -> params with the likelihood's branch solved for
     refit: Callable[[Params, Array, Batch], Params] | None = None
+    x_shape: Shape | None = None  # of one example; None: whatever the functions take
 
 
 class Bound(NamedTuple):
@@ -269,12 +275,8 @@ class Facts(NamedTuple):
         return all(isinstance(leaf, Array | np.ndarray) for leaf in jax.tree.leaves(self.params))
 
 
-def _possible(facts: Facts) -> None:
-    del facts
-
-
-def _nothing(facts: Facts, values: Values) -> dict[str, np.ndarray]:
-    del facts, values
+def _nothing(*arguments: Any) -> Any:
+    del arguments
     return {}
 
 
@@ -290,7 +292,7 @@ class Estimator(NamedTuple):
     of_examples: Callable[[Model, Params, Array, Batch], dict[str, Array]]
     quantities: Mapping[str, Quantity]
     # raises UserError where it cannot be computed, before anything runs
-    require: Callable[[Facts], None] = _possible
+    require: Callable[[Facts], None] = _nothing
     summary: Callable[[Values], dict[str, Number]] = means
     # (facts, the values of all estimators and those that earlier ones in the list derived) ->
     # values made of them, on the host

@@ -6,9 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 from numpyro.distributions import Distribution
 
+from vae_jax.config.ranges import in_words, require_elements
+from vae_jax.distributions.events import require_event, require_same_event
+from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Examples, Model, Params, as_batch
 
 
@@ -53,8 +57,11 @@ def log_weights(
 
     Returns:
         Three terms, each `[num_samples, ...]`.
+
+    Raises:
+        UserError: as `checked_examples` does.
     """
-    key, batch = typed(key), as_batch(batch)
+    key, batch = checked_examples(model, key, batch)
     if key.ndim:
         one = partial(log_weights, model, params, num_samples=num_samples, first=first)
         along = partial(one, only_path=only_path)
@@ -67,9 +74,61 @@ def log_weights(
 
 
 def typed(key: Array) -> Array:
-    """The key as `jax.random.key` makes it, also where it is an old `PRNGKey`."""
-    is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    return key if is_typed else jax.random.wrap_key_data(key)
+    """The key as `jax.random.key` makes it, also where it is an old `PRNGKey`.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    try:
+        is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        return key if is_typed else jax.random.wrap_key_data(key)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"key={key!r} is no key, such as jax.random.key(0)") from error
+
+
+def checked_examples(model: Model, key: Array, examples: Examples) -> tuple[Array, Batch]:
+    """The key and the examples of a public function, checked by `checked_batch`.
+
+    Raises:
+        UserError: besides, for keys that are not one for each example.
+    """
+    key, batch = typed(key), checked_batch(model, examples)
+    leading = batch.x.shape[: batch.x.ndim - len(model.x_shape or ())]
+    given = [("batch.given", np.shape(leaf)) for leaf in jax.tree.leaves(batch.given)]
+    for name, shape in [("x", leading), *given]:
+        if shape[: key.ndim] != key.shape:
+            message = "one key, or one for each example, is needed"
+            raise UserError(f"keys {list(key.shape)} for {name} {list(shape)}: {message}")
+    return key, batch
+
+
+def checked_batch(model: Model, examples: Examples) -> Batch:
+    """The examples as a `Batch`, if the model can be evaluated on them.
+
+    Shapes are always looked at; values of x where they are known, which under `jax.jit` they are
+    not.
+
+    Raises:
+        UserError: for x of another shape than the model's, elements of x that its likelihood does
+            not take, which it names, and `observed` of another shape than x.
+    """
+    batch = as_batch(examples)
+    if model.x_shape is not None:
+        require_event("x", batch.x, model.x_shape)
+    if batch.observed is not None and (shape := np.shape(batch.observed)) != batch.x.shape:
+        raise UserError(f"batch.observed has shape {list(shape)}, x {list(batch.x.shape)}")
+    if not isinstance(batch.x, jax.core.Tracer):
+        with jax.ensure_compile_time_eval():
+            _require_accepted(model, batch.x)
+    return batch
+
+
+def _require_accepted(model: Model, x: Array) -> None:
+    if not jnp.all(ok := model.accepts(x)):
+        one_by_one = (-1, *x.shape[x.ndim - len(model.x_shape or x.shape) :])
+        values, ok = (np.asarray(array).reshape(one_by_one) for array in (x, ok))
+        wanted = f"the likelihood takes {in_words(model.accepts)}"
+        require_elements("x: example {}".format, values, ok, wanted)
 
 
 def weigh(
@@ -90,6 +149,7 @@ def weigh(
     same numbers, with other gradients.
     """
     prior = model.prior(params, *batch.conditions)
+    require_same_event(q, prior)
 
     def terms(k: Array | int, scale: Array | None) -> LogWeights:
         z, log_q = _draw(q, jax.random.fold_in(key, k), density, scale)
@@ -110,7 +170,9 @@ def log_likelihoods(
 
 
 def _log_likelihood(model: Model, params: Params, z: Array, batch: Batch) -> Array:
-    return model.decode(params, z, *batch.conditions).log_prob(batch.x)
+    p = model.decode(params, z, *batch.conditions)
+    require_event("x", batch.x, p.event_shape)
+    return p.log_prob(batch.x)
 
 
 def _over_draws(term: Callable[..., Any], first: Array | int, count: int, scale: Any) -> Any:

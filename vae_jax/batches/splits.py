@@ -1,7 +1,5 @@
 """Splits as they are stored: checks of their shapes and values, and rows of them."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.batches.keys import example_keys
-from vae_jax.config.ranges import in_words
+from vae_jax.config.ranges import in_words, require_elements
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Dataset, Model
 
@@ -57,10 +55,12 @@ def require_valid(dataset: Dataset, model: Model) -> None:
         for start in range(0, len(split), CHECKED_TOGETHER):
             rows = np.minimum(np.arange(start, start + CHECKED_TOGETHER), len(split) - 1)
             raw = gather(split, rows)
-            name_of = partial(example_name, dataset, name)
-            _require(name_of, rows, raw, dataset.usable(raw), USABLE)
+            names = [f"data: {example_name(dataset, name, i)}" for i in rows.tolist()]
+            ok = np.asarray(dataset.usable(raw))
+            require_elements(names.__getitem__, raw, ok, USABLE)
             x = np.asarray(preprocess(keys, raw))
-            _require(name_of, rows, x, model.accepts(x), f"the likelihood takes {allowed}")
+            ok = np.asarray(model.accepts(x))
+            require_elements(names.__getitem__, x, ok, f"the likelihood takes {allowed}")
 
 
 def example_name(dataset: Dataset, split: str, i: int) -> str:
@@ -68,15 +68,6 @@ def example_name(dataset: Dataset, split: str, i: int) -> str:
     origin = dataset.origins.get(split)
     number = i if origin is None else f"{origin.rows[i]} of {origin.array!r}"
     return f"{split} split, example {number}"
-
-
-def _require(
-    name_of: Callable[[int], str], rows: np.ndarray, values: np.ndarray, ok: Any, wanted: str
-) -> None:
-    if not np.all(ok):
-        example, *element = (int(i) for i in np.argwhere(~np.asarray(ok))[0])
-        where = f"data: {name_of(int(rows[example]))}, element {element}"
-        raise UserError(f"{where} is {values[(example, *element)]}: {wanted}")
 
 
 def gather(split: Any, rows: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ NumPyro is not imported here: whoever has a constraint has imported it.
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from vae_jax.errors import UserError
@@ -54,6 +55,21 @@ def require(what: str, value: Any, constraint: Any) -> None:
     if not np.all(constraint(single)):
         where = " (in float32)" if np.all(constraint(array)) else ""
         raise UserError(f"{what}: {in_words(constraint)} is needed{where}")
+
+
+def require_elements(name_of: Callable[[int], str], values: Any, ok: Any, wanted: str) -> None:
+    """Raises UserError where a check of values `[n, ...]` fails, naming the first one.
+
+    Args:
+        name_of: row -> the name of the example.
+        values: arrays of NumPy, as is `ok`.
+        ok: which of them pass.
+        wanted: instead.
+    """
+    if not ok.all():
+        example, *element = (int(axis[0]) for axis in (~ok).nonzero())
+        where = f"{name_of(example)}, element {element}"
+        raise UserError(f"{where} is {values[(example, *element)]}: {wanted}")
 
 
 def require_finite(what: str, value: Any) -> None:

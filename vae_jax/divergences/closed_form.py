@@ -8,12 +8,18 @@ from numpyro.distributions import (
     kl_divergence,
 )
 
+from vae_jax.distributions.events import require_same_event
 from vae_jax.errors import UserError
 from vae_jax.types import Array
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Array | None:
-    """KL(q || p) in nats, `[...]`, or None where the pair has no closed form."""
+    """KL(q || p) in nats, `[...]`, or None where the pair has no closed form.
+
+    Raises:
+        UserError: for values of different shapes.
+    """
+    require_same_event(q, p)
     try:
         return kl_divergence(q, p)
     except NotImplementedError:

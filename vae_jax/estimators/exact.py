@@ -15,8 +15,8 @@ from vae_jax.types import (
     Params,
     Quantity,
     Shape,
-    as_batch,
 )
+from vae_jax.weights import checked_batch
 
 LOG_P_EXACT = Quantity(
     NATS,
@@ -85,7 +85,7 @@ def exact_posterior(model: Model, params: Params, example: Examples) -> Distribu
     Raises:
         UserError: as `marginal` does.
     """
-    x = as_batch(example).x
+    x = checked_batch(model, example).x
     with jax.ensure_compile_time_eval():
         W, b, variance, prior = _require_affine(model, params, x.shape)
     precision = jnp.diag(prior.scale**-2) + (W.T / variance) @ W

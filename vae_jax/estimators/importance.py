@@ -24,10 +24,9 @@ from vae_jax.types import (
     Params,
     Quantity,
     Values,
-    as_batch,
     means,
 )
-from vae_jax.weights import log_weights
+from vae_jax.weights import checked_examples, log_weights
 
 LARGEST = 2**25  # draws of one example: its log weights and their sums take about 1 GiB
 IWAE_SAMPLES = (1, 5, 50, 500)
@@ -151,7 +150,8 @@ def importance_sampling(
         UserError: if K or a k is not positive, a k is larger than K, or K is over 2^25.
     """
     _require(num_samples, iwae_samples)
-    log_likelihood, log_ratio = _draw(model, params, key, as_batch(batch), num_samples, rows)
+    key, batch = checked_examples(model, key, batch)
+    log_likelihood, log_ratio = _draw(model, params, key, batch, num_samples, rows)
     log_w = log_likelihood + log_ratio
     log_total, log_square = logsumexp(log_w, 0), logsumexp(2 * log_w, 0)
     size = jnp.exp(2 * log_total - log_square)

@@ -19,8 +19,8 @@ from vae_jax.types import (
     Model,
     Params,
     Quantity,
-    as_batch,
 )
+from vae_jax.weights import checked_batch
 
 
 def quadrature(
@@ -86,7 +86,7 @@ def log_p_by_quadrature(
     Raises:
         UserError: if the latent has more dimensions.
     """
-    x, (z, log_cell) = as_batch(batch).x, _grid(model, params, points, margin)
+    x, (z, log_cell) = checked_batch(model, batch).x, _grid(model, params, points, margin)
     prior = model.prior(params)
 
     def some_points(z: Array) -> Array:

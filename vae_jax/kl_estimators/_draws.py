@@ -7,6 +7,7 @@ from jaxtyping import Float, Num
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.config.ranges import require
+from vae_jax.distributions.events import require_same_event
 from vae_jax.types import Array, Estimate
 
 
@@ -14,6 +15,7 @@ def log_ratio(
     q: Distribution, p: Distribution, z: Num[Array, "..."], intermediates: Any = None
 ) -> Float[Array, "..."]:
     """log q(z) - log p(z), nats, without inverting a flow where z's intermediates are known."""
+    require_same_event(q, p)
     log_q = q.log_prob(z, intermediates) if intermediates else q.log_prob(z)
     return log_q - p.log_prob(z)
 

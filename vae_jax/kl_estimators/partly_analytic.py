@@ -2,6 +2,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.divergences import describe
 from vae_jax.divergences.entropies import entropy
+from vae_jax.distributions.events import require_same_event
 from vae_jax.errors import UserError
 from vae_jax.kl_estimators._draws import at_least_one, mean_and_error
 from vae_jax.types import Array, Estimate
@@ -18,8 +19,9 @@ def partly_analytic(key: Array, q: Distribution, p: Distribution, num_samples: i
         nats, `[...]`; the standard error is NaN for K = 1.
 
     Raises:
-        UserError: if q's entropy has no closed form.
+        UserError: if q's entropy has no closed form, or p is of values of another shape.
     """
+    require_same_event(q, p)
     known = entropy(q)
     if known is None:
         message = "has no entropy in closed form: use kl_estimators.plain"

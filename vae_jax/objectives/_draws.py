@@ -10,8 +10,8 @@ from jax.scipy.special import logsumexp
 from numpyro.distributions import Distribution
 
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Batch, Examples, Model, Params, Shape, as_batch
-from vae_jax.weights import LogWeights, log_weights, typed
+from vae_jax.types import Array, Batch, Examples, Model, Params, Shape
+from vae_jax.weights import LogWeights, checked_examples, log_weights
 
 Gradient = Literal["standard", "stl", "dreg"]
 
@@ -59,7 +59,7 @@ def first_draws(
     model: Model, params: Params, key: Array, batch: Examples
 ) -> tuple[Distribution, Array]:
     """q(z | x), and the first draw z `[..., latent_dim]` that `log_weights` makes of it."""
-    key, batch = typed(key), as_batch(batch)
+    key, batch = checked_examples(model, key, batch)
 
     def draw(key: Array, batch: Batch) -> Array:
         return model.encode(params, batch).sample(jax.random.fold_in(key, 0))

@@ -17,9 +17,8 @@ from vae_jax.types import (
     Examples,
     Model,
     Params,
-    as_batch,
 )
-from vae_jax.weights import typed
+from vae_jax.weights import checked_examples
 
 KL = Family("kl_estimators", "auto", "closed_form", "sampled")
 
@@ -71,11 +70,11 @@ def elbo(
 
     Raises:
         UserError: `kl="closed_form"` or `free_bits` for a pair without the closed form it needs,
-            and arguments that contradict each other.
+            arguments that contradict each other, and as `weights.checked_examples` does.
     """
     _require_consistent(gradient, kl, free_bits, free_bits_total, capacity)
     _require_schedules(warmup_steps, cycle_steps, capacity, capacity_steps)
-    key, batch = typed(key), as_batch(batch)
+    key, batch = checked_examples(model, key, batch)
     stl = gradient == "stl"
     method = kl_method("sampled" if stl else kl, per_dimension=free_bits > 0)
     of_examples = partial(
