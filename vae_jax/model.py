@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.config import components
 from vae_jax.config.components import Part
-from vae_jax.distributions.events import require_event, strict
+from vae_jax.config.events import require_event, strict
 from vae_jax.errors import UserError, unknown
 from vae_jax.types import (
     Array,

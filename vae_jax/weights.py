@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from numpyro.distributions import Distribution
 
+from vae_jax.config.events import require_event, require_same_event
 from vae_jax.config.ranges import in_words, require_elements
-from vae_jax.distributions.events import require_event, require_same_event
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Examples, Model, Params, as_batch
 

@@ -8,7 +8,7 @@ from numpyro.distributions import (
     kl_divergence,
 )
 
-from vae_jax.distributions.events import require_same_event
+from vae_jax.config.events import require_same_event
 from vae_jax.errors import UserError
 from vae_jax.types import Array
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Float, Num
 from numpyro.distributions import Distribution, constraints
 
+from vae_jax.config.events import require_same_event
 from vae_jax.config.ranges import require
-from vae_jax.distributions.events import require_same_event
 from vae_jax.types import Array, Estimate
 
 

@@ -1,8 +1,8 @@
 from numpyro.distributions import Distribution
 
+from vae_jax.config.events import require_same_event
 from vae_jax.divergences import describe
 from vae_jax.divergences.entropies import entropy
-from vae_jax.distributions.events import require_same_event
 from vae_jax.errors import UserError
 from vae_jax.kl_estimators._draws import at_least_one, mean_and_error
 from vae_jax.types import Array, Estimate

@@ -9,7 +9,7 @@ import pytest
 
 from vae_jax import UserError, elbo, log_weights
 from vae_jax.config import components
-from vae_jax.distributions.events import strict
+from vae_jax.config.events import strict
 from vae_jax.estimators.importance import importance_sampling
 from vae_jax.estimators.quadrature import log_p_by_quadrature
 from vae_jax.types import Batch, Model, as_batch
