@@ -140,6 +140,9 @@ class Model(NamedTuple):
     refit: Callable[[Params, Array, Batch], Params] | None = None
     x_shape: Shape | None = None  # of one example; None: whatever the functions take
 
+    def __repr__(self) -> str:
+        return f"Model(x_shape={self.x_shape}, accepts={type(self.accepts).__name__.strip('_')})"
+
 
 class Bound(NamedTuple):
     """An objective's answer for a batch: the bound it reports, and what is differentiated.
@@ -156,8 +159,7 @@ class Objective(Protocol):
     """A lower bound on log p(x) that can be maximized; options are keyword arguments.
 
     Args:
-        model: the model.
-        params: its parameters.
+        model, params: a model and its parameters.
         key: one key, or one per example.
         batch: a `Batch`, or x `[..., *x_shape]`.
         context: where training is; by default at its end.
@@ -181,8 +183,7 @@ class KLEstimator(Protocol):
 
     Args:
         key: one key.
-        q: the distribution that is drawn from, with or without batch axes `[...]`.
-        p: of the same event shape.
+        q, p: of one event shape, with or without batch axes `[...]`; q is drawn from.
         num_samples: K, draws.
     """
 
@@ -220,6 +221,10 @@ class Dataset(NamedTuple):
     origins: Mapping[str, Origin] = {}  # per split; without one, examples are numbered in it
     standardization: Standardization | None = None  # done to what `splits` hold
     remarks: Sequence[str] = ()  # doubts about the data, a line each, logged before training
+
+    def __repr__(self) -> str:
+        shapes = {name: f"{len(s)} x {list(np.shape(s[0]))}" for name, s in self.splits.items()}
+        return f"Dataset({', '.join(f'{name}={shape}' for name, shape in shapes.items())})"
 
 
 NATS = "nats per example"
@@ -275,11 +280,6 @@ class Facts(NamedTuple):
         return all(isinstance(leaf, Array | np.ndarray) for leaf in jax.tree.leaves(self.params))
 
 
-def _nothing(*arguments: Any) -> Any:
-    del arguments
-    return {}
-
-
 class Estimator(NamedTuple):
     """An estimator of log p(x), of a gap, of what the latents do: evaluation computes a list.
 
@@ -292,9 +292,9 @@ class Estimator(NamedTuple):
     of_examples: Callable[[Model, Params, Array, Batch], dict[str, Array]]
     quantities: Mapping[str, Quantity]
     # raises UserError where it cannot be computed, before anything runs
-    require: Callable[[Facts], None] = _nothing
+    require: Callable[[Facts], None] = lambda facts: None
     summary: Callable[[Values], dict[str, Number]] = means
     # (facts, the values of all estimators and those that earlier ones in the list derived) ->
     # values made of them, on the host
-    derive: Callable[[Facts, Values], dict[str, np.ndarray]] = _nothing
+    derive: Callable[[Facts, Values], dict[str, np.ndarray]] = lambda facts, values: {}
     floats_per_example: int = 1  # held at a time, which limits the examples of a batch

@@ -18,7 +18,7 @@ from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
-from vae_jax.evaluation.numbers import numbers, require_distinct, require_examples
+from vae_jax.evaluation.numbers import Results, numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
 from vae_jax.evaluation.warnings import warnings
 from vae_jax.runs.data import warn_of_other_x
@@ -41,7 +41,7 @@ def evaluate(
     batch_size: int = 100,
     seed: int = 0,
     quiet: bool = False,
-) -> dict[str, Any]:
+) -> Results:
     """The numbers that a list of estimators give of a split, paired: all see the same draws.
 
     Neither `batch_size` nor the number of devices changes a result beyond rounding: draw k of
@@ -61,7 +61,8 @@ def evaluate(
         quiet: no progress on stderr.
 
     Returns:
-        the content of `results.json` for a split, and under `per_example` the arrays `[n, ...]`.
+        the content of `results.json` for a split, and under `per_example` the arrays `[n, ...]`, in
+        a dict that shows itself as a table.
 
     Raises:
         UserError: for a split that is not there, or an estimator that cannot be computed.
@@ -78,21 +79,23 @@ def evaluate(
         "few_values": _few_values(run.dataset, split) if probability == "density" else "",
         **run.age.entries,
     }
-    return {
-        "warning": "; ".join(warnings(doubts)) or None,
-        **doubts,
-        "num_examples": len(run.dataset.splits[split]),
-        "data": _identity(run, split),
-        "other_data": run.other_data,
-        "fingerprint": _fingerprint(run, split),
-        "estimators": list(chosen),
-        "seed": seed,
-        "num_parameters": num_parameters(run.params),
-        "seconds": round(time.monotonic() - began, 3),
-        "probability": probability,
-        "numbers": numbers(every, values),
-        "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
-    }
+    return Results(
+        {
+            "warning": "; ".join(warnings(doubts)) or None,
+            **doubts,
+            "num_examples": len(run.dataset.splits[split]),
+            "data": _identity(run, split),
+            "other_data": run.other_data,
+            "fingerprint": _fingerprint(run, split),
+            "estimators": list(chosen),
+            "seed": seed,
+            "num_parameters": num_parameters(run.params),
+            "seconds": round(time.monotonic() - began, 3),
+            "probability": probability,
+            "numbers": numbers(every, values),
+            "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
+        }
+    )
 
 
 def require_evaluable(

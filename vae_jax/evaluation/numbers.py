@@ -78,6 +78,13 @@ def _record(number: Number, quantity: Quantity) -> dict[str, Any]:
     }
 
 
+class Results(dict[str, Any]):
+    """The numbers of a split and what they are of, a dict that shows itself as their `table`."""
+
+    def __repr__(self) -> str:
+        return table(self) if {"numbers", "num_examples"} <= self.keys() else super().__repr__()
+
+
 def table(results: dict[str, Any]) -> str:
     """The numbers of a split, a line each, for a terminal, and the doubts about them."""
     lines = [f"{'':24} {'mean':>10}  {'std. error':>10}  {'unit':26} how"]

@@ -22,9 +22,10 @@ from vae_jax.types import Dataset, Model, Objective, Shape
 INIT_BATCH = 1000
 Records = dict[str, tuple[Any, Record]]  # name -> split, and its record
 OF_MODEL = ("encoder", "decoder", "posterior", "prior", "likelihood", "precision")
+SHOWN = ("data", *OF_MODEL[:-1], "latent_dim", "objective")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Parts:
     """The functions and data that a config names, whatever the seed; equal only to themselves."""
 
@@ -51,6 +52,15 @@ class Parts:
     @functools.cached_property
     def _preprocess(self) -> Callable[..., Any]:
         return jax.jit(jax.vmap(self.dataset.preprocess))
+
+    def __repr__(self) -> str:
+        return f"Parts({self.in_words})"
+
+    @property
+    def in_words(self) -> str:
+        """The names of the parts, without their arguments, and the sizes."""
+        names = {name: str(self.cfg[name]).partition("(")[0] for name in SHOWN}
+        return ", ".join(f"{name}={text}" for name, text in names.items())
 
     @property
     def num_steps(self) -> int:

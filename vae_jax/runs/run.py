@@ -18,7 +18,7 @@ from vae_jax.runs import data as run_data
 from vae_jax.runs.age import Age
 from vae_jax.runs.facts import find_facts
 from vae_jax.runs.parts import Parts, make_parts
-from vae_jax.runs.state import evaluated_params
+from vae_jax.runs.state import evaluated_params, num_parameters
 from vae_jax.types import Dataset, Facts, Model, Params
 
 AS_OTHER_DATA = "bring it back, or evaluate what is there by name as other data (--data)"
@@ -35,6 +35,14 @@ class Run(NamedTuple):
     which: checkpoints.Which = "last"  # of the checkpoints
     other_data: str | None = None  # by name, where its data set is not the one of its config
     trained: int | None = None  # updates made in all; None: as the directory says, or `step`
+
+    def __repr__(self) -> str:
+        other = f", shown {self.other_data}" if self.other_data else ""
+        size = f"{num_parameters(self.params):,} parameters"
+        step = f"{self.which} at step {self.step:,} of {self.parts.num_steps:,}"
+        where = "in memory" if self.workdir is None else str(self.workdir)
+        words = f"{self.parts.in_words}{other}, {size}, {step}"
+        return f"Run({words}, seed={self.config.seed}, {where})"
 
     @property
     def config(self) -> ConfigDict:

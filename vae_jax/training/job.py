@@ -24,6 +24,9 @@ class Job(NamedTuple):
     state: State  # shapes and types alone
     facts: Facts
 
+    def __repr__(self) -> str:
+        return f"Job({self.parts.in_words}, {self.num_parameters:,} parameters)"
+
     @property
     def eval_every(self) -> int:
         """Updates from one validation, and checkpoint, to the next."""
