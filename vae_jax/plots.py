@@ -1,42 +1,38 @@
 """Figures, made from arrays and without pyplot; each function returns a matplotlib Figure."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
+
+from vae_jax.standard_errors import standard_error
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"  # Okabe & Ito
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^v<>Xph"
 LINES = ((GREEN, "--"), (ORANGE, "-"), ("#CC79A7", ":"), (GREY, "-."))  # of estimates of log p(x)
-COLUMN = 3.4  # inches, of a paper's column
-COLUMN_STYLE: dict[Any, Any] = {  # rcParams of a figure as wide as that
-    "font.size": 7.5, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7,
-    "legend.fontsize": 7, "axes.linewidth": 0.6, "lines.linewidth": 1,
-}  # fmt: skip
-Records = Sequence[Mapping[str, Any]]
-Draw = TypeVar("Draw", bound=Callable[..., Figure])
+COLUMN = 4.5  # inches; at the 3.4 of a paper's column, type has 7.5 points
+FEW_POINTS = 20  # a curve of no more has its points marked
+DPI, ABOUT = 150, "vae_jax"  # of files: dots per inch, the entry that says what they are of
 
 
-def captioned(caption: str) -> Callable[[Draw], Draw]:
-    """A decorator for a function that draws a figure, with the sentence that explains it."""
-
-    def add_caption(draw: Draw) -> Draw:
-        draw.caption = caption  # type: ignore[attr-defined]
-        return draw
-
-    return add_caption
+def captioned(figure: Figure, caption: str) -> Figure:
+    """The figure with sentences that say what is drawn in it: its label, as matplotlib has one."""
+    figure.set_label(caption)
+    return figure
 
 
-def captions(figures: Sequence[Any]) -> dict[str, str]:
-    """The captions of figures by name; a figure has the name of the function that draws it."""
-    return {draw.__name__: draw.caption for draw in figures}
+def styled() -> Any:
+    """A context in which figures have the sizes of `vae_jax.paper`, whatever the user's are."""
+    return style.context(["default", "vae_jax.paper"])
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
@@ -59,7 +55,7 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
 
 def image_panels(panels: Mapping[str, np.ndarray], columns: int) -> Figure:
     """Sheets of images side by side, each under its title."""
-    figure = Figure(figsize=(4.2 * len(panels), 4.6), layout="constrained")
+    figure = Figure(figsize=(3.7 * len(panels), 4.1), layout="constrained")
     for axes, (title, images) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
@@ -81,10 +77,14 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def point_panels(panels: Mapping[str, np.ndarray], shown: Sequence[int]) -> Figure:
-    """Two elements of vectors as points, one panel a set, the axes shared."""
-    figure = Figure(figsize=(3.8 * len(panels), 3.9), layout="constrained")
+def point_panels(
+    panels: Mapping[str, np.ndarray], shown: Sequence[int], counts: bool = False
+) -> Figure:
+    """Two elements of vectors as points, one panel a set, the axes shared, those of counts log."""
+    figure = Figure(figsize=(3.7 * len(panels), 3.8), layout="constrained")
     all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    if counts:
+        all_axes[0].set(xscale="symlog", yscale="symlog")
     for axes, (title, points) in zip(all_axes, panels.items(), strict=True):
         axes.plot(*_two(points, shown), ".", ms=2, alpha=0.5, color=BLUE)
         axes.set(title=title, **_named(shown, points.shape[1]))
@@ -104,14 +104,14 @@ def _named(shown: Sequence[int], size: int) -> dict[str, str]:
     return {"xlabel": names[0] + more, "ylabel": names[1]}
 
 
-def agreement(inputs: np.ndarray, outputs: np.ndarray) -> Figure:
+def agreement(inputs: np.ndarray, outputs: np.ndarray, counts: bool = False) -> Figure:
     """Each element of vectors against its reconstruction."""
     figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
     ends = [min(inputs.min(), outputs.min()), max(inputs.max(), outputs.max())]
     axes.plot(ends, ends, color=GREY, lw=1, label="equal")
     axes.plot(inputs.ravel(), outputs.ravel(), ".", ms=2, alpha=0.5, color=BLUE)
-    if ends[0] >= 0 and ends[1] > 50:  # counts
+    if counts:
         axes.set(xscale="symlog", yscale="symlog")
     axes.set_aspect("equal")
     axes.legend(frameon=False)
@@ -119,10 +119,12 @@ def agreement(inputs: np.ndarray, outputs: np.ndarray) -> Figure:
     return figure
 
 
-def paths(lines: np.ndarray, shown: Sequence[int]) -> Figure:
+def paths(lines: np.ndarray, shown: Sequence[int], counts: bool = False) -> Figure:
     """Paths `[n, steps, d]` between vectors, by two of their elements."""
     figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
+    if counts:
+        axes.set(xscale="symlog", yscale="symlog")
     for line in lines:
         axes.plot(*_two(line, shown), "o-", ms=3, lw=1)
     axes.set(title="means along straight lines in z", **_named(shown, lines.shape[-1]))
@@ -189,66 +191,86 @@ def _labelled(axes: Axes, z: np.ndarray, labels: np.ndarray) -> None:
         axes.plot(chosen[:, 0], chosen[:, 1], mark, ms=3, mew=0, color=colours[i], label=str(name))
 
 
-@captioned("Training. Left, the bound; right, its two terms.")
-def curves(records: Records) -> Figure:
-    """Bound, log-likelihood and KL against epochs, the validation bound with its error."""
-    train = [r for r in records if "bound" in r]
-    held = [r for r in records if "validation_bound" in r]
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = [r["epoch"] for r in train]
-    left.plot(epochs, [r["bound"] for r in train], color=BLUE, lw=1, label="training")
-    if held:
-        at, mean = [r["epoch"] for r in held], np.array([r["validation_bound"] for r in held])
-        error = np.array([r["validation_error"] for r in held], float)
-        left.plot(at, mean, color=ORANGE, ls="--", label="validation (± std. error)")
-        left.fill_between(at, mean - error, mean + error, color=ORANGE, alpha=0.25, lw=0)
-        left.set_ylim(_without_start([r["bound"] for r in train], mean - error), None)
-    else:
-        left.set_ylim(_without_start([r["bound"] for r in train]), None)
-    left.set(xlabel="epoch", ylabel="bound [nats per example]")
-    right.plot(epochs, [r["kl"] for r in train], color=GREEN, label="KL")
-    distortion = [-r["log_likelihood"] for r in train]
-    right.plot(epochs, distortion, color=ORANGE, ls="--", label=r"$-E_q \log p(x|z)$")
-    right.set_ylim(None, -_without_start([-d for d in distortion], [-r["kl"] for r in train]))
-    right.set(xlabel="epoch", ylabel="nats per example")
-    for axes in (left, right):
-        axes.legend(frameon=False)
+def bounds(
+    numbers: Mapping[str, Mapping[str, Any]],
+    arrays: Mapping[str, np.ndarray] | None = None,
+    probability: str = "",
+) -> Figure:
+    """Bounds on log p(x) against k, its estimates as lines, and the gaps of the bounds to one.
+
+    Args:
+        numbers: by name, as in `results.json`.
+        arrays: those of the examples, `[n]` by name; without them no gaps are drawn.
+        probability: "mass" or "density", what the bounds are of; empty if that is not known.
+    """
+    labelled = {name: n for name, n in numbers.items() if n.get("label")}
+    lines = {name: n for name, n in labelled.items() if "k" not in n}
+    points = sorted((n["k"], name) for name, n in labelled.items() if "k" in n)
+    reference, gaps = _gaps(numbers, arrays or {}, lines, points)
+    ks = sorted({k for k, _ in points})
+    figure = Figure(figsize=(10 if gaps else 5, 3.6), layout="constrained")
+    left, *more = figure.subplots(1, 2 if gaps else 1, sharex=True, squeeze=False)[0]
+    marks = dict(zip(dict.fromkeys(n["label"] for n in labelled.values()), MARKERS, strict=False))
+    for label in dict.fromkeys(labelled[name]["label"] for _, name in points):
+        of = [(k, labelled[name]["mean"]) for k, name in points if labelled[name]["label"] == label]
+        left.plot(*zip(*of, strict=True), f"{marks[label]}-", color=BLUE, ms=5, label=label)
+    for number, (colour, dashes) in zip(lines.values(), itertools.cycle(LINES), strict=False):
+        left.axhline(number["mean"], color=colour, ls=dashes, label=number["label"])
+    left.set_ylabel(f"nats per example{f' ({probability})' if probability else ''}")
+    for axes, _ in zip(more, gaps[:1], strict=False):
+        mean, error = (np.array([gap[i] for gap in gaps]) for i in (1, 2))
+        axes.errorbar([gap[0] for gap in gaps], mean, error, fmt="o", color=BLUE, capsize=3)
+        axes.set_yscale("log" if (mean - error > 0).all() else "linear")
+        axes.set_ylabel("gap of the bound [nats]")
+    for axes in (left, *more):
+        axes.set_xscale("log")
+        axes.set_xticks(ks, [str(k) for k in ks])
+        axes.minorticks_off()
+        axes.set_xlabel("k, samples in the bound")
         axes.grid(alpha=0.3)
-    return figure
+    left.legend(frameon=False)
+    text = "Bounds on log p(x) from k samples, means over examples"
+    paired = f"; right, {reference} minus each, with standard errors over paired examples"
+    return captioned(figure, f"{text}{paired if gaps else ''}.")
 
 
-def _without_start(*lines: Any) -> float:
-    """A lower limit that shows each line but for its first steps, with a margin."""
-    low = min(float(np.quantile(line, 0.05)) for line in lines)
-    high = max(float(np.max(line)) for line in lines)
-    return low - 0.05 * (high - low) - 1e-6
+def _gaps(
+    numbers: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    lines: Mapping[str, Any],
+    points: Sequence[tuple[int, str]],
+) -> tuple[str, list[tuple[int, float, float]]]:
+    """The estimate that bounds are held against, and k, mean and error of each paired gap."""
+    known = [n for n in lines if n in arrays and numbers[n].get("better")]
+    exact = [n for n in known if "monte_carlo_error" not in numbers[n]] or known
+    if not exact:
+        return "", []
+    gaps = [(k, arrays[exact[0]] - arrays[name]) for k, name in points if name in arrays]
+    some = [(k, gap.mean(), standard_error(gap)) for k, gap in gaps if len(gap) > 1 and gap.any()]
+    return numbers[exact[0]]["label"], some
 
 
-@captioned("Bounds on log p(x) from k samples; errors over examples, the same for all k.")
-def bounds(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Bounds on log p(x) against k, with standard errors, and its estimates as lines."""
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
-    axes, labelled = figure.subplots(), [n for n in numbers.values() if n.get("label")]
-    curves, lines = ([n for n in labelled if ("k" in n) is curve] for curve in (True, False))
-    for label, mark in zip(dict.fromkeys(n["label"] for n in curves), MARKERS, strict=False):
-        points = sorted((n for n in curves if n["label"] == label), key=lambda n: n["k"])
-        ks, means = [n["k"] for n in points], [n["mean"] for n in points]
-        errors = [n["standard_error"] or 0 for n in points]
-        axes.errorbar(ks, means, errors, fmt=f"{mark}-", color=BLUE, capsize=3, label=label)
-    for number, (colour, style) in zip(lines, itertools.cycle(LINES), strict=False):
-        axes.axhline(number["mean"], color=colour, ls=style, label=number["label"])
-    axes.set_xscale("log")
-    axes.set(xlabel="k, samples in the bound", ylabel="nats per example")
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.3)
-    return figure
+def save_figures(
+    figures: dict[str, Figure], workdir: Path, about: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """Writes `workdir/figures/<name>.png` for each, with its caption and what it is of inside.
 
-
-def save_figures(figures: dict[str, Figure], workdir: Path) -> list[Path]:
-    """Writes `workdir/figures/<name>.png` for each."""
+    Args:
+        figures: by name.
+        workdir: a run's directory, or that of many.
+        about: what they are of, such as the entries of an `Age`, which `read_figure` gives back.
+    """
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
+        inside = {"Description": str(figure.get_label()), ABOUT: json.dumps(about or {})}
+        with styled():  # fonts are looked up again as it is drawn
+            figure.savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight", metadata=inside)
     return [folder / f"{name}.png" for name in figures]
+
+
+def read_figure(path: Path) -> tuple[str, dict[str, Any], float]:
+    """The caption of a figure, what it is of, and its width in inches, as `save_figures` wrote."""
+    with Image.open(path) as image:
+        text, dpi = image.info, image.info.get("dpi", (DPI, DPI))[0]
+        return text.get("Description", ""), json.loads(text.get(ABOUT, "{}")), image.width / dpi

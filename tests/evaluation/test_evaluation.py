@@ -191,3 +191,22 @@ def test_every_run_is_evaluated_on_the_same_draws(run):
     ]
     np.testing.assert_array_equal(*values)
     assert len(set(values[0])) > 5
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "kind"), [("normal", "density"), ("bernoulli", "mass"), ("laplace", "density")]
+)
+def test_a_density_of_bits_is_warned_of_and_each_log_likelihood_says_what_it_is(likelihood, kind):
+    bits = (np.random.default_rng(0).uniform(size=(40, 2, 3, 1)) < 0.4).astype(np.float32)
+    model = build_model((2, 3, 1), 2, likelihood=likelihood)
+    params = model.init(jax.random.key(0), bits)
+    results = evaluate(
+        run_of(model, make_dataset({"train": bits, "test": bits}), params), **OPTIONS
+    )
+    shown = table(results)
+    assert ("x takes 2 values only" in results["warning"]) == (kind == "density")
+    assert ("warning: x takes 2 values only" in shown) == (kind == "density")
+    likelihoods = {"elbo", "log_likelihood", "log_p", "iwae_1", "iwae_5", "iwae_50"}
+    lines = [line.split() for line in shown.splitlines() if f"({kind})" in line]
+    assert {line[0] for line in lines} == likelihoods
+    assert results["numbers"]["log_p"]["unit"] == "nats per example"

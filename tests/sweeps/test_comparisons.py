@@ -254,8 +254,9 @@ def test_metric_split_and_confidence_are_those_asked_for(workdir):
     for (metric, split), mean in rows.items():
         comparison = compare(workdir, split, metric, "plain")
         assert comparison.rows[0].estimate.mean == mean
-        assert f"{metric} in nats per example on the {split} split (K = 10)" in tables.legend(
-            comparison
+        assert (
+            f"{metric} in nats per example (mass) on the {split} split (K = 10)"
+            in tables.legend(comparison)
         )
     comparison = compare(workdir, baseline="plain", confidence=0.8)
     half = np.tan(0.4 * np.pi) * 0.5

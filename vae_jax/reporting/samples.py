@@ -15,6 +15,9 @@ from vae_jax.plots import captioned
 from vae_jax.runs.run import Run
 
 SIDE = 20  # of the grid over the latent plane
+AGREEMENT = "Each element of test examples against the mean of p(x|z), z ~ q(z|x)."
+ROWS = "Test examples x, the mean of p(x|z) for one z ~ q(z|x), and a draw from that."
+COUNTS = 50  # a largest count from which axes are logarithmic
 Unit = Callable[[Any], np.ndarray]
 
 
@@ -26,7 +29,8 @@ def sample(run: Run, seed: int = 0, num_samples: int = 64) -> dict[str, Figure]:
         seed: of every draw shown.
         num_samples: draws from the prior that are shown.
     """
-    return dict(_figures(run, jax.random.split(keys_of(seed).sample, 5), num_samples))
+    with plots.styled():
+        return dict(_figures(run, jax.random.split(keys_of(seed).sample, 5), num_samples))
 
 
 def _figures(run: Run, keys: Any, num_samples: int) -> Iterator[tuple[str, Figure]]:
@@ -60,7 +64,6 @@ def _ancestral(run: Run, key: Any, count: int) -> tuple[Any, Any]:
     return p.mean, p.sample(x_key)
 
 
-@captioned("Test data, and what the model makes of draws from its prior.")
 def samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> Figure:
     """Test data beside means and draws of p(x | z), z ~ p(z)."""
     panels = {
@@ -68,9 +71,12 @@ def samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> Fi
         r"means of $p(x \mid z)$, $z \sim p(z)$": means,
         r"draws $x \sim p(x \mid z)$": draws,
     }
+    what = "Test data, and means of p(x|z) and draws from it for z drawn from the prior"
     if unit:
-        return plots.image_panels({k: unit(v) for k, v in panels.items()}, _columns(count))
-    return plots.point_panels({k: _flat(v) for k, v in panels.items()}, _shown(x))
+        images = {k: unit(v) for k, v in panels.items()}
+        return captioned(plots.image_panels(images, _columns(count)), f"{what}.")
+    points = plots.point_panels({k: _flat(v) for k, v in panels.items()}, _shown(x), _counts(x))
+    return captioned(points, f"{what}{_elements(x)}.")
 
 
 def _shown(x: Any) -> list[int]:
@@ -78,23 +84,38 @@ def _shown(x: Any) -> list[int]:
     return sorted(np.argsort(-_flat(x).var(0), kind="stable")[:2].tolist())
 
 
+def _elements(x: Any) -> str:
+    """The words for the elements of vectors that are shown, where there are more."""
+    return ": the two elements that vary most" if _flat(x).shape[1] > 2 else ""
+
+
+def _counts(x: Any) -> bool:
+    """Whether vectors are of counts that reach far, which are shown on logarithmic axes."""
+    values = np.asarray(x)
+    return bool((values >= 0).all() and (values % 1 == 0).all() and values.max() > COUNTS)
+
+
 def _columns(count: int) -> int:
     return int(np.ceil(np.sqrt(count)))
 
 
-@captioned("Test examples, and the decoder's mean and a draw for one z ~ q(z|x).")
 def reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
     """Test examples beside the mean of p(x | z) and a draw from it, z ~ q(z | x)."""
     x = x[:12] if unit else x
     z_key, x_key = jax.random.split(key)
     p = run.model.decode(run.params, run.model.encode(run.params, x).sample(z_key))
     if not unit:
-        return plots.agreement(_flat(x), _flat(p.mean))
+        figure = plots.agreement(_flat(x), _flat(p.mean), _counts(x))
+        return captioned(
+            figure, "Each element of test examples against the mean of p(x|z), z ~ q(z|x)."
+        )
     rows = {"$x$": x, "mean": p.mean, "draw": p.sample(x_key)}
-    return plots.image_rows({name: unit(images) for name, images in rows.items()})
+    figure = plots.image_rows({name: unit(images) for name, images in rows.items()})
+    return captioned(
+        figure, "Test examples x, the mean of p(x|z) for one z ~ q(z|x), and a draw from it."
+    )
 
 
-@captioned("Decoder means along straight lines between encodings of test examples.")
 def interpolations(
     run: Run, key: Any, x: Any, unit: Unit | None, pairs: int = 6, steps: int = 12
 ) -> Figure:
@@ -104,9 +125,12 @@ def interpolations(
     t = jnp.linspace(0, 1, steps)[None, :, None]
     line = z[:, :1] * (1 - t) + z[:, 1:] * t
     means = np.asarray(run.model.decode(run.params, line).mean)
+    what = f"Means of p(x|z) along straight lines in z between {pairs} pairs of test examples"
     if not unit:
-        return plots.paths(means.reshape(pairs, steps, -1), _shown(x))
-    return plots.image_rows({f"{i + 1}": unit(row) for i, row in enumerate(means)})
+        figure = plots.paths(means.reshape(pairs, steps, -1), _shown(x), _counts(x))
+        return captioned(figure, f"{what}{_elements(x)}.")
+    rows = {f"{i + 1}": unit(row) for i, row in enumerate(means)}
+    return captioned(plots.image_rows(rows), f"{what}.")
 
 
 def _plane(run: Run, key: Any, side: int, margin: float = 0.0) -> Any:
@@ -118,16 +142,15 @@ def _plane(run: Run, key: Any, side: int, margin: float = 0.0) -> Any:
     return jnp.stack(jnp.meshgrid(z_1, z_2), axis=-1)
 
 
-@captioned("Decoder means over the latent plane.")
 def manifold(run: Run, key: Any, unit: Unit) -> Figure:
     """Means of p(x | z) over a grid of the latent plane."""
     grid = _plane(run, key, SIDE)
     low, high = (tuple(map(float, grid[i, i])) for i in (0, -1))
     means = np.asarray(run.model.decode(run.params, grid).mean)
-    return plots.manifold(unit(means), (low[0], high[0], low[1], high[1]))
+    figure = plots.manifold(unit(means), (low[0], high[0], low[1], high[1]))
+    return captioned(figure, "Means of p(x|z) over the plane of z.")
 
 
-@captioned("Draws from q(z|x) of the test examples over the prior's density.")
 def aggregated_posterior(run: Run, key: Any, plane_key: Any, most: int = 5000) -> Figure:
     """Draws z ~ q(z | x) of at most `most` test examples over the density of the prior."""
     x_key, z_key = jax.random.split(key)
@@ -137,7 +160,10 @@ def aggregated_posterior(run: Run, key: Any, plane_key: Any, most: int = 5000) -
     grid = _plane(run, plane_key, 100, margin=0.15)  # the contour of 99% is wider than each axis'
     log_prior = np.asarray(run.model.prior(run.params).log_prob(grid))
     labels = None if labels is None else labels[: len(z)]
-    return plots.aggregated_posterior(np.asarray(z), labels, np.asarray(grid), log_prior)
+    figure = plots.aggregated_posterior(np.asarray(z), labels, np.asarray(grid), log_prior)
+    coloured = "" if labels is None else ", coloured by label"
+    what = f"A draw from q(z|x) for each of {len(z):,} test examples{coloured}"
+    return captioned(figure, f"{what}, over the density of the prior.")
 
 
-FIGURES = (samples, reconstructions, interpolations, aggregated_posterior, manifold)
+NAMES = ("samples", "reconstructions", "interpolations", "aggregated_posterior", "manifold")

@@ -7,19 +7,33 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vae_jax.config.fields import FAMILY_OF
-from vae_jax.plots import BLUE, COLOURS, GREY, MARKERS, ORANGE, STYLES, captioned
+from vae_jax.plots import (
+    BLUE,
+    COLOURS,
+    FEW_POINTS,
+    GREY,
+    MARKERS,
+    ORANGE,
+    STYLES,
+    captioned,
+    styled,
+)
 from vae_jax.standard_errors import standard_error
 from vae_jax.sweeps.compare import Comparison, numeric_leaves
 from vae_jax.sweeps.results import Row, RunResult
 
 OUT_OF_SIGHT = 3  # an interval that reaches this many times farther than the rest is cut
 MOST_CURVES = 10
-FEW_POINTS = 20  # a curve of no more has its points marked
 WIDE_RANGE = 20  # above this ratio of the largest to the smallest, an axis is logarithmic
 
 
 def figures(comparison: Comparison) -> dict[str, Figure]:
     """The figures that suit the fields that vary, by name."""
+    with styled():
+        return _figures(comparison)
+
+
+def _figures(comparison: Comparison) -> dict[str, Figure]:
     shown = [row for row in comparison.rows if row.estimate]
     drawn_at_random = bool(comparison.plan.get("random"))
     drawn = {"intervals": intervals(comparison, shown)} if shown else {}
@@ -34,6 +48,11 @@ def figures(comparison: Comparison) -> dict[str, Figure]:
     return drawn
 
 
+def _axis(comparison: Comparison) -> str:
+    """`log_p [nats per example (mass)]`."""
+    return f"{comparison.metric} [{comparison.shown_unit}]"
+
+
 def short(row: Row) -> str:
     """A setting's name in figures: parts by their values, other fields by their names too."""
     parts = (*FAMILY_OF, "optimizer")
@@ -41,10 +60,6 @@ def short(row: Row) -> str:
     return "\n".join(named) or row.name
 
 
-@captioned(
-    "Left, the settings' means with two standard errors: over seeds, on these test examples, and "
-    "over test examples, for these models. Right, the paired differences to the baseline."
-)
 def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     """Left each setting's mean with both errors and its seeds; right the paired differences."""
     lines = max((short(row).count("\n") + 1 for row in rows), default=1)
@@ -54,9 +69,9 @@ def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     for place, row in enumerate(rows):
         _mean(left, row, place)
         _difference(right, row, place)
-    left.set_yticks(range(len(rows)), [short(row) for row in rows], fontsize=8)
+    left.set_yticks(range(len(rows)), [short(row) for row in rows])
     left.set_ylim(len(rows) - 0.4, -0.6)
-    left.set_xlabel(f"{comparison.metric} [{comparison.unit}]")
+    left.set_xlabel(_axis(comparison))
     _cut(right, rows)
     right.axvline(0, color=GREY, lw=1)
     level = f"{comparison.confidence * 100:g}%"
@@ -64,7 +79,22 @@ def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
         _legend_once(axes)
-    return figure
+    return captioned(figure, _about_intervals(rows))
+
+
+def _about_intervals(rows: Sequence[Row]) -> str:
+    """The caption of `intervals`: only of what is drawn."""
+    estimates = [row.estimate for row in rows if row.estimate]
+    errors = {
+        "over seeds, on these examples": any(e.seeds_error is not None for e in estimates),
+        "over examples, for these models": any(e.examples_error is not None for e in estimates),
+    }
+    drawn = [what for what, is_drawn in errors.items() if is_drawn]
+    means = "Left, the settings' means"
+    means += f", with standard errors {', and '.join(drawn)}" if drawn else ""
+    if not any(row.difference for row in rows):
+        return f"{means}. Right, why there is no difference to the baseline."
+    return f"{means}. Right, the paired differences to the baseline."
 
 
 def _mean(axes: Axes, row: Row, place: int) -> None:
@@ -87,7 +117,7 @@ def _difference(axes: Axes, row: Row, place: int) -> None:
     difference = row.difference
     if difference is None:
         axes.annotate(row.remark, (0, place), xytext=(4, 0), textcoords="offset points",
-                      fontsize=8, va="center", color=GREY)  # fmt: skip
+                      va="center", color=GREY)  # fmt: skip
         return
     for bounds, colour, width, offset, label in (
         (difference.examples_interval, ORANGE, 1, 0.12, "for other test examples"),
@@ -120,14 +150,10 @@ def _cut(axes: Axes, rows: Sequence[Row]) -> None:
 def _legend_once(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     first = dict(zip(labels, handles, strict=True))
-    axes.legend(first.values(), first.keys(), fontsize=7, loc="lower center",
+    axes.legend(first.values(), first.keys(), loc="lower center",
                 bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)  # fmt: skip
 
 
-@captioned(
-    "Learning curves: mean over the seeds that are done, with a band of one standard error. Each "
-    "objective has its own bound: those of different objectives do not compare."
-)
 def curves(comparison: Comparison) -> Figure:
     """Bounds against epochs: mean over the seeds that are done, band of one standard error."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
@@ -139,10 +165,25 @@ def curves(comparison: Comparison) -> Figure:
     axes.set_ylim(low if low < everything.max() else None, None)
     held_out = all(run.held_out for row in shown for run in _drawn(row))
     where = "held-out examples" if held_out else "training examples"
-    axes.set(xlabel="epoch", ylabel=f"each objective's bound, {where} [nats]")
+    of = f" ({comparison.probability})" if comparison.probability else ""
+    axes.set(xlabel="epoch", ylabel=f"bound, {where} [nats{of}]")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return captioned(figure, _about_curves(comparison, shown))
+
+
+def _about_curves(comparison: Comparison, shown: Sequence[Row]) -> str:
+    """The caption of `curves`: only of what is drawn."""
+    runs = [_drawn(row) for row in shown]
+    several = any(len(of) > 1 for of in runs)
+    what = "mean over seeds, with a band of one standard error" if several else "one seed each"
+    begun = [row.label for row, of in zip(shown, runs, strict=True) if of[0].state != "done"]
+    unfinished = f" Of runs that are not done: {'; '.join(begun)}." if begun else ""
+    objectives = {row.cfg.objective for row in shown if row.cfg}
+    apart = " Bounds of different objectives do not compare." if len(objectives) > 1 else ""
+    rest = len([row for row in comparison.rows if _drawn(row)]) - len(shown)
+    left_out = f" {rest} more settings are left out." if rest else ""
+    return f"Learning curves: {what}.{apart}{unfinished}{left_out}"
 
 
 def _curve(axes: Axes, row: Row, i: int) -> np.ndarray:
@@ -182,7 +223,6 @@ def _aligned(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(epochs), np.array([[table[e] for e in epochs] for table in tables])
 
 
-@captioned("The mean for each pair of values.")
 def heat_map(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     """The mean for each pair of values of the two fields that vary."""
     first, second = comparison.fields
@@ -200,11 +240,11 @@ def heat_map(comparison: Comparison, rows: Sequence[Row]) -> Figure:
         colour = "black" if mean > middle else "white"
         text = "–" if np.isnan(mean) else f"{mean:.2f}"
         axes.text(j, i, text, ha="center", va="center", color=GREY if text == "–" else colour)
-    axes.set_yticks(range(len(down)), down, fontsize=8)
-    axes.set_xticks(range(len(along)), along, fontsize=8, rotation=20, ha="right")
+    axes.set_yticks(range(len(down)), down)
+    axes.set_xticks(range(len(along)), along, rotation=20, ha="right")
     axes.set(ylabel=first, xlabel=second)
-    figure.colorbar(image, label=f"{comparison.metric} [{comparison.unit}]")
-    return figure
+    figure.colorbar(image, label=_axis(comparison))
+    return captioned(figure, "The mean for each pair of values.")
 
 
 def numeric_axes(rows: Sequence[Row]) -> dict[str, np.ndarray]:
@@ -215,10 +255,6 @@ def numeric_axes(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     return {name: v for name, v in values.items() if len(set(v)) > 1}
 
 
-@captioned(
-    "Each setting that was drawn, with its standard error over seeds. The best of many, chosen on "
-    "this split, owes part of its mean to chance."
-)
 def random_search(
     comparison: Comparison, rows: Sequence[Row], values: Mapping[str, np.ndarray]
 ) -> Figure:
@@ -233,13 +269,16 @@ def random_search(
         axes.errorbar(x, means, errors, fmt="o", color=BLUE, ms=4, capsize=2, elinewidth=1)
         if best is not None:
             axes.plot(x[best], means[best], "*", ms=15, color=ORANGE, mec="black")
-            axes.set_title(f"best of {len(x)} (star): {x[best]:.4g}", fontsize=9)
+            axes.set_title(f"best of {len(x)} (star): {x[best]:.4g}")
         if x.min() > 0 and x.max() / x.min() > WIDE_RANGE:
             axes.set_xscale("log")
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel(f"{comparison.metric} [{comparison.unit}]")
-    return figure
+    panels[0].set_ylabel(_axis(comparison))
+    bars = ", with standard errors over seeds" if errors.any() else ""
+    chance = " The best of many, chosen on these examples, owes part of its mean to chance."
+    text = f"Each setting that was drawn{bars}.{chance if best is not None else ''}"
+    return captioned(figure, text)
 
 
 def _best(better: str | None, means: np.ndarray) -> int | None:
@@ -247,4 +286,4 @@ def _best(better: str | None, means: np.ndarray) -> int | None:
     return {"higher": int(means.argmax()), "lower": int(means.argmin())}.get(better or "")
 
 
-FIGURES = (intervals, curves, heat_map, random_search)
+NAMES = ("intervals", "curves", "heat_map", "random_search")

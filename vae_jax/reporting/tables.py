@@ -63,7 +63,7 @@ def _cells(comparison: Comparison, row: Row) -> list[str]:
     estimate, compared = row.estimate, row.difference
     return [
         *(list(row.fields.values()) or [row.name]),
-        "–" if estimate is None else _plus_minus(estimate.mean, estimate.seeds_error, digits),
+        _mean(comparison, row, digits),
         _number(estimate and estimate.examples_error, digits),
         _count(len(row.good), len(row.runs)),
         _number(compared and compared.estimate.mean, digits, sign=True),
@@ -74,6 +74,15 @@ def _cells(comparison: Comparison, row: Row) -> list[str]:
         "–" if row.num_parameters is None else f"{row.num_parameters:,}",
         row.remark,
     ]
+
+
+def _mean(comparison: Comparison, row: Row, digits: int) -> str:
+    """A setting's mean and its error; what it is of where the settings differ in that."""
+    if row.estimate is None:
+        return "–"
+    kinds = {what for other in comparison.rows if (what := comparison.kind(other))}
+    what = f" ({comparison.kind(row)})" if len(kinds) > 1 else ""
+    return _plus_minus(row.estimate.mean, row.estimate.seeds_error, digits) + what
 
 
 def _count(good: int, asked: int) -> str:
@@ -118,9 +127,9 @@ def legend(comparison: Comparison) -> str:
     baseline = next(row.label for row in c.rows if row.name == c.baseline)
     corrected = f", Bonferroni-corrected for {m} differences" if m > 1 else ""
     return (
-        f"{c.metric} in {c.unit} on the {c.split} split ({c.method or 'not evaluated'}): mean ± "
-        "standard error over seeds, and standard error over test examples, which are taken as "
-        f"independent. Difference to the baseline ({baseline}), paired by seed and by example; "
+        f"{c.metric} in {c.shown_unit} on the {c.split} split ({c.method or 'not evaluated'}): "
+        "mean ± standard error over seeds, and standard error over test examples, which are taken "
+        f"as independent. Difference to the baseline ({baseline}), paired by seed and by example; "
         "Student's t intervals, one for other seeds and one for other test examples, and p over "
         f"seeds{corrected}. Time: of training, without compilation, mean over seeds. "
         f"{sharing(c.rows)}"
@@ -130,7 +139,8 @@ def legend(comparison: Comparison) -> str:
 def csv_rows(comparison: Comparison) -> str:
     """CSV with a row for each setting, numbers in full."""
     names = [
-        *comparison.fields, "name", "metric", "mean", "seeds_error", "examples_error", "num_seeds",
+        *comparison.fields, "name", "metric", "kind", "mean", "seeds_error", "examples_error",
+        "num_seeds",
         "difference", "difference_seeds_error", "difference_examples_error", "num_pairs",
         "seeds_low", "seeds_high", "examples_low", "examples_high", "p_value", "training_seconds",
         "num_parameters", "remark",
@@ -141,7 +151,8 @@ def csv_rows(comparison: Comparison) -> str:
 def _csv_row(comparison: Comparison, row: Row) -> list[Any]:
     compared = row.difference
     return [
-        *row.fields.values(), row.name, comparison.metric, *_numbers(row.estimate), len(row.good),
+        *row.fields.values(), row.name, comparison.metric, comparison.kind(row),
+        *_numbers(row.estimate), len(row.good),
         *_numbers(compared and compared.estimate), compared and compared.estimate.num_seeds,
         *((compared and compared.seeds_interval) or (None, None)),
         *((compared and compared.examples_interval) or (None, None)),
@@ -157,13 +168,23 @@ def csv_runs(comparison: Comparison) -> str:
     """CSV with a row for each run, with the mean of every number that was evaluated."""
     every = [run for row in comparison.rows for run in row.runs]
     metrics = list(dict.fromkeys(n for run in every for n in run.results.get("numbers", {})))
-    names = [*comparison.fields, "name", "seed", "state", *metrics, "training_seconds", "message"]
+    names = [
+        *comparison.fields,
+        "name",
+        "seed",
+        "state",
+        "probability",
+        *metrics,
+        "training_seconds",
+        "message",
+    ]
     lines = []
     for row in comparison.rows:
         for run in row.runs:
             numbers = run.results.get("numbers", {})
             means = [numbers.get(metric, {}).get("mean") for metric in metrics]
-            values = [row.name, run.seed, run.state, *means, run.seconds, run.message]
+            of = run.results.get("probability", "")
+            values = [row.name, run.seed, run.state, of, *means, run.seconds, run.message]
             lines.append([*row.fields.values(), *values])
     return _csv(names, lines)
 

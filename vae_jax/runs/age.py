@@ -48,6 +48,11 @@ class Age(NamedTuple):
         """The words for a run that was not at its end; empty if it was."""
         return f"unfinished: step {_of(self.trained, self.num_steps)}" if self.left else ""
 
+    @property
+    def doubtful(self) -> str:
+        """The step, and that the run was not at its end where it was not."""
+        return f"{self}; the run is {self.unfinished}" if self.left else str(self)
+
     def __str__(self) -> str:
         return f"step {_of(self.step, self.num_steps)}"
 

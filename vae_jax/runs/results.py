@@ -38,7 +38,7 @@ def save_results(workdir: Path, split: str, results: dict[str, Any]) -> str:
     path, arrays = workdir / "results.json", workdir / "per_example" / f"{stem}.npz"
     before, values = read_results(workdir).get(name, {}), results["per_example"]
     texts, kept = _kept(before, results)
-    if texts and (stored := _read_arrays(arrays)) is not None:
+    if texts and (stored := read_arrays(arrays)) is not None:
         results = results | {"estimators": [*results["estimators"], *texts]}
         results["numbers"] = results["numbers"] | kept
         dropped = before["numbers"].keys() - kept.keys()
@@ -68,7 +68,7 @@ def _kept(before: dict[str, Any], results: dict[str, Any]) -> tuple[list[str], d
     return sorted(others), {name: number for name, number in stay.items() if name not in new}
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
     """The arrays of an .npz, None where it is not there or damaged."""
     try:
         with np.load(path) as stored:

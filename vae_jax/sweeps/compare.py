@@ -10,6 +10,7 @@ import numpy as np
 
 from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
+from vae_jax.evaluation.warnings import probability
 from vae_jax.runs import directory
 from vae_jax.runs.results import read_splits
 from vae_jax.sweeps.plan import read_plan
@@ -34,6 +35,25 @@ class Comparison(NamedTuple):
     confidence: float
     comparisons: int  # differences that the intervals are corrected for
     plan: Mapping[str, Any]
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit of the metric as it is shown: `nats per example (mass)`."""
+        kinds = {self.kind(row) for row in self.rows if row.good}
+        what = kinds.pop() if len(kinds) == 1 else ""
+        return f"{self.unit} ({what})" if what else self.unit
+
+    @property
+    def probability(self) -> str:
+        """The kind of p(x|z), "density" or "mass"; empty where runs differ in it."""
+        every = {run.results.get("probability", "") for row in self.rows for run in row.good}
+        return every.pop() if len(every) == 1 else ""
+
+    def kind(self, row: Row) -> str:
+        """Whether the metric of a setting is a "density" or a "mass"; empty if it is neither."""
+        results = [run.results for run in row.good]
+        kinds = {probability(of["numbers"][self.metric], of) for of in results}
+        return kinds.pop() if len(kinds) == 1 else ""
 
     @property
     def fields(self) -> list[str]:

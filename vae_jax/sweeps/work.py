@@ -18,6 +18,7 @@ from vae_jax import caches, config
 from vae_jax.batches.devices import use_device
 from vae_jax.errors import DivergedError, one_line
 from vae_jax.evaluation.evaluate import evaluate
+from vae_jax.evaluation.warnings import probability
 from vae_jax.runs import directory
 from vae_jax.runs.parts import Datasets
 from vae_jax.runs.results import save_results
@@ -123,7 +124,9 @@ def _evaluated(unit: Unit, job: Job, seed: int) -> str:
     save_results(path, unit.evaluation["split"], results)
     numbers = results["numbers"]
     name = "log_p" if "log_p" in numbers else next(iter(numbers))
-    return f"{name} {numbers[name]['mean']:.2f} ± {numbers[name]['standard_error'] or 0:.2f}"
+    mean, error = numbers[name]["mean"], numbers[name]["standard_error"] or 0
+    kind = probability(numbers[name], results)
+    return f"{name} {mean:.2f} ± {error:.2f}{kind and f' ({kind})'}"
 
 
 def note_failure(path: Path, kind: str, message: str, details: str = "") -> None:

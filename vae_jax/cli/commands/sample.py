@@ -1,3 +1,5 @@
+import sys
+
 from vae_jax.cli.flags import Args, Flags, use_device, workdir
 
 
@@ -22,5 +24,8 @@ def run(args: Args) -> None:
 
     use_device(args.device)
     path = workdir(args)
-    figures = sample(load(path, args.checkpoint), args.seed, args.num_samples)
-    print(*plots.save_figures(figures, path), sep="\n")
+    trained = load(path, args.checkpoint)
+    figures = sample(trained, args.seed, args.num_samples)
+    about = trained.age.entries | {"data": trained.data}
+    print(*plots.save_figures(figures, path, about), sep="\n")
+    print(f"{trained.which} checkpoint: {trained.age.doubtful}", file=sys.stderr)

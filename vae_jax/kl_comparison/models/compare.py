@@ -12,7 +12,7 @@ from vae_jax.batches.splits import examples
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
 from vae_jax.kl_comparison.models.examples import LONGER, closed_and_sampled
-from vae_jax.kl_comparison.models.figures import figures, save
+from vae_jax.kl_comparison.models.figures import figures
 from vae_jax.kl_comparison.models.gradients import (
     GradientStudy,
     objectives,
@@ -21,6 +21,7 @@ from vae_jax.kl_comparison.models.gradients import (
 )
 from vae_jax.kl_comparison.models.stages import stages
 from vae_jax.kl_comparison.models.statistics import of_gradients, of_values
+from vae_jax.plots import save_figures
 from vae_jax.runs.directory import write_json
 from vae_jax.runs.results import COMPARISON, read_results
 from vae_jax.runs.run import Run, load
@@ -65,8 +66,8 @@ def compare_run(
     longer = LONGER * num_samples
     results = {
         "split": split,
-        "checkpoint": run.which,
-        "checkpoint_step": run.step,
+        **run.age.entries,
+        "probability": "mass" if run.facts.likelihood.support.is_discrete else "density",
         "num_examples": len(values["kl"]),
         "num_samples": num_samples,
         "seed": seed,
@@ -76,7 +77,7 @@ def compare_run(
         "gradients": gradients_of(run, repetitions, seed, quiet),
     }
     results["seconds"] = round(time.monotonic() - began, 3)
-    save(figures(values, results), workdir)
+    save_figures(figures(values, results), workdir, run.age.entries | {"data": run.data})
     write_json(workdir / "results.json", read_results(workdir) | {COMPARISON: results})
     return results
 

@@ -1,24 +1,17 @@
 """Figures of a run's KL, closed form against sampled, for a column of a paper."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from scipy import stats
 
 from vae_jax.kl_comparison.models.examples import Values
-from vae_jax.plots import BLUE, COLUMN, COLUMN_STYLE, GREEN, GREY, ORANGE, captioned
+from vae_jax.plots import BLUE, COLUMN, GREEN, GREY, ORANGE, captioned, styled
 
-STYLE = COLUMN_STYLE | {
-    "axes.titlesize": 7.5,
-    "legend.frameon": False,
-    "legend.handlelength": 1.6,
-}
 LOOKS = {
     "closed form": (BLUE, "o", "-"),
     "sampled": (ORANGE, "s", "--"),
@@ -28,8 +21,8 @@ SHOWN = 400  # points with error bars, drawn at random from more examples
 
 
 def figures(values: Values, results: Mapping[str, Any]) -> dict[str, Figure]:
-    """The `FIGURES` by name."""
-    with rc_context(STYLE):
+    """The figures by name, of `NAMES`."""
+    with styled():
         return {
             "compare_kl_values": compare_kl_values(values, results),
             "compare_kl_error": compare_kl_error(results),
@@ -37,21 +30,9 @@ def figures(values: Values, results: Mapping[str, Any]) -> dict[str, Figure]:
         }
 
 
-def save(drawn: Mapping[str, Figure], workdir: Path) -> None:
-    """Writes `figures/<name>.png`, 300 dots per inch."""
-    (workdir / "figures").mkdir(exist_ok=True)
-    with rc_context(STYLE):  # fonts are looked up again as it is drawn
-        for name, figure in drawn.items():
-            figure.savefig(workdir / "figures" / f"{name}.png", dpi=300)
-
-
-@captioned(
-    "The KL of each example: sampled minus what it is held against, and the z-scores of the "
-    "differences."
-)
 def compare_kl_values(values: Values, results: Mapping[str, Any]) -> Figure:
     """Left, sampled minus reference of each example; right, its z-scores beside the normal."""
-    figure = Figure(figsize=(COLUMN, 2.0), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
     difference = values["sampled"] - values["kl"]
     error = np.hypot(values["sampled_error"], values["kl_error"])
@@ -64,7 +45,11 @@ def compare_kl_values(values: Values, results: Mapping[str, Any]) -> Figure:
     reference = results["reference"].partition(",")[0].replace("sampled", "longer run")
     left.set(xlabel=f"KL, {reference} [nats]", ylabel=f"sampled − {reference} [nats]")
     _histogram(right, difference / error)
-    return figure
+    return captioned(
+        figure,
+        "The KL of each example: sampled minus what it is held against, and the z-scores of the "
+        "differences.",
+    )
 
 
 def _rgb(colour: str) -> tuple[float, ...]:
@@ -82,13 +67,9 @@ def _histogram(axes: Axes, z: np.ndarray) -> None:
     axes.legend(loc="upper right", borderaxespad=0.1)
 
 
-@captioned(
-    "Error of the sampled KL by the number of draws: of one example, and of the mean over "
-    "examples, beside the mean ELBO's, from the choice of examples."
-)
 def compare_kl_error(results: Mapping[str, Any]) -> Figure:
     """RMS error of one example's KL against K, and the errors of the mean KL and the mean ELBO."""
-    figure = Figure(figsize=(COLUMN, 2.1), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 2.8), layout="constrained")
     axes, convergence, elbo = figure.subplots(), results["convergence"], results["elbo"]
     ks, rms = np.array(convergence["num_samples"]), np.array(convergence["rms_error"])
     axes.errorbar(
@@ -113,7 +94,11 @@ def compare_kl_error(results: Mapping[str, Any]) -> Figure:
     axes.set(xlabel="K, draws per example", ylabel="standard error [nats]")
     axes.grid(alpha=0.3, lw=0.4)
     _legend(figure, axes)
-    return figure
+    return captioned(
+        figure,
+        "Error of the sampled KL by the number of draws: of one example, and of the mean over "
+        "examples, beside the mean ELBO's, from the choice of examples.",
+    )
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
@@ -125,22 +110,22 @@ def _legend(figure: Figure, axes: Axes) -> None:
     )
 
 
-@captioned(
-    "Variance of the ELBO's gradient, summed over parameters, for each way to compute its KL: over "
-    "draws of z, and over the choice of the batch."
-)
 def compare_kl_gradients(stages: list[dict[str, Any]]) -> Figure:
     """The gradient's variance by stage, of encoder and decoder, with two standard errors.
 
     Marks: over draws of z, by estimator; grey lines: over the choice of the batch.
     """
-    figure = Figure(figsize=(COLUMN, 2.3), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 3.1), layout="constrained")
     for axes, part in zip(figure.subplots(1, 2, sharey=True), ("encoder", "decoder"), strict=True):
         _variances(axes, stages, part)
         axes.set_title(part)
     figure.axes[0].set_ylabel("total variance of the gradient [nats²]")
     _legend(figure, figure.axes[0])
-    return figure
+    return captioned(
+        figure,
+        "Variance of the ELBO's gradient, summed over parameters, for each way to compute its KL: "
+        "over draws of z, and over the choice of the batch.",
+    )
 
 
 def _variances(axes: Axes, stages: list[dict[str, Any]], part: str) -> None:
@@ -164,4 +149,4 @@ def _variances(axes: Axes, stages: list[dict[str, Any]], part: str) -> None:
     axes.grid(axis="y", alpha=0.3, lw=0.4)
 
 
-FIGURES = (compare_kl_values, compare_kl_error, compare_kl_gradients)
+NAMES = ("compare_kl_values", "compare_kl_error", "compare_kl_gradients")

@@ -5,6 +5,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from vae_jax.runs.age import Age
+
 Number = float | None
 
 
@@ -18,8 +20,13 @@ def _head(results: Mapping[str, Any]) -> str:
     r = results
     return (
         f"{r['pair']} of {r['num_examples']} {r['split']} examples, {r['checkpoint']} checkpoint "
-        f"(update {r['checkpoint_step']}); reference: {r['reference']}; K = {r['num_samples']}"
+        f"({_age(r)}); reference: {r['reference']}; K = {r['num_samples']}"
     )
+
+
+def _age(results: Mapping[str, Any]) -> str:
+    age = Age.read(results)
+    return age.doubtful if age else ""
 
 
 def _number(value: Number, digits: int = 4) -> str:
@@ -85,9 +92,10 @@ def _draws(results: Mapping[str, Any]) -> str:
         "K", "RMS error, one KL", "std. error, mean KL", "of ELBO, closed", "of ELBO, sampled",
         "ratio in all",
     ]  # fmt: skip
+    kind = f" ({results['probability']})" if "probability" in results else ""
     text = (
-        f"The choice of examples gives the mean ELBO, {elbo['mean']:.3f}, a standard error of "
-        f"{elbo['examples']:.3g} nats. Beside it, from K draws per example:"
+        f"The choice of examples gives the mean ELBO, {elbo['mean']:.3f}{kind}, a standard error "
+        f"of {elbo['examples']:.3g} nats. Beside it, from K draws per example:"
     )
     return f"{text}\n{tabulate(rows, names, disable_numparse=True)}"
 

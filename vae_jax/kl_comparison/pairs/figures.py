@@ -3,27 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vae_jax.kl_comparison.pairs.cells import Cell
 from vae_jax.kl_comparison.pairs.compare import KLComparison
-from vae_jax.plots import COLOURS, COLUMN, COLUMN_STYLE, GREY, MARKERS, STYLES
-
-STYLE = COLUMN_STYLE | {
-    "lines.markersize": 3.2,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-}
+from vae_jax.plots import COLOURS, COLUMN, GREY, MARKERS, STYLES, styled
 
 
 def figure(comparison: KLComparison) -> Figure:
     """Above the standard deviation of one estimate, below the mean's bias, both against K."""
     rows = [row for row in comparison.rows if row.cells]
-    with matplotlib.rc_context(STYLE):
-        whole = Figure(figsize=(COLUMN, 3.6 + 0.14 * ((len(rows) + 4) // 2)), layout="constrained")
+    with styled():
+        whole = Figure(figsize=(COLUMN, 4.8 + 0.19 * ((len(rows) + 4) // 2)), layout="constrained")
         above, below = whole.subplots(2, 1, sharex=True, height_ratios=(1.25, 1))
         for place, row in enumerate(rows):
             look = _look(place)
