@@ -225,7 +225,7 @@ def bounds(
     for axes in (left, *more):
         axes.set_xscale("log")
         axes.set_xticks(ks, [str(k) for k in ks])
-        axes.minorticks_off()
+        axes.set_xticks([], minor=True)
         axes.set_xlabel("k, samples in the bound")
         axes.grid(alpha=0.3)
     left.legend(frameon=False)

@@ -403,3 +403,27 @@ def test_curves_are_of_the_same_epochs_and_of_runs_that_are_done(workdir):
     np.testing.assert_allclose(line.get_ydata(), [-8.0])
     assert "held-out" in axes.get_ylabel()
     assert axes.get_ylim()[0] < -8.0
+
+
+@pytest.mark.parametrize("of_baseline", [True, False])
+def test_a_density_of_few_values_is_marked_and_compares_with_nothing(tmp_path, of_baseline):
+    doubt = {"few_values": "x takes 2 values only", "in_support": True, "probability": "density"}
+    make_run(tmp_path / "plain" / "seed_0", BASE[0], results=doubt if of_baseline else None)
+    make_run(tmp_path / "richer" / "seed_0", BASE[0], results=doubt, latent_dim=3)
+    comparison = compare(tmp_path, baseline="plain")
+    richer = comparison.rows[1]
+    assert richer.difference is None
+    assert richer.remark == "a density of data that takes few values, not compared"
+    text = tables.terminal(comparison)
+    unit = "(density)" if of_baseline else "(density or mass)"
+    assert f"log_p in nats per example {unit}" in text
+    kinds = [row["kind"] for row in csv.DictReader(tables.csv_rows(comparison).splitlines())]
+    assert kinds == ["density" if of_baseline else "mass", "density"]
+    left, _ = intervals(comparison, comparison.rows).axes
+    assert unit in left.get_xlabel()
+
+
+def test_one_point_of_a_curve_is_seen(workdir):
+    lines = curves(compare(workdir, baseline="plain")).axes[0].get_lines()
+    assert [len(line.get_xdata()) for line in lines] == [1, 1]
+    assert all(line.get_marker() not in ("", "None") for line in lines)

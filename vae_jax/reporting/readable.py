@@ -43,9 +43,9 @@ def entries(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _words(value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return "–"
     match value:
-        case None | "" | [] | {}:
-            return "–"
         case [*words] if words and str(words[0]).endswith("vae-jax"):
             return shlex.join(["vae-jax", *words[1:]])
         case Mapping():

@@ -127,7 +127,8 @@ def interpolations(
     means = np.asarray(run.model.decode(run.params, line).mean)
     what = f"Means of p(x|z) along straight lines in z between {pairs} pairs of test examples"
     if not unit:
-        figure = plots.paths(means.reshape(pairs, steps, -1), _shown(x), _counts(x))
+        far = _counts(x) and bool(means.max() > COUNTS)
+        figure = plots.paths(means.reshape(pairs, steps, -1), _shown(x), far)
         return captioned(figure, f"{what}{_elements(x)}.")
     rows = {f"{i + 1}": unit(row) for i, row in enumerate(means)}
     return captioned(plots.image_rows(rows), f"{what}.")

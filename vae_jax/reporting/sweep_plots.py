@@ -1,10 +1,12 @@
 """Figures that compare settings; each function returns a matplotlib Figure."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vae_jax.config.fields import FAMILY_OF
 from vae_jax.plots import (
@@ -24,6 +26,7 @@ from vae_jax.sweeps.results import Row, RunResult
 
 OUT_OF_SIGHT = 3  # an interval that reaches this many times farther than the rest is cut
 MOST_CURVES = 10
+REMARK_WIDTH = 46  # characters, of a line in a figure
 WIDE_RANGE = 20  # above this ratio of the largest to the smallest, an axis is logarithmic
 
 
@@ -116,8 +119,9 @@ def _mean(axes: Axes, row: Row, place: int) -> None:
 def _difference(axes: Axes, row: Row, place: int) -> None:
     difference = row.difference
     if difference is None:
-        axes.annotate(row.remark, (0, place), xytext=(4, 0), textcoords="offset points",
-                      va="center", color=GREY)  # fmt: skip
+        remark, across = textwrap.fill(row.remark, REMARK_WIDTH), axes.get_yaxis_transform()
+        axes.text(0.03, place, remark, color=GREY, size="small", va="center", transform=across,
+                  bbox={"color": "white", "pad": 1})  # fmt: skip
         return
     for bounds, colour, width, offset, label in (
         (difference.examples_interval, ORANGE, 1, 0.12, "for other test examples"),
@@ -166,6 +170,7 @@ def curves(comparison: Comparison) -> Figure:
     held_out = all(run.held_out for row in shown for run in _drawn(row))
     where = "held-out examples" if held_out else "training examples"
     of = f" ({comparison.probability})" if comparison.probability else ""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=axes.get_xlim()[1] >= 1, min_n_ticks=1))
     axes.set(xlabel="epoch", ylabel=f"bound, {where} [nats{of}]")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -39,15 +39,14 @@ class Comparison(NamedTuple):
     @property
     def shown_unit(self) -> str:
         """The unit of the metric as it is shown: `nats per example (mass)`."""
-        kinds = {self.kind(row) for row in self.rows if row.good}
-        what = kinds.pop() if len(kinds) == 1 else ""
+        what = " or ".join(sorted(filter(None, {self.kind(row) for row in self.rows if row.good})))
         return f"{self.unit} ({what})" if what else self.unit
 
     @property
     def probability(self) -> str:
-        """The kind of p(x|z), "density" or "mass"; empty where runs differ in it."""
+        """The kind of p(x|z), "density" or "mass"; "density or mass" where runs differ."""
         every = {run.results.get("probability", "") for row in self.rows for run in row.good}
-        return every.pop() if len(every) == 1 else ""
+        return " or ".join(sorted(every - {""}))
 
     def kind(self, row: Row) -> str:
         """Whether the metric of a setting is a "density" or a "mass"; empty if it is neither."""
@@ -182,7 +181,8 @@ def _incomparable(row: Row, baseline: Row, metric: str) -> str:
     if any(not results.get("in_support", not results.get("warning")) for results in both):
         return "no log-likelihood: data outside the support"
     if not of_levels and any(results.get("few_values") for results in both):
-        return "not compared with a density of data that takes few values"
+        own_doubt = any(run.results.get("few_values") for run in row.good)
+        return "not compared" if own_doubt else "the baseline is a density of few values"
     for name, reason in DIFFERENT.items():
         matters = name != "probability" or not of_levels
         if matters and len({results.get(name) for results in both}) > 1:

@@ -16,6 +16,7 @@ from vae_jax.runs.directory import make_directory, write_json
 
 NUMBERS = ["mean", "bias ± error", "std.", "reported", "coverage", "µs", "efficiency"]
 WIDTH = 108
+PIXELS = 680  # of the figure's width
 
 
 def terminal(comparison: KLComparison) -> str:
@@ -175,10 +176,11 @@ def _plain(value: Any) -> Any:
 def save(comparison: KLComparison, output: Path) -> list[Path]:
     """Writes results.json, table.md and figures/compare_kl.png; returns their paths."""
     from vae_jax.kl_comparison.pairs.figures import figure
+    from vae_jax.plots import COLUMN
 
     make_directory(output / "figures")
     paths = [output / "results.json", output / "table.md", output / "figures" / "compare_kl.png"]
     write_json(paths[0], to_json(comparison))
     paths[1].write_text(markdown(comparison))
-    figure(comparison).savefig(paths[2], dpi=200)
+    figure(comparison).savefig(paths[2], dpi=(PIXELS + 0.5) / COLUMN)
     return paths
