@@ -21,14 +21,20 @@ def cache_dir() -> Path:
     Of a user without a home that can be written it is among the temporary files, and where there
     are none either, it is one that cannot be made.
     """
-    if named := os.environ.get("VAE_JAX_CACHE"):
-        return expanded(named)
+    if given := _given("VAE_JAX_CACHE"):
+        return given
     usual = _of_user("XDG_CACHE_HOME", "~/.cache") / "vae_jax"
     return usual if _can_be_used(usual) else _temporary() or NOWHERE
 
 
+def _given(variable: str) -> Path | None:
+    """The folder that a variable names; None without it, or for `~` where there is no home."""
+    text = os.path.expanduser(os.environ.get(variable, ""))
+    return None if not text or text.startswith("~") else Path(text)
+
+
 def _of_user(variable: str, default: str) -> Path:
-    return expanded(os.environ.get(variable) or default)
+    return _given(variable) or expanded(default)
 
 
 def _can_be_used(folder: Path) -> bool:
@@ -55,7 +61,7 @@ def keep_compiled_programs() -> None:
     import jax
 
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
-    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or cache_dir() / "compiled")
+    folder = _given("JAX_COMPILATION_CACHE_DIR") or cache_dir() / "compiled"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         largest = COMPILED_BYTES if _can_be_kept_small(folder) else -1
@@ -83,3 +89,11 @@ def give_matplotlib_a_folder() -> None:
     usual = (("XDG_CONFIG_HOME", "~/.config"), ("XDG_CACHE_HOME", "~/.cache"))
     if not all(_can_be_used(_of_user(*names) / "matplotlib") for names in usual):
         os.environ.setdefault("MPLCONFIGDIR", str(cache_dir() / "matplotlib"))
+
+
+def expand_variables() -> None:
+    """Writes `~` out in the variables that name folders of libraries, which would make one `~`."""
+    for name in ("JAX_COMPILATION_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        if os.environ.get(name, "").startswith("~"):
+            folder = _given(name)
+            os.environ.pop(name) if folder is None else os.environ.update({name: str(folder)})

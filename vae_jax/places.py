@@ -4,10 +4,24 @@ import os
 import tempfile
 from pathlib import Path
 
+from vae_jax.errors import UserError
+
 
 def expanded(path: str | Path) -> Path:
     """The path with `~` as the user's home; unchanged for a user who has none."""
     return Path(os.path.expanduser(path))
+
+
+def named(path: str | Path) -> Path:
+    """The path that somebody wrote, `~` and `~user` in it as a home.
+
+    Raises:
+        UserError: if there is no such home: a folder named `~` is never meant.
+    """
+    full = expanded(path)
+    if str(full).startswith("~") and not os.path.lexists(full.parts[0]):
+        raise UserError(f"{path}: there is no home {full.parts[0]} here, a full path is needed")
+    return full
 
 
 def refusal(folder: Path) -> str | None:

@@ -11,6 +11,7 @@ from absl import flags as absl_flags
 
 from vae_jax.cli import arguments
 from vae_jax.errors import UserError, unknown
+from vae_jax.places import named
 
 # Flags by name, `words` that are no flags, the names of `given` flags; `config_file`, the text of
 # --config, and the `overrides` of its fields.
@@ -27,6 +28,7 @@ class Flags:
         self.values = absl_flags.FlagValues()
         self._argv, self._needs_workdir = list(argv), False
         self.takes_config = False
+        self._paths: list[str] = []
         self.boolean("debug", "show the traceback of an error")
         absl_flags.DEFINE_bool(
             "help", False, "show this help", short_name="h", flag_values=self.values
@@ -35,6 +37,11 @@ class Flags:
     def text(self, name: str, default: str | None, about: str) -> None:
         """Declares a flag that holds a string."""
         absl_flags.DEFINE_string(name, default, about, flag_values=self.values)
+
+    def path(self, name: str, default: str | None, about: str) -> None:
+        """Declares a flag that holds a path, `~` in it being the home."""
+        self.text(name, default, about)
+        self._paths.append(name)
 
     def texts(self, name: str, about: str) -> None:
         """Declares a flag that holds a list of strings, since it may be given several times."""
@@ -58,7 +65,7 @@ class Flags:
 
     def workdir(self) -> None:
         """Declares `--workdir`, which must be given and `workdir` reads."""
-        self.text("workdir", None, "the directory of a run, or of many")
+        self.path("workdir", None, "the directory of a run, or of many")
         self._needs_workdir = True
 
     def config_file(self) -> None:
@@ -67,7 +74,7 @@ class Flags:
             "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field, "
             "--config.prior.ARGUMENT=VALUE an argument of a part"
         )
-        self.text("config", None, about)
+        self.path("config", None, about)
         self.takes_config = True
 
     def device(self) -> None:
@@ -111,10 +118,11 @@ class Flags:
         if self._needs_workdir and not (self.values.workdir or self.values.help or words):
             raise UserError("--workdir=DIR is needed")
         given = {name for name in self.values if self.values[name].present}
-        read = {name: self.values[name].value for name in self.values}
+        read: dict[str, Any] = {name: self.values[name].value for name in self.values}
+        read |= {name: str(named(read[name])) for name in self._paths if read[name]}
         if self.takes_config:
-            read |= {"config_file": self.values.config, "overrides": overrides}
-            read["config"] = _config(self.values.config, overrides)
+            read |= {"config_file": read["config"], "overrides": overrides}
+            read["config"] = _config(read["config"], overrides)
         return Args(**read, words=words, given=given)
 
     def _parse(self, argv: Sequence[str]) -> list[str]:

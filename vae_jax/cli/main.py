@@ -102,6 +102,7 @@ def run() -> None:
     """The entry point: quiet libraries, our messages as they are."""
     sys.path.insert(0, "")  # modules beside the user, as with python -m
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    caches.expand_variables()
     caches.give_matplotlib_a_folder()
     absl_logging.set_verbosity("error")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from vae_jax.caches import cache_dir
 from vae_jax.datasets._making import Binarize, Values, hold_out, make_dataset
 from vae_jax.errors import UserError, unknown
-from vae_jax.places import expanded
+from vae_jax.places import expanded, named
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
@@ -213,6 +213,7 @@ def prepare(name: str) -> Path:
         raise UserError("preparing needs TensorFlow, once: pip install -e '.[prepare]'")
     import tensorflow_datasets
 
-    builder = tensorflow_datasets.builder(name, data_dir=data_dir(), file_format="array_record")
+    folder = named(data_dir())
+    builder = tensorflow_datasets.builder(name, data_dir=folder, file_format="array_record")
     builder.download_and_prepare()
     return builder.data_path

@@ -11,6 +11,7 @@ import numpy as np
 from vae_jax import config
 from vae_jax.evaluation.warnings import of_the_data, probability, unit
 from vae_jax.kl_comparison.models import figures as kl_figures
+from vae_jax.places import named
 from vae_jax.plots import read_figure, save_figures
 from vae_jax.reporting import ages, readable, run_plots, samples, sweep_plots, tables
 from vae_jax.runs import directory
@@ -29,7 +30,7 @@ def report(workdir: str | Path) -> Path:
     Raises:
         UserError: if there is no run.
     """
-    workdir = Path(workdir)
+    workdir = named(workdir)
     cfg = config.stored(workdir / "config.json")
     results = read_splits(workdir)
     run_plots.save(workdir, results)
@@ -100,7 +101,7 @@ def _environment(workdir: Path) -> dict[str, str]:
 
 def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
     """Writes a comparison as `report.html` and as tables, and returns their paths."""
-    workdir = Path(workdir)
+    workdir = named(workdir)
     figures = sweep_plots.figures(comparison)
     for stale in set(sweep_plots.NAMES) - figures.keys():
         (workdir / "figures" / f"{stale}.png").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from vae_jax.batches.devices import devices
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.splits import require_valid, x_shape
 from vae_jax.errors import UserError
+from vae_jax.places import named
 from vae_jax.runs import checkpoints, directory
 from vae_jax.runs import data as run_data
 from vae_jax.runs.age import Age
@@ -106,7 +107,7 @@ def load(
         UserError: if there is no run, no readable checkpoint, or one of another model, and if the
             data that the config names is not what the run was trained on any more.
     """
-    workdir = Path(workdir)
+    workdir = named(workdir)
     if many := directory.many_runs(workdir):
         one = next(path for paths in many.values() for path in paths.values())
         raise UserError(f"{workdir} holds many runs: name one, such as {one}")
@@ -152,13 +153,14 @@ def _shown(run: Run, text: str, dataset: Dataset) -> Run:
 
 
 def load_all(
-    workdir: Path, which: checkpoints.Which = "best", data: str | None = None
+    workdir: str | Path, which: checkpoints.Which = "best", data: str | None = None
 ) -> Iterator[tuple[Path, Run]]:
     """The run in a directory, or all of the many there, seeds of a setting sharing their parts.
 
     Raises:
         UserError: as `load` does.
     """
+    workdir = named(workdir)
     settings = directory.many_runs(workdir)
     if not settings:
         yield workdir, load(workdir, which, data=data)

@@ -11,6 +11,7 @@ import numpy as np
 from vae_jax.config import components
 from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.warnings import probability
+from vae_jax.places import named
 from vae_jax.runs import directory
 from vae_jax.runs.results import read_splits
 from vae_jax.sweeps.plan import read_plan
@@ -61,7 +62,7 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    workdir: Path,
+    workdir: str | Path,
     split: str = "test",
     metric: str | None = None,
     baseline: str = "",
@@ -80,6 +81,7 @@ def compare(
     Raises:
         UserError: if there are no runs, or no such setting or metric.
     """
+    workdir = named(workdir)
     metric = metric or _usual_metric(workdir, split)
     rows, plan = read_rows(workdir, split, metric), read_plan(workdir)
     chosen = _find(rows, baseline)

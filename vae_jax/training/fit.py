@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.errors import RunsFailedError, UserError, one_line
+from vae_jax.places import named
 from vae_jax.runs import data, directory
 from vae_jax.runs.checkpoints import BestOrLast
 from vae_jax.runs.run import Run, load
@@ -53,7 +54,7 @@ def fit(
     cfg = config.resolve(cfg)
     if cfg.num_seeds > 1:
         raise UserError(f"config.num_seeds={cfg.num_seeds}: `fit` trains one, `fit_seeds` several")
-    folder = None if workdir is None else Path(workdir)
+    folder = None if workdir is None else named(workdir)
     [outcome] = _fit(cfg, {cfg.seed: folder}, model, quiet, which, observe).values()
     if isinstance(outcome, Exception):
         raise outcome
@@ -82,7 +83,7 @@ def fit_seeds(
     """
     cfg = config.resolve(cfg)
     nowhere: dict[int, Path | None] = dict.fromkeys(config.seeds(cfg))
-    folders = nowhere if workdir is None else directory.seed_folders(cfg, Path(workdir))
+    folders = nowhere if workdir is None else directory.seed_folders(cfg, named(workdir))
     outcomes = _fit(cfg, folders, model, quiet, which)
     failed = {s: o for s, o in outcomes.items() if isinstance(o, Exception)}
     if failed:

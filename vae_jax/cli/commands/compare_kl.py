@@ -9,9 +9,9 @@ def flags(flags: Flags) -> None:
     about = "NAME(ARGUMENT=NUMBER, ...), as normal(loc=1.0, scale=0.5); a list is a vector"
     flags.text("q", None, about)
     flags.text("p", None, "likewise")
-    flags.text("workdir", None, "in place of both: a run, of which q(z|x) and p(z) are compared")
+    flags.path("workdir", None, "in place of both: a run, of which q(z|x) and p(z) are compared")
     about = "of q and p: where results.json, tables and figure go"
-    flags.text("output", "runs/compare_kl", about)
+    flags.path("output", "runs/compare_kl", about)
     flags.text("split", "test", "of a run: train, validation or test")
     about = "R, estimates for a mean and its spread; default: up to 1000, of a run 512"
     flags.integer("num_repetitions", None, about, least=2)

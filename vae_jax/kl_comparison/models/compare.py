@@ -21,6 +21,7 @@ from vae_jax.kl_comparison.models.gradients import (
 )
 from vae_jax.kl_comparison.models.stages import stages
 from vae_jax.kl_comparison.models.statistics import of_gradients, of_values
+from vae_jax.places import named
 from vae_jax.plots import save_figures
 from vae_jax.runs.directory import write_json
 from vae_jax.runs.results import COMPARISON, read_results
@@ -31,7 +32,7 @@ NO_MIDDLE = "no checkpoint from the middle of training was kept"
 
 
 def compare_run(
-    workdir: Path,
+    workdir: str | Path,
     *,
     split: str = "test",
     num_samples: int = 1024,
@@ -61,6 +62,7 @@ def compare_run(
     """
     if repetitions < 32:
         raise UserError(f"repetitions={repetitions}: at least 32 are needed for an error of each")
+    workdir = named(workdir)
     began, run = time.monotonic(), load(workdir)
     reference, values = closed_and_sampled(run, split, num_samples, seed, quiet)
     longer = LONGER * num_samples
