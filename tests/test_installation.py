@@ -44,7 +44,7 @@ def test_a_wheel_has_the_package_with_its_templates_and_nothing_else(clone, tmp_
     subprocess.run(make, check=True)
     [wheel] = tmp_path.glob("*.whl")
     inside = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
-    files = {p for p in (clone / "vae_jax").rglob("*") if p.is_file()}
+    files = {p for p in (clone / "vae_jax").rglob("*") if p.is_file() and p.suffix != ".pyc"}
     assert inside == {str(p.relative_to(clone)) for p in files}
     assert {"vae_jax/py.typed", "vae_jax/paper.mplstyle"} <= inside
     assert "vae_jax/reporting/report.html.jinja" in inside
