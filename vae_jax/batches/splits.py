@@ -8,6 +8,7 @@ import numpy as np
 
 from vae_jax.batches.keys import example_keys
 from vae_jax.config.ranges import in_words, require_elements
+from vae_jax.datasets._storing import require_examples
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Dataset, Model
 
@@ -22,7 +23,7 @@ USABLE = (
 
 def x_shape(dataset: Dataset) -> tuple[int, ...]:
     """The shape of one example on the device."""
-    raw = np.asarray(dataset.splits["train"][0])
+    raw = np.asarray(next(iter(dataset.splits.values()))[0])
     return jax.eval_shape(dataset.preprocess, jax.random.key(0), raw).shape
 
 
@@ -35,10 +36,13 @@ def require_shapes(dataset: Dataset) -> Dataset:
     for name, split in dataset.splits.items():
         if len(split) == 0:
             raise UserError(f"data: the {name} split is empty")
-    shape = np.shape(dataset.splits["train"][0])
+    first, *others = dataset.splits
+    shape = np.shape(dataset.splits[first][0])
     for name, split in dataset.splits.items():
-        if (other := np.shape(split[0])) != shape:
-            raise UserError(f"data: {name} examples have shape {other}, train examples {shape}")
+        require_examples(f"data: the {name} split", np.asarray(split[0])[None])
+    for name in others:
+        if (other := np.shape(dataset.splits[name][0])) != shape:
+            raise UserError(f"data: {name} examples have shape {other}, {first} examples {shape}")
     return dataset
 
 

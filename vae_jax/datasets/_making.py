@@ -1,17 +1,21 @@
 """x from stored values, and splits, for all the data sets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vae_jax.brought import Origin, Standardization
+from vae_jax.datasets._doubts import doubts
+from vae_jax.datasets._storing import require_numbers, storable
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset
 
 Binarize = Literal["none", "static", "dynamic"]
 Values = Literal["greys", "levels", "dequantized"]
+Rows = Mapping[str, Sequence[int] | np.ndarray]  # split -> places in an array
 
 
 BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
@@ -43,8 +47,10 @@ def make_dataset(
     scale: float = 1.0,
     binarize: Binarize = "none",
     values: Values = "greys",
+    standardize: bool | Standardization = False,
     log_prob: Callable[[Array], Array] | None = None,
     labels: Mapping[str, np.ndarray] | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Dataset:
     """A data set whose x is computed from raw values on the device, at every presentation.
 
@@ -63,6 +69,9 @@ def make_dataset(
         raise UserError(f"scale={scale}: the greatest level is a whole number")
     if values == "dequantized" and scale > 255:
         raise UserError(f"values='dequantized' takes at most 256 levels, not {scale + 1:.0f}")
+    if standardize and (binarize != "none" or values != "greys" or scale != 1):
+        raise UserError("standardize goes with binarize='none', values='greys' and scale=1")
+    splits, standardization, remarks = _stored(splits, standardize)
     x_of: Callable[[Array, Array], Array] = {
         "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
         "levels": lambda key, raw: raw,
@@ -79,7 +88,30 @@ def make_dataset(
 
     checked = np.isfinite if binarize == "none" and values == "greys" else usable
     bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
-    return Dataset(splits, preprocess, log_prob, labels or {}, checked, bin_width)
+    more = (checked, bin_width, origins or {}, standardization, remarks)
+    return Dataset(splits, preprocess, log_prob, labels or {}, *more)
+
+
+def _stored(
+    splits: Mapping[str, Any], standardize: bool | Standardization
+) -> tuple[dict[str, Any], Standardization | None, list[str]]:
+    """The splits as they are kept, how they were standardized, and doubts about them.
+
+    What is no array, since it is decoded as it is read, is kept as it is.
+    """
+    arrays = {name: split for name, split in splits.items() if isinstance(split, np.ndarray)}
+    for name, array in arrays.items():
+        require_numbers(f"the {name} split", array)
+    done = standardize if isinstance(standardize, Standardization) else None
+    if standardize and not done and "train" in arrays:
+        done = Standardization.of(arrays["train"])
+    kept = {
+        name: storable(f"the {name} split", array) if done is None else done.apply(array)
+        for name, array in arrays.items()
+    }
+    first = next(iter(arrays), "train")
+    remarks = list(doubts(arrays[first], kept[first])) if first == "train" and arrays else []
+    return {**splits, **kept}, done, remarks
 
 
 def count(size: int | float, total: int) -> int:
@@ -94,18 +126,30 @@ def count(size: int | float, total: int) -> int:
     return number
 
 
+def held_rows(total: int, validation: int | float) -> dict[str, range]:
+    """The splits train and validation: the last rows of the training set, none if 0."""
+    kept = total - count(validation, total)
+    held = {} if kept == total else {"validation": range(kept, total)}
+    return {"train": range(kept), **held}
+
+
 def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
     """The splits train and validation: the last examples of the training set, none if 0."""
-    kept = len(train) - count(validation, len(train))
-    held = {} if kept == len(train) else {"validation": train[kept:]}
-    return {"train": train[:kept], **held}
+    rows = held_rows(len(train), validation)
+    return {name: train[places.start : places.stop] for name, places in rows.items()}
+
+
+def shuffled_rows(total: int, validation: int | float, test: int | float) -> dict[str, np.ndarray]:
+    """The rows of three splits of one array after a shuffle that is always the same."""
+    order = np.random.default_rng(0).permutation(total)
+    first = count(test, total)
+    return {**hold_out(order[first:], validation), "test": order[:first]}
 
 
 def shuffled_splits(
     data: np.ndarray, validation: int | float, test: int | float, labels: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Splits of one array after a shuffle that is always the same, and the test set's labels."""
-    order = np.random.default_rng(0).permutation(len(data))
-    first = count(test, len(data))
-    splits = {**hold_out(data[order[first:]], validation), "test": data[order[:first]]}
-    return splits, {} if labels is None else {"test": labels[order[:first]]}
+    """Splits of one array after a shuffle that is always the same, and those of its labels."""
+    rows = shuffled_rows(len(data), validation, test)
+    splits = {name: data[places] for name, places in rows.items()}
+    return splits, {} if labels is None else {n: labels[places] for n, places in rows.items()}

@@ -1,6 +1,5 @@
 from typing import Literal
 
-import numpy as np
 import sklearn.datasets
 
 from vae_jax.datasets._making import make_dataset, shuffled_splits
@@ -22,6 +21,4 @@ def tabular(
     """
     bunch = getattr(sklearn.datasets, f"load_{name}")()
     splits, labels = shuffled_splits(bunch.data, validation, test, bunch.target)
-    mean, scale = splits["train"].mean(0), splits["train"].std(0)
-    standardized = {k: ((v - mean) / scale).astype(np.float32) for k, v in splits.items()}
-    return make_dataset(standardized, labels=labels)
+    return make_dataset(splits, standardize=True, labels=labels)

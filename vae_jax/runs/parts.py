@@ -119,6 +119,9 @@ def make_parts(
 def make_dataset(cfg: ConfigDict) -> Dataset:
     """The data set that a config names."""
     dataset = config.in_field("data", lambda: components.build("datasets", cfg.data)())
+    if "train" not in dataset.splits:
+        there = f"there is {', '.join(dataset.splits)} alone"
+        raise UserError(f"config.data={cfg.data}: no train split, {there}")
     return require_shapes(dataset)
 
 
