@@ -31,7 +31,7 @@ class Standardization(NamedTuple):
         return ((np.asarray(brought, np.float64) - self.mean) / self.scale).astype(np.float32)
 
     def undo(self, x: np.ndarray) -> np.ndarray:
-        """What was brought, float64, up to the rounding of x."""
+        """The values of x in the units in which they were brought, float64."""
         return np.asarray(x, np.float64) * self.scale + self.mean
 
     @property

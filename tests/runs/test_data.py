@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from tests.quick_runs import quick_config
+from tests.quick_runs import quick_config, same
 from vae_jax import UserError, evaluate, fit, load
 from vae_jax.cli.main import main
 from vae_jax.runs.results import read_results
@@ -91,6 +91,13 @@ def test_a_training_does_not_go_on_with_changed_data(original, tmp_path):
         fit(config, tmp_path / "run", quiet=True)
     np.savez(tmp_path / "mine.npz", **images(0))
     assert fit(config, tmp_path / "run", quiet=True).workdir
+
+
+def test_data_as_it_was_is_the_same_in_another_dtype_of_the_file(trained):
+    before = load(trained / "run")
+    wide = {name: array.astype(np.float64) for name, array in images(0).items()}
+    np.savez_compressed(trained / "mine.npz", **wide)
+    assert same(load(trained / "run").params, before.params)
 
 
 def test_a_copy_of_the_data_elsewhere_is_the_run_s_own(trained, tmp_path):

@@ -13,6 +13,7 @@ from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Dataset, Model
 
 CHECKED_TOGETHER = 1000
+BYTE = 256  # levels
 
 
 USABLE = (
@@ -61,10 +62,17 @@ def require_valid(dataset: Dataset, model: Model) -> None:
             raw = gather(split, rows)
             names = [f"data: {example_name(dataset, name, i)}" for i in rows.tolist()]
             ok = np.asarray(dataset.usable(raw))
-            require_elements(names.__getitem__, raw, ok, USABLE)
+            require_elements(names.__getitem__, raw, ok, USABLE + _scale_for(raw))
             x = np.asarray(preprocess(keys, raw))
             ok = np.asarray(model.accepts(x))
             require_elements(names.__getitem__, x, ok, f"the likelihood takes {allowed}")
+
+
+def _scale_for(raw: np.ndarray) -> str:
+    """Advice where what is out of range may have another scale."""
+    top = float(raw.max())
+    scale = 255.0 if BYTE / 2 < top < BYTE else top
+    return f"; scale={scale:g} takes values up to that" if 1 < top < np.inf else ""
 
 
 def example_name(dataset: Dataset, split: str, i: int) -> str:
@@ -91,6 +99,33 @@ def present(dataset: Dataset, keys: Array, raw: Array) -> tuple[Array, Batch]:
         raw: examples as stored, `[batch, ...]`.
     """
     return keys[:, 0], Batch(jax.vmap(dataset.preprocess)(keys[:, 1], raw))
+
+
+def presented(dataset: Dataset, model: Model, key: Array, brought: Any) -> Array:
+    """x `[n, *x_shape]` of examples as they were brought: in the shape and units of the data set.
+
+    Args:
+        dataset: the data set.
+        model: what x is for.
+        key: example i is drawn by `example_keys(key, i)`, where anything is drawn.
+        brought: `[n, ...]`, of any dtype of numbers.
+
+    Raises:
+        UserError: for another shape, and for values that make no sense or the model does not take.
+    """
+    array, done = np.asarray(brought), dataset.standardization
+    require_examples("what is presented", array)
+    shape = np.shape(next(iter(dataset.splits.values()))[0])
+    if array.shape[1:] != shape:
+        raise UserError(f"what is presented has shape {array.shape}: {['n', *shape]} is needed")
+    raw = storable("what is presented", array) if done is None else done.apply(array)
+    usable = np.asarray(dataset.usable(raw))
+    require_elements("example {}".format, raw, usable, USABLE + _scale_for(raw))
+    _, batch = present(dataset, example_keys(key, jnp.arange(len(raw))), jnp.asarray(raw))
+    x = np.asarray(batch.x)
+    wanted = f"the likelihood takes {in_words(model.accepts)}"
+    require_elements("example {}".format, x, np.asarray(model.accepts(x)), wanted)
+    return batch.x
 
 
 def examples(dataset: Dataset, key: Array, split: str, count: int) -> tuple[Array, Batch]:

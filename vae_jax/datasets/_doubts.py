@@ -1,4 +1,4 @@
-"""Doubts about tables: columns that single precision, a density or a network makes nothing of."""
+"""Doubts about data: columns that single precision or a network makes nothing of, and axes."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,17 @@ MERGED = 0.9  # share of the different values below which too many have become o
 APART = 100  # times the size of another column; times its spread from 0
 SHOWN = 5
 STANDARDIZE = "standardize=True takes each column less its mean, over its standard deviation"
+
+
+CHANNELS = (1, 3, 4)
+
+
+def channels_first(brought: np.ndarray) -> Iterator[str]:
+    """A line about images `[n, channels, height, width]`."""
+    shape = brought.shape[1:]
+    if len(shape) == 3 and shape[0] in CHANNELS and min(shape[1:]) > max(CHANNELS):
+        advice = "images are [n, height, width, channels], as np.moveaxis(a, 1, -1) makes them"
+        yield f"shape {brought.shape} looks like channels first: {advice}"
 
 
 def doubts(brought: np.ndarray, stored: np.ndarray) -> Iterator[str]:
@@ -40,7 +51,7 @@ def _sizes(x: np.ndarray) -> Iterator[str]:
         return
     far = varied & (size > APART * spread)
     if far.any():
-        yield f"{_columns(far)} vary by less than a hundredth of their size: {STANDARDIZE}"
+        yield f"{_columns(far)}: a spread of less than a hundredth of the size; {STANDARDIZE}"
     low, high = spread[varied].min(), spread[varied].max()
     if high > APART * low:
         places = np.flatnonzero(varied)

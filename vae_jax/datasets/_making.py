@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.brought import Origin, Standardization
-from vae_jax.datasets._doubts import doubts
+from vae_jax.datasets._doubts import channels_first, doubts
 from vae_jax.datasets._storing import require_numbers, storable
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset
@@ -109,8 +109,9 @@ def _stored(
         name: storable(f"the {name} split", array) if done is None else done.apply(array)
         for name, array in arrays.items()
     }
-    first = next(iter(arrays), "train")
-    remarks = list(doubts(arrays[first], kept[first])) if first == "train" and arrays else []
+    remarks: list[str] = []
+    if "train" in arrays:
+        remarks += [*doubts(arrays["train"], kept["train"]), *channels_first(kept["train"])]
     return {**splits, **kept}, done, remarks
 
 

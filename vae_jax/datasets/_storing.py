@@ -24,7 +24,8 @@ def require_numbers(name: str, array: np.ndarray) -> None:
         array: any.
     """
     if array.dtype.kind in NO_NUMBERS:
-        raise UserError(f"{name} is of dtype {array.dtype}, {NO_NUMBERS[array.dtype.kind]}")
+        kind = f"its dtype is {array.dtype}, {NO_NUMBERS[array.dtype.kind]}"
+        raise UserError(f"{name} is no array of numbers: {kind}")
 
 
 def require_examples(name: str, array: np.ndarray) -> None:

@@ -1,3 +1,4 @@
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,8 +38,8 @@ def npz(
 
     x is the array / `scale`; None is 255 for uint8 and 1 for everything else. `values` levels takes
     arrays of integers 0, ..., scale as they are, and dequantized makes (level + u) / (scale + 1) of
-    them. `standardize` makes of each element its distance from its mean, in standard deviations, both
-    of the training split.
+    them. `standardize` makes of each element its distance from its mean, in standard deviations,
+    both of the training split.
 
     Raises:
         UserError: if the file is missing, is no .npz, or holds neither form, and for uint8 that use
@@ -87,7 +88,7 @@ def _place(rows: Any) -> Any:
 def _located(path: str) -> Path:
     if not path:
         raise UserError("npz needs a file: npz(path='data.npz')")
-    file = Path(path).expanduser() if path.startswith("~") else Path(path)
+    file = Path(os.path.expanduser(path))
     if file.is_dir():
         raise UserError(f"path={path!r} is a directory: name the .npz file in it")
     if not file.is_file():

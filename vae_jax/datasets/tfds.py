@@ -54,16 +54,18 @@ def tfds(
         raise UserError(f"{name!r} in {directory} has the splits {known}: train, test are needed")
     images = {split: image for split, (image, _) in pairs.items()}
     labels = {split: label for split, (_, label) in pairs.items() if label is not None}
-    held = {} if "validation" in images else hold_out(images["train"], validation)
-    splits, test_labels = images | held, _test_only(labels)
+    splits, labels = (_with_validation(arrays, validation) for arrays in (images, labels))
     if train > len(splits["train"]):
         raise UserError(f"train={train}: there are {len(splits['train'])} training examples")
-    splits["train"] = splits["train"][: train or None]
-    return make_dataset(splits, scale=255.0, binarize=binarize, values=values, labels=test_labels)
+    for arrays in (splits, labels):
+        arrays |= {"train": arrays["train"][: train or None]} if "train" in arrays else {}
+    return make_dataset(splits, scale=255.0, binarize=binarize, values=values, labels=labels)
 
 
-def _test_only(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {"test": labels["test"]} if "test" in labels else {}
+def _with_validation(arrays: dict[str, Any], validation: int | float) -> dict[str, Any]:
+    """The arrays by split, with a validation split held out of train unless there is one."""
+    is_whole = "validation" in arrays or "train" not in arrays
+    return arrays if is_whole else arrays | hold_out(arrays["train"], validation)
 
 
 def data_dir() -> Path:

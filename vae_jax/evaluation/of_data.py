@@ -35,22 +35,37 @@ OF_LEVELS = {
     ),
 }
 
+LOG_P_BROUGHT = Quantity(
+    NATS, "log p of the values as they were brought: log_p + ln |dx / d brought|", better="higher"
+)
+
 
 def of_data(dataset: Dataset) -> list[Estimator]:
     """The estimators that only this data set can have; they are computed unasked."""
     levels = Estimator(_no_values, OF_LEVELS, derive=partial(_of_levels, dataset.bin_width))
+    known = [levels]
+    if (done := dataset.standardization) is not None:
+        brought = partial(_of_brought, done.log_jacobian)
+        known.append(Estimator(_no_values, {"log_p_brought": LOG_P_BROUGHT}, derive=brought))
     log_prob = dataset.log_prob
     if log_prob is None:
-        return [levels]
+        return known
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         return {"log_p_data": log_prob(batch.x)}
 
-    return [Estimator(of_examples, {"log_p_data": LOG_P_DATA}), levels]
+    return [Estimator(of_examples, {"log_p_data": LOG_P_DATA}), *known]
 
 
 def _no_values(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
     return {}
+
+
+def _of_brought(log_jacobian: float, facts: Facts, values: Values) -> dict[str, np.ndarray]:
+    """The log density in the units in which the data was brought; a mass has no units."""
+    if "log_p" not in values or facts.likelihood.support.is_discrete:
+        return {}
+    return {"log_p_brought": values["log_p"] + log_jacobian}
 
 
 def _of_levels(width: float | None, facts: Facts, values: Values) -> dict[str, np.ndarray]:

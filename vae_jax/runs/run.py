@@ -3,15 +3,16 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.batches.devices import devices
 from vae_jax.batches.keys import keys_of
-from vae_jax.batches.splits import require_valid, x_shape
+from vae_jax.batches.splits import presented, require_valid, x_shape
 from vae_jax.errors import UserError
 from vae_jax.places import named
 from vae_jax.runs import checkpoints, directory
@@ -20,7 +21,7 @@ from vae_jax.runs.age import Age
 from vae_jax.runs.facts import find_facts
 from vae_jax.runs.parts import Parts, make_parts
 from vae_jax.runs.state import evaluated_params, num_parameters
-from vae_jax.types import Dataset, Facts, Model, Params
+from vae_jax.types import Array, Dataset, Facts, Model, Params
 
 AS_OTHER_DATA = "bring it back, or evaluate what is there by name as other data (--data)"
 
@@ -65,6 +66,28 @@ class Run(NamedTuple):
     def data(self) -> str:
         """The name of its data set."""
         return self.other_data or self.parts.cfg.data
+
+    def present(self, brought: Any, key: Array | None = None) -> Array:
+        """x `[n, *x_shape]` of examples `[n, ...]` in the shape and units of the stored data.
+
+        This is the way from data to what the model and the objectives take: x is standardized,
+        scaled, binarized as the run's own examples are.
+
+        Args:
+            brought: the examples, of any dtype of numbers.
+            key: of what is drawn, as bits; by default that of `evaluate`, so that the first
+                examples of the evaluated split have the x that it sees.
+
+        Raises:
+            UserError: for another shape, and for values that the model cannot be evaluated on.
+        """
+        key = keys_of(0).evaluate if key is None else key
+        return presented(self.dataset, self.model, key, brought)
+
+    def restore(self, x: Any) -> np.ndarray:
+        """x in the units in which the data was brought: a standardization is undone."""
+        done = self.dataset.standardization
+        return np.asarray(x) if done is None else done.undo(np.asarray(x))
 
     @property
     def facts(self) -> Facts:
