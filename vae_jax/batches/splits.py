@@ -8,7 +8,7 @@ import numpy as np
 
 from vae_jax.batches.keys import example_keys
 from vae_jax.config.ranges import in_words, require_elements
-from vae_jax.datasets._storing import require_examples
+from vae_jax.datasets._storing import require_examples, storable
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Dataset, Model
 
