@@ -95,7 +95,7 @@ def test_an_unreadable_checkpoint_is_never_deleted(tmp_path, monkeypatch):
         patch.setattr(
             ocp.CheckpointManager, "restore", lambda *a, **k: (_ for _ in ()).throw(OSError(5))
         )
-        fit(quick_config(), tmp_path, quiet=True)
+        fit(quick_config(), tmp_path, quiet=True, which="last")
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert {"36.damaged", "48.damaged"} <= names
 

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,8 @@ from vae_jax.errors import UserError
 logger = logging.getLogger(__name__)
 BestOrLast = Literal["best", "last"]  # best by the validation bound
 Which = BestOrLast | int  # a number is a step
+TRIES = 100  # to find a checkpoint that stays while it is read
+SECONDS_TO_DELETE = 0.3  # one that does not change for so long is not being deleted
 SMALL_FILES = 2**17  # bytes of a checkpoint besides its arrays
 
 
@@ -51,7 +54,8 @@ def opened(
 ) -> Iterator[ocp.CheckpointManager]:
     """The manager of `workdir/checkpoints`, closed at the end, when all writing is done.
 
-    The checkpoint nearest to the update `halfway` is kept for comparisons; 0 keeps none.
+    The checkpoint nearest to the update `halfway` is kept for comparisons; 0 keeps none. Without
+    `write`, which is for the process that trains, nothing in the directory is touched.
     """
     best = BestN(get_metric_fn=_bound, n=1, keep_checkpoints_without_metrics=False)
     middle = [_Nearest(halfway)] if halfway else []
@@ -61,13 +65,26 @@ def opened(
         create=write,
         cleanup_tmp_directories=write,
         enable_async_checkpointing=False,
+        lightweight_initialize=not write,  # `restore` lists them itself
     )
     directory = (workdir / "checkpoints").resolve()
-    _set_aside_unreadable(directory)
-    with ocp.CheckpointManager(
-        directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
-    ) as manager:
+    if write:
+        _set_aside_unreadable(directory)
+    with _managed(directory, options) as manager:
         yield manager
+
+
+def _managed(
+    directory: Path, options: ocp.CheckpointManagerOptions, tries: int = 10
+) -> ocp.CheckpointManager:
+    """The manager; again where a checkpoint that it lists is deleted meanwhile."""
+    try:
+        handler = ocp.StandardCheckpointHandler()
+        return ocp.CheckpointManager(directory, options=options, item_handlers=handler)
+    except (OSError, ValueError):
+        if options.create or tries == 1:
+            raise
+        return _managed(directory, options, tries - 1)
 
 
 def _set_aside_unreadable(directory: Path) -> None:
@@ -117,9 +134,10 @@ def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
         UserError: if a checkpoint is of another model.
     """
     for step in sorted(manager.all_steps(), reverse=True):
-        state = _try_restore(manager, step, initial)
-        if state is not None:
+        state = _read(manager, step, initial)
+        if not isinstance(state, Exception):
             return state
+        _pass_over(step, state)
         _set_aside(Path(manager.directory) / str(step))
         manager.reload()
     return initial
@@ -128,22 +146,49 @@ def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
 def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tuple[int, Any]:
     """The step and state of the best or the last readable checkpoint, or of the one of a step.
 
-    Without validation bounds the best is the last.
+    Without validation bounds the best is the last. Beside a training, which deletes checkpoints,
+    they are listed again where one was gone before it was read.
 
     Raises:
         UserError: if there is no readable one, or it is of another model.
     """
-    for step in _ranked(manager, which):
-        state = _try_restore(manager, step, template)
-        if state is not None:
-            return step, state
-    raise UserError(f"{manager.directory} holds no readable checkpoint: train first")
+    directory, damaged = Path(manager.directory), set[int]()
+    for _ in range(TRIES):
+        left = [s for s in _in_order(_listed(directory), which) if s not in damaged]
+        if not left:
+            raise UserError(_absent(directory, which))
+        before = _content(directory / str(left[0]))
+        state = _read(manager, left[0], template)
+        if isinstance(state, Exception) and before:
+            time.sleep(SECONDS_TO_DELETE)
+        if not before or _content(directory / str(left[0])) != before:
+            continue
+        if not isinstance(state, Exception):
+            return left[0], state
+        _pass_over(left[0], state)
+        damaged.add(left[0])
+    raise UserError(f"{directory}: checkpoints go faster than they can be read: try again")
 
 
-def _ranked(manager: ocp.CheckpointManager, which: Which) -> list[int]:
-    """The steps in the order in which they are tried."""
-    steps = manager.all_steps()
-    return _in_order({s: manager.metrics(s) if which == "best" else None for s in steps}, which)
+def _absent(directory: Path, which: Which) -> str:
+    steps = sorted(_listed(directory))
+    if not steps:
+        return f"{directory} holds no checkpoint yet: train first, or wait if a training has begun"
+    if isinstance(which, int) and which not in steps:
+        return f"{directory} holds no checkpoint {which}: there is {', '.join(map(str, steps))}"
+    return f"{directory} holds no readable checkpoint: train again, which replaces them"
+
+
+def _content(checkpoint: Path) -> set[str]:
+    """The paths of a checkpoint and its files, empty where it is not there."""
+    folders = list(os.walk(checkpoint))
+    return {base for base, _, _ in folders} | {f"{base}/{n}" for base, _, ns in folders for n in ns}
+
+
+def _listed(directory: Path) -> dict[int, Any]:
+    """The checkpoints that are there now: step -> metrics."""
+    folders = [p for p in directory.glob("*") if p.name.isdigit()]
+    return {int(p.name): _metrics(p) for p in folders}
 
 
 def _in_order(metrics: Mapping[int, Any], which: Which) -> list[int]:
@@ -161,29 +206,39 @@ def taken(workdir: Path, which: Which) -> int | None:
 
     Nothing is opened, so that it costs little and disturbs no run that trains.
     """
-    folders = [p for p in workdir.glob("checkpoints/*") if p.name.isdigit()]
-    return next(iter(_in_order({int(p.name): _metrics(p) for p in folders}, which)), None)
+    return next(iter(_in_order(_listed(workdir / "checkpoints"), which)), None)
 
 
 def _metrics(checkpoint: Path) -> Any:
     try:
         return json.loads((checkpoint / "metrics" / "metrics").read_text())
-    except (OSError, ValueError):
-        return None
+    except ValueError:
+        logger.warning("the bound of checkpoint %s is damaged and left out", checkpoint.name)
+    except OSError:
+        pass
+    return None
 
 
-def _try_restore(manager: ocp.CheckpointManager, step: int, template: Any) -> Any | None:
-    """The state, or None with a warning where it cannot be read."""
+def _read(manager: ocp.CheckpointManager, step: int, template: Any) -> Any | Exception:
+    """The state, or the error: whatever a damaged file, or one that is gone, makes Orbax raise."""
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
     try:
         _require_same_model(manager, step, abstract)
         return manager.restore(step, args=ocp.args.StandardRestore(abstract))
-    except UserError:
-        raise
-    except Exception as error:  # whatever a damaged file makes Orbax raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        logger.warning("checkpoint %s is damaged or unreadable and passed over (%s)", step, reason)
-        return None
+    except Exception as error:
+        return error
+
+
+def _pass_over(step: int, error: Exception) -> None:
+    """Warns of a checkpoint that cannot be read.
+
+    Raises:
+        UserError: the error, if it is one: the checkpoint is another model's.
+    """
+    if isinstance(error, UserError):
+        raise error
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+    logger.warning("checkpoint %s is damaged or unreadable and passed over (%s)", step, reason)
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -197,7 +252,10 @@ def _name(path: Any) -> str:
 
 
 def _require_same_model(manager: ocp.CheckpointManager, step: int, template: Any) -> None:
-    saved, wanted = _shapes(manager.item_metadata(step)), _shapes(template)
+    metadata = manager.item_metadata(step)
+    if metadata is None:
+        raise FileNotFoundError("no metadata")
+    saved, wanted = _shapes(metadata), _shapes(template)
     for name in sorted(saved.keys() | wanted.keys()):
         if saved.get(name) != wanted.get(name):
             there = (

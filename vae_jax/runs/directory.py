@@ -195,7 +195,14 @@ def _version(name: str) -> str | None:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The records of metrics.jsonl, none without the file; a last line cut short is skipped."""
+    """The records of metrics.jsonl, none without the file; a line cut short is skipped."""
     path = workdir / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    return [record for line in lines if (record := _record(line))]
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

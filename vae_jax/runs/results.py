@@ -1,6 +1,7 @@
 """`results.json` and `per_example/*.npz`: the numbers of a run, added to and read back."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def save_results(workdir: Path, split: str, results: dict[str, Any]) -> str:
         results["numbers"] = results["numbers"] | kept
         dropped = before["numbers"].keys() - kept.keys()
         values = {n: stored[n] for n in stored if n not in dropped} | values
-    new = arrays.with_name(f"{stem}.tmp.npz")
+    new = arrays.with_name(f"{stem}.{os.getpid()}.tmp.npz")
     np.savez_compressed(new, **values)
     new.replace(arrays)
     numbers = {key: value for key, value in results.items() if key != "per_example"}
