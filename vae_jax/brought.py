@@ -1,16 +1,18 @@
 """Data as it was brought: which rows of it the examples are, and in which units it was."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+
+from vae_jax.errors import UserError
 
 
 class Origin(NamedTuple):
     """Where the examples of a split come from, as the person who brought them numbers them."""
 
     array: str  # its name
-    rows: Sequence[int]  # [len(split)], of that array
+    rows: Sequence[int] | np.ndarray  # [len(split)], of that array
 
 
 class Standardization(NamedTuple):
@@ -20,18 +22,36 @@ class Standardization(NamedTuple):
     scale: np.ndarray  # [*x_shape], its standard deviation, 1 where that is 0
 
     @classmethod
-    def of(cls, brought: np.ndarray) -> Self:
-        """The numbers that standardize examples `[n, *x_shape]`."""
+    def of(cls, brought: Any) -> Self:
+        """The numbers that standardize examples `[n, *x_shape]`; what is not finite is left out.
+
+        Raises:
+            UserError: if float64 cannot hold a standard deviation.
+        """
+        values = np.ma.masked_invalid(np.asarray(brought, np.float64))
+        is_constant = (values.max(0) == values.min(0)).filled(True)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = np.where(is_constant, 1.0, values.std(0).filled(1.0))
+        if not np.isfinite(scale).all():
+            raise UserError("standardize: a standard deviation is not finite: use a larger unit")
+        return cls(values.mean(0).filled(0.0), scale)
+
+    def apply(self, brought: Any) -> np.ndarray:
+        """x of examples `[..., *x_shape]` as they were brought, float32.
+
+        Raises:
+            UserError: for examples of another shape.
+        """
         values = np.asarray(brought, np.float64)
-        is_constant = values.max(0) == values.min(0)
-        return cls(values.mean(0), np.where(is_constant, 1.0, values.std(0)))
+        shape = np.shape(self.mean)
+        if values.shape[values.ndim - len(shape) :] != shape:
+            have = f"examples have shape {values.shape[1:]}"
+            raise UserError(f"standardize: {have}, and those of the training split {shape}")
+        with np.errstate(over="ignore"):
+            return ((values - self.mean) / self.scale).astype(np.float32)
 
-    def apply(self, brought: np.ndarray) -> np.ndarray:
-        """x of examples `[n, *x_shape]` as they were brought, float32."""
-        return ((np.asarray(brought, np.float64) - self.mean) / self.scale).astype(np.float32)
-
-    def undo(self, x: np.ndarray) -> np.ndarray:
-        """The values of x in the units in which they were brought, float64."""
+    def undo(self, x: Any) -> np.ndarray:
+        """The values of x `[..., *x_shape]` in the units that were brought, float64."""
         return np.asarray(x, np.float64) * self.scale + self.mean
 
     @property

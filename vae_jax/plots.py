@@ -21,6 +21,7 @@ MARKERS = "osD^v<>Xph"
 LINES = ((GREEN, "--"), (ORANGE, "-"), ("#CC79A7", ":"), (GREY, "-."))  # of estimates of log p(x)
 COLUMN = 4.5  # inches; at the 3.4 of a paper's column, type has 7.5 points
 FEW_POINTS = 20  # a curve of no more has its points marked
+MOST_CLASSES = 20  # in a key
 DPI, ABOUT = 150, "vae_jax"  # of files: dots per inch, the entry that says what they are of
 
 
@@ -181,14 +182,23 @@ def aggregated_posterior(
 
 
 def _labelled(axes: Axes, z: np.ndarray, labels: np.ndarray) -> None:
-    names = np.unique(labels)
-    colours = colormaps["tab10" if len(names) <= 10 else "turbo"](
-        np.linspace(0, 1, max(10, len(names)))
+    """Points by label: one colour and mark for each class, a scale of colours for many numbers."""
+    names, counts = np.unique(labels[labels == labels], return_counts=True)  # without NaN
+    are_numbers = len(names) > MOST_CLASSES and labels.dtype.kind in "iuf"
+    kept = np.sort(names[np.argsort(-counts, kind="stable")[:MOST_CLASSES]])
+    others = labels != labels if are_numbers else ~np.isin(labels, kept)
+    if others.any():
+        axes.plot(*z[others].T, ".", ms=3, color=GREY, alpha=0.4, label="others")
+    if are_numbers:
+        points = axes.scatter(z[:, 0], z[:, 1], s=6, c=labels.astype(float), cmap="viridis")
+        axes.figure.colorbar(points, label="label", location="bottom", shrink=0.6)
+        return
+    colours = colormaps["tab10" if len(kept) <= 10 else "turbo"](
+        np.linspace(0, 1, max(10, len(kept)))
     )
-    markers = "os^vD<>phX"
-    for i, name in enumerate(names):
-        chosen, mark = z[labels == name], markers[i % len(markers)]
-        axes.plot(chosen[:, 0], chosen[:, 1], mark, ms=3, mew=0, color=colours[i], label=str(name))
+    for i, name in enumerate(kept):
+        chosen, mark = z[labels == name], MARKERS[i % len(MARKERS)]
+        axes.plot(*chosen.T, mark, ms=3, mew=0, color=colours[i], label=str(name))
 
 
 def bounds(

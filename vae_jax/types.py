@@ -60,8 +60,7 @@ class Context(NamedTuple):
 END = Context()  # training is over: evaluation's context
 
 
-def _no_model(*arguments: Any) -> Any:
-    del arguments
+def _no_model(*_: Any) -> Any:
     raise UserError("a part called the model while there is none: call it inside `distribution`")
 
 
@@ -221,6 +220,7 @@ class Dataset(NamedTuple):
     origins: Mapping[str, Origin] = {}  # per split; without one, examples are numbered in it
     standardization: Standardization | None = None  # done to what `splits` hold
     remarks: Sequence[str] = ()  # doubts about the data, a line each, logged before training
+    restore: Callable[[Any], Any] = as_it_is  # x -> stored values, where they can be told
 
     def __repr__(self) -> str:
         shapes = {name: f"{len(s)} x {list(np.shape(s[0]))}" for name, s in self.splits.items()}

@@ -28,9 +28,13 @@ from vae_jax.datasets._making import make_dataset
 )
 def test_data_that_cannot_work_is_an_error_before_training(splits, expected):
     good = np.zeros((9, 3), np.float32)
-    dataset = make_dataset({"train": good, "test": good, **splits})
-    with pytest.raises(UserError, match=expected):
+
+    def check():
+        dataset = make_dataset({"train": good, "test": good, **splits})
         require_valid(require_shapes(dataset), build_model((3,), 2))
+
+    with pytest.raises(UserError, match=expected):
+        check()
 
 
 @pytest.mark.parametrize("value", [np.nan, -0.1, 255.0])

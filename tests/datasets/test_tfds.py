@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from tests.datasets.building import Source, make
 from vae_jax import UserError
 from vae_jax.batches.splits import x_shape
+from vae_jax.datasets import binarized_mnist
 from vae_jax.datasets import tfds as tfds_module
 
 
@@ -37,6 +39,37 @@ def test_tfds_can_be_redrawn_and_read_without_a_cache(mocked_tfds):
     assert len(lazy.splits["train"]) == 25
     assert lazy.splits["train"][3].shape == kept.splits["train"][3].shape
     assert lazy.splits["validation"][0].dtype == np.uint8
+
+
+def test_examples_have_labels_and_are_named_by_their_records(mocked_tfds):
+    dataset = make("tfds(name='kmnist', validation=5, train=20)")
+    rows = {"train": range(20), "validation": range(25, 30), "test": range(30)}
+    assert {name: origin.rows for name, origin in dataset.origins.items()} == rows
+    assert dataset.origins["validation"].array == "kmnist train"
+    for name, of in rows.items():
+        assert dataset.labels[name].tolist() == [i % 10 for i in of]
+
+
+@pytest.mark.parametrize("more", ["", ", cache=False", ", binarize='dynamic'"])
+def test_images_of_0_and_1_need_their_scale(mocked_tfds, monkeypatch, more):
+    class Bits(Source):
+        def __init__(self, split):
+            super().__init__(split)
+            self.images = self.images // 128
+
+    monkeypatch.setattr(tfds_module, "_source", lambda name, split: Bits(split))
+    with pytest.raises(UserError, match=r"kmnist holds uint8 from 0 to 1, .*give scale=1 "):
+        make(f"tfds(name='kmnist'{more})")
+    dataset = make(f"tfds(name='kmnist', scale=1{more})")
+    x = dataset.preprocess(jax.random.key(0), np.asarray(dataset.splits["test"][0]))
+    np.testing.assert_array_equal(x, Bits("test").images[0])
+
+
+def test_binarized_mnist_which_is_stored_as_0_and_1_is_bits(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(binarized_mnist, "tfds", lambda **arguments: asked.update(arguments))
+    make("binarized_mnist")
+    assert asked == {"name": "binarized_mnist", "scale": 1.0}
 
 
 def test_a_data_set_that_is_not_prepared_says_what_to_do(tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ def test_a_checkpoint_deleted_before_it_is_read(
 
 
 def test_a_checkpoint_deleted_while_it_is_read(workdir, monkeypatch, caplog):
-    """What was read may be half of it: it does not count."""
+    """Half of it may have been read: it does not count."""
     once(monkeypatch, "restore", after=lambda: rotate(workdir, 20, 40, -1.0))
     assert read(workdir, "best") == 40
     assert not said(caplog)

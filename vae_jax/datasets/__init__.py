@@ -6,8 +6,12 @@ from vae_jax.datasets._making import (
     count,
     hold_out,
     make_dataset,
+    shuffled_dataset,
+    shuffled_rows,
     shuffled_splits,
+    take,
 )
+from vae_jax.datasets._storing import require_examples, storable
 
 __all__ = [
     "Binarize",
@@ -15,5 +19,10 @@ __all__ = [
     "count",
     "hold_out",
     "make_dataset",
+    "require_examples",
+    "shuffled_dataset",
+    "shuffled_rows",
     "shuffled_splits",
+    "storable",
+    "take",
 ]

@@ -4,64 +4,79 @@ from collections.abc import Iterator
 
 import numpy as np
 
-LOOKED_AT = 10_000  # rows
-MERGED = 0.9  # share of the different values below which too many have become one
+LOOKED_AT = 5_000_000  # numbers
+MERGED = 0.9  # share of the different values, below which too many have become one
 APART = 100  # times the size of another column; times its spread from 0
-SHOWN = 5
-STANDARDIZE = "standardize=True takes each column less its mean, over its standard deviation"
-
-
+NAMED = 5  # columns
 CHANNELS = (1, 3, 4)
-
-
-def channels_first(brought: np.ndarray) -> Iterator[str]:
-    """A line about images `[n, channels, height, width]`."""
-    shape = brought.shape[1:]
-    if len(shape) == 3 and shape[0] in CHANNELS and min(shape[1:]) > max(CHANNELS):
-        advice = "images are [n, height, width, channels], as np.moveaxis(a, 1, -1) makes them"
-        yield f"shape {brought.shape} looks like channels first: {advice}"
+ADVICE = "standardize=True takes each column less its mean, over its standard deviation"
+UNLESS = "; counts take a likelihood of counts instead"
 
 
 def doubts(brought: np.ndarray, stored: np.ndarray) -> Iterator[str]:
-    """Lines about the columns `[n, d]` of real numbers or wide integers; none of other data.
+    """Lines about the training split.
 
     Args:
-        brought: the training split as it was brought.
-        stored: the same as it is stored.
+        brought: as it was brought.
+        stored: as it is kept.
     """
-    if brought.ndim != 2 or len(brought) < 2 or brought.dtype.kind not in "fiu":
-        return
-    if brought.dtype.itemsize < 4 and brought.dtype.kind != "f":
-        return
-    values, kept = brought[:LOOKED_AT], stored[:LOOKED_AT].astype(np.float32)
-    distinct = np.array([len(np.unique(column)) for column in values.T])
-    left = np.array([len(np.unique(column)) for column in kept.T])
-    if (merged := left < MERGED * distinct).any():
-        yield f"float32 makes one of different values of {_columns(merged)}: {STANDARDIZE}"
-    if (constant := distinct == 1).any():
-        yield f"{_columns(constant)}: a single value in the whole training split"
-    yield from _sizes(kept.astype(np.float64))
+    yield from _channels_first(brought.shape)
+    is_wide = brought.dtype.kind not in "biu" or brought.dtype.itemsize >= 4
+    if brought.ndim == 2 and len(brought) > 1 and is_wide:
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused later
+            yield from list(_of_columns(brought, stored))
 
 
-def _sizes(x: np.ndarray) -> Iterator[str]:
-    """A line where columns differ so much in size that a network sees the largest alone."""
-    spread, size = x.std(0), np.sqrt(np.square(x).mean(0))
-    varied = spread > 0
-    if not varied.any():
-        return
-    far = varied & (size > APART * spread)
+def _channels_first(shape: tuple[int, ...]) -> Iterator[str]:
+    """A line about images `[n, channels, height, width]`."""
+    if len(shape) == 4 and shape[1] in CHANNELS and min(shape[2:]) > max(CHANNELS):
+        wanted = "images are [n, height, width, channels], as np.moveaxis(a, 1, -1) makes them"
+        yield f"shape {list(shape)} looks like channels first: {wanted}"
+
+
+def _of_columns(brought: np.ndarray, stored: np.ndarray) -> Iterator[str]:
+    """Lines about the columns of `[n, d]`."""
+    rows = max(200, LOOKED_AT // brought.shape[1])
+    values, kept = brought[:rows], stored[:rows].astype(np.float32)
+    is_constant = brought.min(0) == brought.max(0)
+    merged = _distinct(kept) < MERGED * _distinct(values)
+    if merged.any():
+        yield f"float32 cannot tell the values of {columns(merged)} apart: {ADVICE}"
+    if is_constant.any():
+        yield f"{columns(is_constant)}: the same value in every training example"
+    counts = bool((values >= 0).all() and (values % 1 == 0).all())
+    for line in _sizes(kept.astype(np.float64), ~is_constant & ~merged):
+        yield line + (UNLESS if counts else "")
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """The number of different values in each column."""
+    ordered = np.sort(values, axis=0)
+    return 1 + (ordered[1:] != ordered[:-1]).sum(0)
+
+
+def _sizes(x: np.ndarray, of_interest: np.ndarray) -> Iterator[str]:
+    """Lines where columns are far from 0, or so much smaller than another that they do not count.
+
+    A column that is seldom not 0 is as large as its range, not as its standard deviation.
+    """
+    spread, width = x.std(0), np.ptp(x, axis=0)
+    of_interest = of_interest & (spread > 0)
+    far = of_interest & (np.sqrt(np.square(x).mean(0)) > APART * spread)
     if far.any():
-        yield f"{_columns(far)}: a spread of less than a hundredth of the size; {STANDARDIZE}"
-    low, high = spread[varied].min(), spread[varied].max()
-    if high > APART * low:
-        places = np.flatnonzero(varied)
-        least, most = places[spread[varied].argmin()], places[spread[varied].argmax()]
-        ends = f"from {low:.3g} (column {least}) to {high:.3g} (column {most})"
-        yield f"columns have standard deviations {ends}: {STANDARDIZE}"
+        yield f"{columns(far)}: values vary by less than a hundredth of their size; {ADVICE}"
+    small = of_interest & (APART * spread < spread.max()) & (APART * width < width.max())
+    if small.any():
+        largest = f"less than a hundredth as much as column {spread.argmax()}"
+        yield f"{columns(small)}: values vary {largest}; {ADVICE}"
 
 
-def _columns(chosen: np.ndarray) -> str:
-    """`column 3`, `columns 0, 7`, `columns 0, 1, 2, 3, 4 and 20 more`, counted from 0."""
+def columns(chosen: np.ndarray) -> str:
+    """`column 3`, or `columns 0, 1, 2, 3, 4 and 20 more`, counted from 0.
+
+    Args:
+        chosen: `[d]`, whether each is meant.
+    """
     places = np.flatnonzero(chosen)
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-    return f"column{'s' * (len(places) > 1)} {', '.join(map(str, places[:SHOWN]))}{more}"
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return f"column{'s' * (len(places) > 1)} {', '.join(map(str, places[:NAMED]))}{more}"

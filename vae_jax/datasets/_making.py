@@ -1,6 +1,6 @@
 """x from stored values, and splits, for all the data sets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.brought import Origin, Standardization
-from vae_jax.datasets._doubts import channels_first, doubts
-from vae_jax.datasets._storing import require_numbers, storable
+from vae_jax.datasets._doubts import doubts
+from vae_jax.datasets._storing import require_examples, storable
 from vae_jax.errors import UserError
-from vae_jax.types import Array, Dataset
+from vae_jax.types import Array, Dataset, as_it_is
 
 Binarize = Literal["none", "static", "dynamic"]
 Values = Literal["greys", "levels", "dequantized"]
-Rows = Mapping[str, Sequence[int] | np.ndarray]  # split -> places in an array
+Rows = Mapping[str, range | np.ndarray]  # split -> places in an array
 
 
 BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
@@ -60,22 +60,33 @@ def make_dataset(
     masses on levels: log P(raw) >= E_u log p((raw + u) / L) - D log L, where P is the mass of p on
     the D-dimensional bin of raw (Theis et al. 2016).
 
+    Args:
+        splits: arrays `[n, ...]` of any dtype of numbers, or sequences of examples.
+        scale: the largest raw value.
+        binarize: the greys.
+        values: what x is.
+        standardize: takes each element less its mean, over its standard deviation, both of the
+            training split; or less and over the numbers of a `Standardization`.
+        log_prob: the data's own density of x, where it is known.
+        labels: of each split, `[n]`, for colours in plots.
+        origins: of each split, where its examples come from.
+
     Raises:
-        UserError: for levels that are binarized, or more than 256 of them to be dequantized.
+        UserError: for splits that are no numbers, arguments that exclude each other, and more than
+            256 levels to be dequantized.
     """
-    if binarize != "none" and values != "greys":
-        raise UserError(f"values={values!r} goes with binarize='none', not {binarize!r}")
-    if values != "greys" and scale % 1:
-        raise UserError(f"scale={scale}: the greatest level is a whole number")
-    if values == "dequantized" and scale > 255:
-        raise UserError(f"values='dequantized' takes at most 256 levels, not {scale + 1:.0f}")
-    if standardize and (binarize != "none" or values != "greys" or scale != 1):
-        raise UserError("standardize goes with binarize='none', values='greys' and scale=1")
-    splits, standardization, remarks = _stored(splits, standardize)
+    _require_compatible(scale, binarize, values, bool(standardize))
+    splits, done, remarks = _stored(splits, standardize)
+    levels = int(scale) + 1
     x_of: Callable[[Array, Array], Array] = {
         "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
         "levels": lambda key, raw: raw,
-        "dequantized": lambda key, raw: _dequantize(key, raw, int(scale) + 1),
+        "dequantized": lambda key, raw: _dequantize(key, raw, levels),
+    }[values]
+    raw_of: Callable[[Any], Any] = {
+        "greys": as_it_is if binarize != "none" or scale == 1 else lambda x: np.asarray(x) * scale,
+        "levels": as_it_is,
+        "dequantized": lambda x: np.clip(np.floor(np.asarray(x) * levels), 0, levels - 1),
     }[values]
 
     def preprocess(key: Array, raw: Array) -> Array:
@@ -84,12 +95,30 @@ def make_dataset(
 
     def usable(raw: Any) -> Any:
         in_range = (raw >= 0) & (raw <= scale)
-        return in_range & (values == "greys" or raw % 1 == 0)
+        return in_range & (values == "greys" or np.floor(raw) == raw)
 
     checked = np.isfinite if binarize == "none" and values == "greys" else usable
     bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
-    more = (checked, bin_width, origins or {}, standardization, remarks)
+    more = (checked, bin_width, origins or {}, done, remarks, raw_of)
     return Dataset(splits, preprocess, log_prob, labels or {}, *more)
+
+
+def _require_compatible(scale: float, binarize: str, values: str, standardize: bool) -> None:
+    """Refuses levels that are binarized, more than 256 that are dequantized, and what has no mean.
+
+    Raises:
+        UserError: naming the arguments.
+    """
+    if binarize != "none" and values != "greys":
+        raise UserError(f"values={values!r} goes with binarize='none', not {binarize!r}")
+    if values != "greys" and scale % 1:
+        raise UserError(f"scale={scale}: the greatest level is a whole number")
+    if values == "dequantized" and scale > 255:
+        raise UserError(f"values='dequantized' takes at most 256 levels, not {scale + 1:.0f}")
+    if standardize and (binarize != "none" or values != "greys" or scale != 1):
+        given = f"binarize={binarize!r}, values={values!r}, scale={scale:g}"
+        needed = "binarize='none', values='greys' and scale=1"
+        raise UserError(f"standardize=True goes with {needed}, not with {given}")
 
 
 def _stored(
@@ -101,17 +130,16 @@ def _stored(
     """
     arrays = {name: split for name, split in splits.items() if isinstance(split, np.ndarray)}
     for name, array in arrays.items():
-        require_numbers(f"the {name} split", array)
+        require_examples(f"the {name} split", array)
+    train = arrays.get("train")
     done = standardize if isinstance(standardize, Standardization) else None
-    if standardize and not done and "train" in arrays:
-        done = Standardization.of(arrays["train"])
-    kept = {
-        name: storable(f"the {name} split", array) if done is None else done.apply(array)
-        for name, array in arrays.items()
-    }
-    remarks: list[str] = []
-    if "train" in arrays:
-        remarks += [*doubts(arrays["train"], kept["train"]), *channels_first(kept["train"])]
+    if standardize and done is None:
+        if len(arrays) < len(splits) or train is None:
+            raise UserError("standardize=True needs arrays, among them the training split")
+        done = Standardization.of(train)
+    keep = storable if done is None else lambda name, array: done.apply(array)
+    kept = {name: keep(f"the {name} split", array) for name, array in arrays.items()}
+    remarks = [] if train is None else list(doubts(train, kept["train"]))
     return {**splits, **kept}, done, remarks
 
 
@@ -128,29 +156,59 @@ def count(size: int | float, total: int) -> int:
 
 
 def held_rows(total: int, validation: int | float) -> dict[str, range]:
-    """The splits train and validation: the last rows of the training set, none if 0."""
+    """The rows of train and validation, which is the last of the training set, none if 0."""
     kept = total - count(validation, total)
     held = {} if kept == total else {"validation": range(kept, total)}
     return {"train": range(kept), **held}
 
 
-def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
-    """The splits train and validation: the last examples of the training set, none if 0."""
-    rows = held_rows(len(train), validation)
-    return {name: train[places.start : places.stop] for name, places in rows.items()}
-
-
 def shuffled_rows(total: int, validation: int | float, test: int | float) -> dict[str, np.ndarray]:
-    """The rows of three splits of one array after a shuffle that is always the same."""
+    """The rows of train, validation and test after a shuffle that is always the same.
+
+    Raises:
+        UserError: if no row is left for test.
+    """
     order = np.random.default_rng(0).permutation(total)
     first = count(test, total)
-    return {**hold_out(order[first:], validation), "test": order[:first]}
+    if not first:
+        raise UserError(f"test={test} of {total} examples is none: one is needed at least")
+    rest = held_rows(total - first, validation)
+    return {name: order[first:][rows] for name, rows in rest.items()} | {"test": order[:first]}
+
+
+def take(array: Any, rows: Rows) -> dict[str, Any]:
+    """The rows of an array, or of any sequence that can be sliced, by split."""
+    return {
+        name: array[places.start : places.stop] if isinstance(places, range) else array[places]
+        for name, places in rows.items()
+    }
+
+
+def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
+    """The splits train and validation: the last examples of the training set, none if 0."""
+    return take(train, held_rows(len(train), validation))
 
 
 def shuffled_splits(
     data: np.ndarray, validation: int | float, test: int | float, labels: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Splits of one array after a shuffle that is always the same, and those of its labels."""
+    """Splits of one array after a shuffle that is always the same, and the labels of each."""
     rows = shuffled_rows(len(data), validation, test)
-    splits = {name: data[places] for name, places in rows.items()}
-    return splits, {} if labels is None else {n: labels[places] for n, places in rows.items()}
+    return take(data, rows), {} if labels is None else take(labels, rows)
+
+
+def shuffled_dataset(
+    name: str, data: np.ndarray, labels: np.ndarray, sizes: tuple[float, float], **how: Any
+) -> Dataset:
+    """The data set of one array, shuffled and split, whose examples are named by their rows.
+
+    Args:
+        name: of the array.
+        data: `[n, ...]`.
+        labels: `[n]`.
+        sizes: of validation and test, counts or fractions.
+        how: arguments of `make_dataset`.
+    """
+    rows = shuffled_rows(len(data), *sizes)
+    origins = {split: Origin(name, places) for split, places in rows.items()}
+    return make_dataset(take(data, rows), labels=take(labels, rows), origins=origins, **how)

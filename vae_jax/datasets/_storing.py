@@ -1,57 +1,62 @@
 """Arrays as they are brought -> arrays that a device can hold, of the same values if it can."""
 
+from collections.abc import Iterable
+
+import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.errors import UserError
 
-NO_NUMBERS = {  # kinds of dtypes -> what would do
+ADVICE = {  # kinds of dtypes without real numbers -> what would do
     "c": "complex numbers: save real and imaginary parts as columns",
     "O": "Python objects: save an array of numbers, one row an example",
     "S": "bytes: save numbers",
     "U": "text: save numbers",
+    "T": "text: save numbers",
     "M": "dates: save numbers, as days from one of them",
     "m": "durations: save numbers, as seconds",
-    "V": "records: save an array of numbers, one row an example",
+    "V": "records or raw bytes: save an array of numbers, such as float32",
 }
+SLIVER = 64  # below it, uint8 use less than a quarter of their range
 NARROW = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32")
 
 
-def require_numbers(name: str, array: np.ndarray) -> None:
-    """Refuses an array whose dtype holds no numbers.
-
-    Args:
-        name: what it is called in the message.
-        array: any.
-    """
-    if array.dtype.kind in NO_NUMBERS:
-        kind = f"its dtype is {array.dtype}, {NO_NUMBERS[array.dtype.kind]}"
-        raise UserError(f"{name} is no array of numbers: {kind}")
+def holds_numbers(array: np.ndarray) -> bool:
+    """Whether an array's dtype is one of real numbers, JAX's own, such as bfloat16, among them."""
+    kind = array.dtype.kind
+    return kind in "biuf" or (kind == "V" and jnp.issubdtype(array.dtype, jnp.number))
 
 
 def require_examples(name: str, array: np.ndarray) -> None:
-    """Refuses an array that holds no examples: single numbers, or none at all.
+    """Refuses an array without examples: other things than real numbers, no axes, or no elements.
 
     Args:
         name: what it is called in the message.
         array: any.
     """
-    require_numbers(name, array)
-    if array.ndim < 2:
-        advice = "save it after .reshape(-1, 1), a row an example" if array.ndim else "no examples"
-        raise UserError(f"{name} has shape {array.shape}, single numbers: {advice}")
+    if not holds_numbers(array):
+        what = ADVICE.get(array.dtype.kind, "no real numbers")
+        raise UserError(f"{name} is no array of numbers: its dtype is {array.dtype}, {what}")
+    if np.ma.is_masked(array):
+        raise UserError(f"{name} has masked values: all of them are needed")
+    if array.ndim == 0:
+        raise UserError(f"{name} is a single number: one row an example is needed")
     if 0 in array.shape:
-        raise UserError(f"{name} has shape {array.shape}: there is nothing in it")
+        raise UserError(f"{name} is empty: it has shape {array.shape}")
+    if array.ndim == 1:
+        advice = "a.reshape(-1, 1) makes examples of one number each"
+        raise UserError(f"{name} has shape {array.shape}, without an axis of elements: {advice}")
 
 
 def storable(name: str, array: np.ndarray) -> np.ndarray:
-    """The array in this machine's byte order, and of at most 32 bits a number.
+    """The array in this machine's byte order, in rows, and of at most 32 bits a number.
 
     Integers that 32 bits cannot hold become float32, as wider floats do.
 
     Raises:
-        UserError: for a dtype without numbers, or a number beyond float32's.
+        UserError: for a number beyond float32's, or an array without examples.
     """
-    require_numbers(name, array)
+    require_examples(name, array)
     if array.dtype.name in NARROW:
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
     elif array.dtype.kind in "iu" and _fits_int32(array):
@@ -63,14 +68,31 @@ def storable(name: str, array: np.ndarray) -> np.ndarray:
 
 def _fits_int32(array: np.ndarray) -> bool:
     ends = np.iinfo(np.int32)
-    return not array.size or bool(array.min() >= ends.min and array.max() <= ends.max)
+    return bool(array.min() >= ends.min and array.max() <= ends.max)
 
 
 def _as_float32(name: str, array: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)
-    lost = np.isinf(single) & np.isfinite(array)
+    lost = np.isinf(single) & ~np.isinf(array)
     if lost.any():
         value = array[lost][0]
         raise UserError(f"{name} holds {value}, which float32 cannot: use a larger unit")
     return single
+
+
+def require_range(name: str, arrays: Iterable[np.ndarray]) -> None:
+    """Refuses uint8 that use a sliver of their range where they would be divided by 255.
+
+    Args:
+        name: of the data, for the message.
+        arrays: of values.
+    """
+    arrays = list(arrays)
+    largest = max(int(array.max()) for array in arrays)
+    if largest >= SLIVER or any(array.dtype != np.uint8 for array in arrays):
+        return
+    top = max(largest, 1)
+    as_stored = "" if top == 1 else ", scale=1 for x as it is stored"
+    advice = f"give scale={top} for x from 0 to 1{as_stored}, scale=255 if they are that dark"
+    raise UserError(f"{name} holds uint8 from 0 to {largest}, which 255 would make tiny: {advice}")

@@ -1,6 +1,6 @@
 from sklearn.datasets import load_digits
 
-from vae_jax.datasets._making import Binarize, Values, make_dataset, shuffled_splits
+from vae_jax.datasets._making import Binarize, Values, shuffled_dataset
 from vae_jax.types import Dataset
 
 
@@ -19,5 +19,5 @@ def digits(
     """
     bunch = load_digits()
     images = bunch.images.astype("uint8")[..., None]
-    splits, labels = shuffled_splits(images, validation, test, bunch.target)
-    return make_dataset(splits, scale=16.0, binarize=binarize, values=values, labels=labels)
+    how = {"scale": 16.0, "binarize": binarize, "values": values}
+    return shuffled_dataset("digits", images, bunch.target, (validation, test), **how)

@@ -26,5 +26,5 @@ def gaussian_mixture(
     x = (means[labels] + scale * rng.normal(size=(size, 2))).astype(np.float32)
     normals = Normal(jnp.asarray(means), scale).to_event(1)
     density = MixtureSameFamily(Categorical(logits=jnp.zeros(components)), normals)
-    splits, test_labels = shuffled_splits(x, validation, test, labels)
-    return make_dataset(splits, log_prob=density.log_prob, labels=test_labels)
+    splits, by_split = shuffled_splits(x, validation, test, labels)
+    return make_dataset(splits, log_prob=density.log_prob, labels=by_split)

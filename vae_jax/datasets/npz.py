@@ -1,5 +1,5 @@
-import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,14 +8,23 @@ import numpy as np
 from numpyro.distributions import constraints
 
 from vae_jax.brought import Origin, Standardization
-from vae_jax.datasets._making import Binarize, Rows, Values, held_rows, make_dataset, shuffled_rows
-from vae_jax.datasets._named_arrays import NamedArrays, sorted_out
-from vae_jax.datasets._storing import require_examples
+from vae_jax.datasets._making import (
+    Binarize,
+    Rows,
+    Values,
+    held_rows,
+    make_dataset,
+    shuffled_rows,
+    take,
+)
+from vae_jax.datasets._named_arrays import ALL, NamedArrays, sorted_out
+from vae_jax.datasets._storing import require_examples, require_range
 from vae_jax.errors import UserError
+from vae_jax.places import named
 from vae_jax.types import Dataset
 
-UNREADABLE = (ValueError, OSError, AttributeError, TypeError, EOFError, zipfile.BadZipFile)
-SLIVER = 64  # uint8 below this use less than a quarter of their range
+SAVE = "np.savez('data.npz', train=..., test=...) makes one"
+UNREADABLE = (ValueError, OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def npz(
@@ -30,95 +39,113 @@ def npz(
 ) -> Dataset:
     """A user's arrays: `np.savez(path, train=..., test=...)`, or one array to be split.
 
-    Images `[n, height, width(, channels)]` or vectors `[n, d]` of any numbers. With `train` and
-    `test` (and `validation`, if there is one) they are the splits; a single array is shuffled,
-    always in the same way, and split by `validation` and `test`, counts or fractions. Labels of the
-    same length, `train_labels` or `y_train` and the like, beside one array `labels` or `y`, are for
-    colours in plots. `test` alone can be evaluated, not trained on.
+    Images `[n, height, width(, channels)]` or vectors `[n, d]` of any numbers. Arrays `train` and
+    `test` (and `validation`, if there is one) are the splits; a single array is shuffled, always in
+    the same way, and split by `validation` and `test`, counts or fractions. Names such as `x_train`
+    do as well. `train_labels`, `y_train` and the like, or `labels` beside one array, give colours
+    to plots. `test` alone can be evaluated.
 
     x is the array / `scale`; None is 255 for uint8 and 1 for everything else. `values` levels takes
     arrays of integers 0, ..., scale as they are, and dequantized makes (level + u) / (scale + 1) of
-    them. `standardize` makes of each element its distance from its mean, in standard deviations,
-    both of the training split.
+    them. `standardize` takes each element less its mean, over its standard deviation, both of the
+    training split.
 
     Raises:
         UserError: if the file is missing, is no .npz, or holds neither form, and for uint8 that use
-            so little of their range that 255 is not their scale.
+            a sliver of their range where no scale is given.
     """
-    file = _located(path)
-    found_in = sorted_out(file.name, _load(file))
-    for name, array in found_in.examples.values():
+    if not path:
+        raise UserError("npz needs a file: npz(path='data.npz')")
+    file = named(path)
+    arrays = sorted_out(file.name, _load(file))
+    for name, array in arrays.examples.values():
         require_examples(f"{file.name}: {name!r}", array)
-    rows = _rows(found_in, validation, test)
-    splits = {k: found_in.examples[source][1][_place(p)] for k, (source, p) in rows.items()}
-    labels = {
-        k: found_in.labels[source][_place(p)]
-        for k, (source, p) in rows.items()
-        if source in found_in.labels
-    }
-    origins = {k: Origin(found_in.examples[source][0], p) for k, (source, p) in rows.items()}
-    divisor = _scale(file.name, splits, values, standardize) if scale is None else scale
+    rows = _rows(file.name, arrays, validation, test)
+    splits, labels, origins = _of_rows(arrays, rows)
+    if scale is None:
+        is_divided = not standardize and values != "levels"
+        scale = 1.0 if standardize else _scale(file.name, splits, is_divided)
     dataset = make_dataset(
-        splits, scale=divisor, binarize=binarize, values=values, standardize=standardize,
+        splits, scale=scale, binarize=binarize, values=values, standardize=standardize,
         labels=labels, origins=origins,
     )  # fmt: skip
-    return dataset._replace(remarks=[*dataset.remarks, *found_in.remarks])
+    return dataset._replace(remarks=[*dataset.remarks, *arrays.remarks])
+
+
+def _of_rows(
+    arrays: NamedArrays, rows: Mapping[str, Rows]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Origin]]:
+    """By split the examples, the labels where there are some, and where they come from."""
+    splits: dict[str, Any] = {}
+    labels: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for key, places in rows.items():
+        name, array = arrays.examples[key]
+        splits |= take(array, places)
+        labels |= take(arrays.labels[key], places) if key in arrays.labels else {}
+        origins |= {split: Origin(name, rows) for split, rows in places.items()}
+    return splits, labels, origins
 
 
 def _rows(
-    arrays: NamedArrays, validation: int | float, test: int | float
-) -> dict[str, tuple[str, Any]]:
-    """For each split the array it is of, and its rows there."""
-    if "all" in arrays.examples:
-        total = len(arrays.examples["all"][1])
-        return {k: ("all", rows) for k, rows in shuffled_rows(total, validation, test).items()}
-    given = {k: range(len(array)) for k, (_, array) in arrays.examples.items()}
-    rows: dict[str, tuple[str, Any]] = {k: (k, places) for k, places in given.items()}
-    if "train" in given and "validation" not in given:
-        held: Rows = held_rows(len(given["train"]), validation)
-        rows |= {k: ("train", places) for k, places in held.items()}
-    return {k: rows[k] for k in ("train", "validation", "test") if k in rows}
-
-
-def _place(rows: Any) -> Any:
-    """Rows as an index that copies nothing where they are successive."""
-    return slice(rows.start, rows.stop) if isinstance(rows, range) else rows
-
-
-def _located(path: str) -> Path:
-    if not path:
-        raise UserError("npz needs a file: npz(path='data.npz')")
-    file = Path(os.path.expanduser(path))
-    if file.is_dir():
-        raise UserError(f"path={path!r} is a directory: name the .npz file in it")
-    if not file.is_file():
-        where = "" if file.is_absolute() else f" (looked from {Path.cwd()})"
-        raise UserError(f"path={path!r}: there is no such file{where}")
-    return file
+    file: str, arrays: NamedArrays, validation: int | float, test: int | float
+) -> dict[str, Rows]:
+    """For each array the splits that are made of it, and their rows."""
+    sizes = {key: len(array) for key, (_, array) in arrays.examples.items()}
+    if ALL in sizes:
+        try:
+            return {ALL: shuffled_rows(sizes[ALL], validation, test)}
+        except UserError as error:
+            raise UserError(f"{file}: {arrays.examples[ALL][0]!r}: {error}") from error
+    rows: dict[str, Rows] = {key: {key: range(size)} for key, size in sizes.items()}
+    if "train" in sizes and "validation" not in sizes:
+        rows["train"] = held_rows(sizes["train"], validation)
+    return rows
 
 
 def _load(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file; in place of one of Python objects, an empty one."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except PermissionError as error:
-        raise UserError(f"path={str(file)!r} cannot be read: {error.strerror}") from error
+        content = np.load(file, allow_pickle=False)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{file.absolute()}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{file} is a directory: name the .npz file in it") from error
     except UNREADABLE as error:
-        more = ": it holds Python objects" if "Object arrays" in str(error) else ""
-        what = f"is no .npz file of plain arrays (np.savez){more}"
-        raise UserError(f"path={str(file)!r} {what}") from error
+        if reason := getattr(error, "strerror", None):
+            raise UserError(f"{file} cannot be read: {reason}") from error
+        raise UserError(f"{file} is no .npz file: {SAVE}") from error
+    if isinstance(content, np.ndarray):
+        raise UserError(f"{file} holds a single array, as np.save writes: {SAVE}")
+    with content:
+        arrays = {name: _array(file, content, name) for name in content.files}
+    if arrays and all(array.dtype.kind == "S" and not array.ndim for array in arrays.values()):
+        raise UserError(f"{file} holds no arrays: {SAVE}")
+    return arrays
 
 
-def _scale(name: str, splits: Mapping[str, np.ndarray], values: str, standardize: Any) -> float:
+def _array(file: Path, content: Any, name: str) -> np.ndarray:
+    """An array of the file, bytes where it holds something else."""
+    try:
+        return np.asarray(content[name])
+    except UNREADABLE as error:
+        if "Object arrays" in str(error):
+            return np.empty(0, object)
+        raise UserError(f"{file} is damaged: {name!r} cannot be read: {error}") from error
+
+
+def _scale(file: str, splits: Mapping[str, np.ndarray], is_divided: bool) -> float:
     """255 for uint8, 1 for everything else.
 
     Raises:
-        UserError: for uint8 that use a sliver of their range.
+        UserError: for uint8 beside others, and for those that use a sliver of their range.
     """
-    if standardize or next(iter(splits.values())).dtype != np.uint8:
+    bytewise = {name: array.dtype == np.uint8 for name, array in splits.items()}
+    if not any(bytewise.values()):
         return 1.0
-    top = max(int(array.max()) for array in splits.values())
-    if top < SLIVER and values != "levels":
-        held = f"{name} holds uint8 from 0 to {top}, and without a scale they are divided by 255"
-        raise UserError(f"{held}: give scale={max(top, 1)}, or scale=255 if they are that dark")
+    if not all(bytewise.values()):
+        dtypes = ", ".join(f"{name} {array.dtype}" for name, array in splits.items())
+        raise UserError(f"{file} holds {dtypes}: give scale, the largest value of all of them")
+    if is_divided:
+        require_range(file, splits.values())
     return 255.0

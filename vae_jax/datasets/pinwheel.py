@@ -26,5 +26,5 @@ def pinwheel(
     angle = 2 * np.pi * labels / arms + rate * np.exp(radius)
     turn = np.stack([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     x = np.einsum("ijn,jn->ni", turn, np.stack([radius, tangent])).astype(np.float32)
-    splits, test_labels = shuffled_splits(x, validation, test, labels)
-    return make_dataset(splits, labels=test_labels)
+    splits, by_split = shuffled_splits(x, validation, test, labels)
+    return make_dataset(splits, labels=by_split)

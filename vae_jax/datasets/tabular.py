@@ -2,7 +2,7 @@ from typing import Literal
 
 import sklearn.datasets
 
-from vae_jax.datasets._making import make_dataset, shuffled_splits
+from vae_jax.datasets._making import shuffled_dataset
 from vae_jax.types import Dataset
 
 
@@ -20,5 +20,5 @@ def tabular(
     same; labels are classes, except diabetes', which are a measure of the disease.
     """
     bunch = getattr(sklearn.datasets, f"load_{name}")()
-    splits, labels = shuffled_splits(bunch.data, validation, test, bunch.target)
-    return make_dataset(splits, standardize=True, labels=labels)
+    sizes = (validation, test)
+    return shuffled_dataset(name, bunch.data, bunch.target, sizes, standardize=True)

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,16 @@ import numpy as np
 from numpyro.distributions import constraints
 from tqdm import tqdm
 
+from vae_jax.brought import Origin
 from vae_jax.caches import cache_dir
-from vae_jax.datasets._making import Binarize, Values, hold_out, make_dataset
+from vae_jax.datasets._making import Binarize, Rows, Values, held_rows, make_dataset, take
+from vae_jax.datasets._storing import require_range
 from vae_jax.errors import UserError, unknown
 from vae_jax.places import expanded, named
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
+LOOKED_AT = 100  # images of a split, for its range
 
 
 def tfds(
@@ -25,6 +29,7 @@ def tfds(
     name: str = "mnist",
     binarize: Binarize = "none",
     values: Values = "greys",
+    scale: Annotated[float | None, constraints.positive] = None,
     validation: int | float = 0.1,
     train: Annotated[int, constraints.nonnegative_integer] = 0,
     size: Annotated[int, constraints.nonnegative_integer] = 0,
@@ -32,9 +37,10 @@ def tfds(
     invert: bool = False,
     cache: bool = True,
 ) -> Dataset:
-    """The images of any TensorFlow data set, x = grey / 255, `[height, width, channels]`.
+    """The images of any TensorFlow data set, x = grey / scale, `[height, width, channels]`.
 
-    `values` may also be levels, the integers 0 to 255, or dequantized, (level + u) / 256.
+    `values` may also be levels, the integers 0 to scale, or dequantized, (level + u) / (scale + 1).
+    `scale` None is 255.
 
     Read through `tfds.data_source`, without TensorFlow. The validation split of a data set is
     used; otherwise the last `validation` (count or fraction) training examples are held out, in
@@ -44,7 +50,8 @@ def tfds(
     for what is too large to be kept twice.
 
     Raises:
-        UserError: if the data set is not prepared, has no images, or fewer than `train`.
+        UserError: if the data set is not prepared, has no images, or fewer than `train`, and if no
+            scale is given where the images use a sliver of 0 to 255.
     """
     directory = prepared_directory(name)
     decode = _Decode(size, grey, invert)
@@ -52,20 +59,34 @@ def tfds(
     pairs = {s: _load(name, directory, s, decode, cache) for s in known}
     if not {"train", "test"} <= pairs.keys():
         raise UserError(f"{name!r} in {directory} has the splits {known}: train, test are needed")
-    images = {split: image for split, (image, _) in pairs.items()}
-    labels = {split: label for split, (_, label) in pairs.items() if label is not None}
-    splits, labels = (_with_validation(arrays, validation) for arrays in (images, labels))
-    if train > len(splits["train"]):
-        raise UserError(f"train={train}: there are {len(splits['train'])} training examples")
-    for arrays in (splits, labels):
-        arrays |= {"train": arrays["train"][: train or None]} if "train" in arrays else {}
-    return make_dataset(splits, scale=255.0, binarize=binarize, values=values, labels=labels)
+    rows = _rows({split: len(images) for split, (images, _) in pairs.items()}, validation, train)
+    splits: dict[str, Any] = {}
+    labels: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for split, (images, label) in pairs.items():
+        splits |= take(images, rows[split])
+        labels |= {} if label is None else take(label, rows[split])
+        origins |= {part: Origin(f"{name} {split}", p) for part, p in rows[split].items()}
+    if scale is None and values != "levels":
+        first = [
+            images[i] for images in splits.values() for i in range(min(LOOKED_AT, len(images)))
+        ]
+        require_range(name, first)
+    return make_dataset(
+        splits, scale=scale or 255.0, binarize=binarize, values=values, labels=labels,
+        origins=origins,
+    )  # fmt: skip
 
 
-def _with_validation(arrays: dict[str, Any], validation: int | float) -> dict[str, Any]:
-    """The arrays by split, with a validation split held out of train unless there is one."""
-    is_whole = "validation" in arrays or "train" not in arrays
-    return arrays if is_whole else arrays | hold_out(arrays["train"], validation)
+def _rows(sizes: Mapping[str, int], validation: int | float, train: int) -> dict[str, Rows]:
+    """For each split of TFDS those that are made of it, and their rows."""
+    rows: dict[str, Rows] = {split: {split: range(size)} for split, size in sizes.items()}
+    if "validation" not in sizes:
+        rows["train"] = held_rows(sizes["train"], validation)
+    most = len(rows["train"]["train"])
+    if train > most:
+        raise UserError(f"train={train}: there are {most} training examples")
+    return rows | {"train": {**rows["train"], "train": range(train or most)}}
 
 
 def data_dir() -> Path:

@@ -17,5 +17,5 @@ def two_moons(
 ) -> Dataset:
     """Two interleaved half circles in the plane with normal noise, scikit-learn's `make_moons`."""
     x, labels = make_moons(size, noise=noise, random_state=seed)
-    splits, test_labels = shuffled_splits(x.astype("float32"), validation, test, labels)
-    return make_dataset(splits, labels=test_labels)
+    splits, by_split = shuffled_splits(x.astype("float32"), validation, test, labels)
+    return make_dataset(splits, labels=by_split)

@@ -120,8 +120,8 @@ def make_dataset(cfg: ConfigDict) -> Dataset:
     """The data set that a config names."""
     dataset = config.in_field("data", lambda: components.build("datasets", cfg.data)())
     if "train" not in dataset.splits:
-        there = f"there is {', '.join(dataset.splits)} alone"
-        raise UserError(f"config.data={cfg.data}: no train split, {there}")
+        there = f"{', '.join(dataset.splits) or 'nothing'} alone: a train split is needed"
+        raise UserError(f"config.data: {cfg.data.partition('(')[0]} holds {there}")
     return require_shapes(dataset)
 
 

@@ -68,15 +68,15 @@ class Run(NamedTuple):
         return self.other_data or self.parts.cfg.data
 
     def present(self, brought: Any, key: Array | None = None) -> Array:
-        """x `[n, *x_shape]` of examples `[n, ...]` in the shape and units of the stored data.
+        """x `[n, *x_shape]` of examples `[n, ...]` in the shape and units of the data as brought.
 
-        This is the way from data to what the model and the objectives take: x is standardized,
-        scaled, binarized as the run's own examples are.
+        This is the way from data to what the model and the objectives take: examples are
+        standardized, scaled and binarized as the run's own are, and checked as these are.
 
         Args:
             brought: the examples, of any dtype of numbers.
-            key: of what is drawn, as bits; by default that of `evaluate`, so that the first
-                examples of the evaluated split have the x that it sees.
+            key: of what is drawn, as bits are; by default that of `evaluate` with seed 0, so that
+                a whole split of the data set becomes the x that `evaluate` sees.
 
         Raises:
             UserError: for another shape, and for values that the model cannot be evaluated on.
@@ -85,9 +85,12 @@ class Run(NamedTuple):
         return presented(self.dataset, self.model, key, brought)
 
     def restore(self, x: Any) -> np.ndarray:
-        """x in the units in which the data was brought: a standardization is undone."""
-        done = self.dataset.standardization
-        return np.asarray(x) if done is None else done.undo(np.asarray(x))
+        """x `[..., *x_shape]` in the units that were brought: scaled back, standardization undone.
+
+        Dequantized x becomes the level whose bin it lies in; bits stay bits.
+        """
+        stored, done = np.asarray(self.dataset.restore(x)), self.dataset.standardization
+        return stored if done is None else done.undo(stored)
 
     @property
     def facts(self) -> Facts:
