@@ -1,7 +1,10 @@
 """The place where a program runs: whether it has a home, folders that can be written, locks."""
 
+import contextlib
 import os
+import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from vae_jax.errors import UserError
@@ -51,3 +54,17 @@ def lock_refusal(folder: Path) -> str | None:
         except OSError as error:
             return error.strerror
     return None
+
+
+def own_folders() -> list[str]:
+    """The folders that modules are found in, but for those of Python and of what is installed."""
+    installed = (sys.prefix, sys.base_prefix)
+    with contextlib.suppress(FileNotFoundError):  # a working directory that was deleted
+        paths = dict.fromkeys(os.path.abspath(path) for path in sys.path)
+        return [p for p in paths if not p.startswith(installed) and "site-packages" not in p]
+    return []
+
+
+def look_in(folders: Iterable[str]) -> None:
+    """Lets modules be found in more folders, after all others."""
+    sys.path += [f for f in folders if f not in sys.path and os.path.isabs(f) and os.path.isdir(f)]

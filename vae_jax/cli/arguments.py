@@ -116,7 +116,9 @@ def require_experiment(text: str) -> None:
     Args:
         text: `FILE.py` or `FILE.py:ARGUMENT`.
     """
-    path = Path(text.partition(":")[0])
+    from vae_jax.config.experiments import parted
+
+    path, _ = parted(text)
     if not text:
         raise UserError("--config= names no file: --config=FILE.py is needed")
     if path.is_dir():

@@ -22,12 +22,13 @@ def load_experiment(path: Path) -> ModuleType:
         UserError: if it cannot be run, naming the line.
     """
     folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    if sys.path[0] != folder:  # first, as that of a script: its neighbours are meant
+        sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location("_experiment", path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path} is no Python file")
     module, loader = importlib.util.module_from_spec(spec), spec.loader
+    sys.modules[spec.name] = module  # as dataclasses want it
     _run(path, lambda: loader.exec_module(module))
     return module
 
@@ -46,14 +47,19 @@ def _run(path: Path, function: Callable[[], Result]) -> Result:
         raise UserError(f"{path}, line {where}: {one_line(error)}") from error
 
 
+def parted(text: str) -> tuple[Path, str]:
+    """`FILE.py:ARGUMENT` -> its file and its argument, which may be empty."""
+    file, suffix, argument = text.partition(".py:")
+    return (Path(text), "") if Path(text).is_file() else (Path(file + suffix[:3]), argument)
+
+
 def read_experiment(text: str) -> ConfigDict:
     """The config of `FILE.py`, or of `FILE.py:ARGUMENT`.
 
     Raises:
         UserError: if the file has no `get_config`, or that takes no argument or makes no config.
     """
-    name, _, argument = text.partition(":")
-    path = Path(name)
+    path, argument = parted(text)
     make: Any = getattr(load_experiment(path), "get_config", None)
     if not callable(make):
         raise UserError(f"{path} defines no function get_config, which returns the config")
@@ -70,7 +76,7 @@ def listed_overrides(text: str) -> list[dict[str, Any]]:
     Raises:
         UserError: if that is no list of dicts.
     """
-    path = Path(text.partition(":")[0])
+    path, _ = parted(text)
     list_them: Any = getattr(load_experiment(path), "sweep", list)
     overrides = _run(path, list_them)
     if not isinstance(overrides, list) or not all(isinstance(o, dict) for o in overrides):

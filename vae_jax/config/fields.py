@@ -1,5 +1,6 @@
 """An experiment's configuration, one flat ConfigDict: defaults, validation, JSON."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from ml_collections import ConfigDict
 
 from vae_jax.config import components, optimizers, ranges
 from vae_jax.errors import UserError, unknown
+from vae_jax.places import look_in
 
 FAMILY_OF = {
     "data": "datasets",
@@ -191,7 +193,10 @@ def read(path: Path) -> ConfigDict:
     Raises:
         UserError: if there is none, or it is not one.
     """
-    return resolve(ConfigDict(_stored(path)))
+    cfg = ConfigDict(_stored(path))
+    with contextlib.suppress(UserError):  # where the user's own parts were when it was trained
+        look_in(_stored(path.with_name("environment.json")).get("python_path", ()))
+    return resolve(cfg)
 
 
 def stored(path: Path) -> ConfigDict:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from vae_jax import config
 from vae_jax.errors import UserError
-from vae_jax.places import lock_refusal, refusal
+from vae_jax.places import lock_refusal, own_folders, refusal
 
 logger = logging.getLogger(__name__)
 LOCK_SECONDS = 60  # a process that was told to stop has ended by then
@@ -181,6 +181,7 @@ def environment() -> dict[str, Any]:
         "command": sys.argv,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
+        "python_path": own_folders(),
         "versions": {name: _version(name) for name in packages},
         "devices": [str(device.device_kind) for device in jax.devices()],
         "commit": commit or None,

@@ -1,4 +1,5 @@
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def _execute(
             failed = error
         try:
             print(tables.terminal(compare(path, asked["split"])))
-            print(f"next: vae-jax report --workdir={path}")
+            print(f"next: vae-jax report --workdir={shlex.quote(str(path))}")
         except UserError:  # no run has a number
             if not failed:
                 raise

@@ -1,3 +1,5 @@
+import shlex
+
 from vae_jax.cli.flags import Args, Flags, use_device, workdir
 from vae_jax.errors import UserError
 
@@ -26,9 +28,8 @@ def run(args: Args) -> None:
 
     cfg = config.read(path / "config.json") if cfg is None else config.resolve(cfg)
     use_device(cfg.device)
+    following = f"next: vae-jax evaluate --workdir={shlex.quote(str(path))}"
     if cfg.num_seeds == 1:
-        steps = fit(cfg, path, which="last").step
-        print(f"{steps} steps are done; next: vae-jax evaluate --workdir={path}")
+        print(f"{fit(cfg, path, which='last').step} steps are done; {following}")
     else:
-        runs = fit_seeds(cfg, path, which="last")
-        print(f"{len(runs)} runs are done; next: vae-jax evaluate --workdir={path}")
+        print(f"{len(fit_seeds(cfg, path, which='last'))} runs are done; {following}")
