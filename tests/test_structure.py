@@ -136,3 +136,20 @@ def test_variables_are_named_after_what_they_hold():
             is_assigned = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
             name = node.id if is_assigned else node.arg if isinstance(node, ast.arg) else ""
             assert name not in ("found", "made", "own", "said"), f"{path}:{node.lineno}: {name}"
+
+
+def handles_text(call):
+    """Whether a call reads or writes a file of text."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if name != "open":
+        return name in ("read_text", "write_text", "fdopen")
+    modes = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    return bool(modes) and not any("b" in str(mode) for mode in modes)
+
+
+def test_files_of_text_have_one_encoding_everywhere():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and handles_text(node):
+                given = [keyword.arg for keyword in node.keywords]
+                assert "encoding" in given, f"{path}:{node.lineno}: {ast.unparse(node)}"

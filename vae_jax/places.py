@@ -19,9 +19,15 @@ def named(path: str | Path) -> Path:
     """The path that somebody wrote, `~` and `~user` in it as a home.
 
     Raises:
-        UserError: if there is no such home: a folder named `~` is never meant.
+        UserError: if there is no such home: a folder named `~` is never meant; and for letters that
+            Python cannot read here, which libraries do not take.
     """
     full = expanded(path)
+    try:
+        str(full).encode()
+    except UnicodeEncodeError as error:
+        shown = str(full).encode(errors="replace").decode()
+        raise UserError(f"{shown}: letters that cannot be read here; LC_ALL=C.UTF-8?") from error
     if str(full).startswith("~") and not os.path.lexists(full.parts[0]):
         raise UserError(f"{path}: there is no home {full.parts[0]} here, a full path is needed")
     return full

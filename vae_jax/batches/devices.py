@@ -1,5 +1,6 @@
 """The devices there are, and how arrays reach them: a copy on each, or split by examples."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,8 +23,13 @@ def use_device(device: str) -> None:
     """Makes JAX compute on a kind of device: cpu, gpu or tpu; `auto` leaves it to JAX.
 
     Raises:
-        UserError: if there is none of that kind.
+        UserError: if there is none of that kind, or none of those that JAX_PLATFORMS asks for.
     """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # a plugin that is missing fails an assertion
+        asked = f"JAX_PLATFORMS={jax.config.jax_platforms}"  # type: ignore[attr-defined]
+        raise UserError(f"{asked}: no such device is here; without it JAX chooses one") from error
     if device == "auto":
         return
     try:
@@ -31,6 +37,13 @@ def use_device(device: str) -> None:
     except RuntimeError as error:
         here = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise UserError(f"device={device!r} is not there; here is {here}") from error
+
+
+def compiled(program: Any, *arguments: Any) -> Callable[..., Any]:
+    """A jitted function compiled for such arguments; itself where JAX_DISABLE_JIT is set."""
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
+        return program
+    return program.lower(*arguments).compile()
 
 
 def mesh_for(batch_size: int) -> Mesh:

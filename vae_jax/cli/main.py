@@ -14,7 +14,7 @@ from absl import flags as absl_flags
 from absl import logging as absl_logging
 
 from vae_jax import caches
-from vae_jax.cli import commands
+from vae_jax.cli import commands, streams
 from vae_jax.cli.arguments import unexpected_word
 from vae_jax.cli.flags import Flags, help_text, summary
 from vae_jax.errors import DivergedError, MistakesError, RunsFailedError, UserError, unknown
@@ -100,11 +100,14 @@ def _fail(debug: bool, message: str, status: int) -> int:
 
 def run() -> None:
     """The entry point: quiet libraries, our messages as they are."""
+    streams.make_usable()
     sys.path.insert(0, "")  # modules beside the user, as with python -m
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's, or one that is not there, is not needed
     caches.expand_variables()
     caches.give_matplotlib_a_folder()
     absl_logging.set_verbosity("error")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("vae_jax").setLevel(logging.INFO)
-    sys.exit(main(sys.argv))
+    status, reason = main(sys.argv), streams.lost()
+    sys.exit(_fail(False, reason, 1) if reason and not status else status)

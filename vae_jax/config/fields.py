@@ -210,7 +210,7 @@ def stored(path: Path) -> ConfigDict:
 
 def _stored(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} holds no run: there is no {path.name}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

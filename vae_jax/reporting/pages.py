@@ -96,7 +96,7 @@ def _figure(workdir: Path, name: str) -> dict[str, Any]:
 
 def _environment(workdir: Path) -> dict[str, str]:
     path = workdir / "environment.json"
-    return readable.entries(json.loads(path.read_text())) if path.exists() else {}
+    return readable.entries(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
@@ -113,7 +113,7 @@ def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
         "runs.csv": tables.csv_runs(comparison),
     }
     for name, text in texts.items():
-        (workdir / name).write_text(text)
+        (workdir / name).write_text(text, encoding="utf-8")
     page = _write(
         workdir, "sweep.html.jinja", sweep_plots.NAMES, **_sweep_values(comparison, workdir)
     )

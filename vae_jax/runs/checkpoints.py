@@ -91,7 +91,7 @@ def _set_aside_unreadable(directory: Path) -> None:
     """Renames checkpoints whose metrics are damaged: with one, Orbax opens none of them."""
     for metrics in directory.glob("*[0-9]/metrics/metrics"):
         try:
-            json.loads(metrics.read_text())
+            json.loads(metrics.read_text(encoding="utf-8"))
         except ValueError:
             _set_aside(metrics.parent.parent)
             logger.warning("checkpoint %s is damaged and passed over", metrics.parent.parent.name)
@@ -211,7 +211,7 @@ def taken(workdir: Path, which: Which) -> int | None:
 
 def _metrics(checkpoint: Path) -> Any:
     try:
-        return json.loads((checkpoint / "metrics" / "metrics").read_text())
+        return json.loads((checkpoint / "metrics" / "metrics").read_text(encoding="utf-8"))
     except ValueError:
         logger.warning("the bound of checkpoint %s is damaged and left out", checkpoint.name)
     except OSError:

@@ -155,7 +155,7 @@ def record_failure(workdir: Path, kind: str, message: str) -> None:
 def failure(workdir: Path) -> dict[str, str] | None:
     """The kind and the message that `record_failure` wrote; None if the run did not fail."""
     path = workdir / "failed.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def last_checkpoint(workdir: Path) -> int:
@@ -167,16 +167,13 @@ def last_checkpoint(workdir: Path) -> int:
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file, whole or not at all."""
     new = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    new.write_text(json.dumps(value, indent=2) + "\n")
+    new.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     new.replace(path)
 
 
 def environment() -> dict[str, Any]:
     """Versions, devices, commit and command, to reproduce the numbers of a run."""
     packages = ("vae-jax", "jax", "jaxlib", "flax", "numpyro", "optax", "orbax-checkpoint", "numpy")
-    here = str(Path(__file__).parent)
-    git = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=40"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "command": sys.argv,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -184,8 +181,19 @@ def environment() -> dict[str, Any]:
         "python_path": own_folders(),
         "versions": {name: _version(name) for name in packages},
         "devices": [str(device.device_kind) for device in jax.devices()],
-        "commit": commit or None,
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """The commit of this code; None where it is no clone, or git is missing or refuses."""
+    here = str(Path(__file__).parent)
+    git = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=40"]
+    with contextlib.suppress(OSError):
+        return (
+            subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
+        )
+    return None
 
 
 def _version(name: str) -> str | None:
@@ -198,7 +206,7 @@ def _version(name: str) -> str | None:
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
     """The records of metrics.jsonl, none without the file; a line cut short is skipped."""
     path = workdir / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [record for line in lines if (record := _record(line))]
 
 

@@ -17,7 +17,7 @@ OF_EVALUATION = ("checkpoint", "finished", "seed", "fingerprint")  # of what dra
 def read_results(workdir: Path) -> dict[str, Any]:
     """The numbers in `results.json`, by split and under `COMPARISON`; empty without the file."""
     path = workdir / "results.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def read_splits(workdir: Path) -> dict[str, Any]:

@@ -218,4 +218,4 @@ def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:
 def read_plan(workdir: Path) -> dict[str, Any]:
     """The content of `sweep.json`, which `save_plan` wrote; no settings without the file."""
     path = workdir / "sweep.json"
-    return json.loads(path.read_text()) if path.exists() else {"settings": {}}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"settings": {}}

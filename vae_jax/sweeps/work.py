@@ -134,7 +134,7 @@ def note_failure(path: Path, kind: str, message: str, details: str = "") -> None
     path.mkdir(parents=True, exist_ok=True)
     directory.record_failure(path, kind, message)
     if details:
-        (path / "traceback.txt").write_text(details)
+        (path / "traceback.txt").write_text(details, encoding="utf-8")
 
 
 def _no_room(error: Exception) -> bool:

@@ -17,7 +17,7 @@ def truncate(path: Path, step: int) -> None:
     if path.exists():
         kept = [json.dumps(r) for r in read_metrics(path.parent) if r["step"] <= step]
         new = path.with_suffix(".tmp")
-        new.write_text("".join(f"{line}\n" for line in kept))
+        new.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         new.replace(path)
 
 
@@ -31,7 +31,7 @@ class Log:
             from tensorboardX import SummaryWriter
 
             truncate(workdir / "metrics.jsonl", step)
-            self._file = (workdir / "metrics.jsonl").open("a")
+            self._file = (workdir / "metrics.jsonl").open("a", encoding="utf-8")
             self._events = SummaryWriter(str(workdir / "events"), purge_step=step + 1)
 
     def __enter__(self) -> Self:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vae_jax.batches.devices import COMPILER_OPTIONS
+from vae_jax.batches.devices import COMPILER_OPTIONS, compiled
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import present
 from vae_jax.errors import UserError
@@ -122,7 +122,7 @@ class RunSteps:
         if shapes not in self._programs:
             if not self._programs:
                 logger.info("compiling the training program")
-            self._programs[shapes] = self._jitted.lower(*arguments).compile()
+            self._programs[shapes] = compiled(self._jitted, *arguments)
         return self._programs[shapes]
 
     def __call__(self, *arguments: Any) -> list[tuple[State, dict[str, Array]]]:

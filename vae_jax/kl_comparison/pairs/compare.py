@@ -12,6 +12,7 @@ import numpyro
 from numpyro.distributions import Distribution
 from tqdm import tqdm
 
+from vae_jax.batches.devices import compiled
 from vae_jax.config import components
 from vae_jax.errors import UserError, one_line
 from vae_jax.kl_comparison.pairs import reference, verdicts
@@ -155,7 +156,7 @@ def _repeat(
     calls, batch = _calls(num_samples * max(1, math.prod(q.event_shape)), repetitions)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), num_samples), (calls, batch))
     many = jax.vmap(lambda key: estimator(key, q, p, num_samples))
-    program = jax.jit(many).lower(keys[0]).compile()
+    program = compiled(jax.jit(many), keys[0])
     estimates, seconds = [], []
     for some in keys:
         began = time.perf_counter()

@@ -181,6 +181,6 @@ def save(comparison: KLComparison, output: Path) -> list[Path]:
     make_directory(output / "figures")
     paths = [output / "results.json", output / "table.md", output / "figures" / "compare_kl.png"]
     write_json(paths[0], to_json(comparison))
-    paths[1].write_text(markdown(comparison))
+    paths[1].write_text(markdown(comparison), encoding="utf-8")
     figure(comparison).savefig(paths[2], dpi=(PIXELS + 0.5) / COLUMN)
     return paths
