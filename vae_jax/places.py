@@ -62,6 +62,11 @@ def lock_refusal(folder: Path) -> str | None:
     return None
 
 
+def is_watched() -> bool:
+    """Whether stderr is a terminal; it may be closed, or an object that only takes texts."""
+    return bool(getattr(sys.stderr, "isatty", bool)())
+
+
 def own_folders() -> list[str]:
     """The folders that modules are found in, but for those of Python and of what is installed."""
     installed = (sys.prefix, sys.base_prefix)

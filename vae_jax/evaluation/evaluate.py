@@ -21,6 +21,7 @@ from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import Results, numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
 from vae_jax.evaluation.warnings import warnings
+from vae_jax.places import is_watched
 from vae_jax.runs.data import warn_of_other_x
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
@@ -205,7 +206,7 @@ def _pass(
     program, data = _program(run.parts, tuple(estimators), seed), run.dataset.splits[split]
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
-    hidden = True if quiet else None  # None: shown on a terminal only
+    hidden = quiet or not is_watched()
     with tqdm(total=len(data), unit="example", disable=hidden, desc=split) as bar:
         mesh = mesh_for(batch)
         params = copy_to_devices(run.params, mesh)

@@ -47,12 +47,20 @@ def _seeds_in(folder: Path) -> dict[int, Path]:
     return {int(seed): by_seed[seed] for seed in sorted(filter(str.isdigit, by_seed), key=int)}
 
 
+def require_letters(workdir: Path) -> None:
+    """Refuses a run directory with [ or a backslash in its path: no checkpoint could be read."""
+    if letters := [letter for letter in "[\\" if letter in str(workdir.resolve())]:
+        message = f"checkpoints cannot be kept below a path with {letters[0]}"
+        raise UserError(f"--workdir={workdir}: {message}, {USE_ANOTHER_WORKDIR}")
+
+
 def require_same(workdir: Path, cfg: ConfigDict) -> None:
     """Refuses a directory that holds a run of another config, or many runs.
 
     Raises:
         UserError: naming the fields that differ, or that it holds many runs.
     """
+    require_letters(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} cannot be written: it is a file")
     if many_runs(workdir):
@@ -133,6 +141,7 @@ def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:
     Raises:
         UserError: if `workdir` is itself a run, or holds seeds of another config.
     """
+    require_letters(workdir)
     if (workdir / "config.json").exists():
         message = "holds a single run, not a directory for each seed"
         raise UserError(f"--workdir={workdir} {message}: {USE_ANOTHER_WORKDIR}")

@@ -8,6 +8,7 @@ from typing import Self
 from tqdm import tqdm
 
 from vae_jax.errors import RunsFailedError, counted
+from vae_jax.places import is_watched
 from vae_jax.sweeps.units import Backend, Death, Ended, Halt, Message, Steps, Unit
 from vae_jax.sweeps.work import UnitWork, note_failure
 from vae_jax.training.job import Job
@@ -54,7 +55,7 @@ class SweepProgress:
 
     def _advance(self, number: int) -> None:
         """Moves the bar; where there is none, a line now and then says how far it is."""
-        total, hidden = self._num_steps, not sys.stderr.isatty()
+        total, hidden = self._num_steps, not is_watched()
         if self._bar is None:
             self._bar = tqdm(
                 total=total, unit="step", unit_scale=True, dynamic_ncols=True, disable=hidden

@@ -9,6 +9,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from vae_jax.places import is_watched
 from vae_jax.runs.directory import read_metrics
 
 
@@ -63,10 +64,10 @@ class Progress:
         label = f"seed {', '.join(map(str, seeds))}" if named else ""
         self._num_steps, self._prefix = num_steps, f"{label}: " if named else ""
         self._first: tuple[int, float] | None = None  # step and time once everything is compiled
-        self._lines = not quiet and not sys.stderr.isatty()
+        self._lines = not quiet and sys.stderr is not None and not is_watched()
         self._bar = tqdm(
             total=num_steps, initial=step, unit="step", dynamic_ncols=True,
-            desc=label, disable=quiet or self._lines,
+            desc=label, disable=quiet or not is_watched(),
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -21,7 +21,7 @@ from vae_jax.kl_comparison.models.gradients import (
 )
 from vae_jax.kl_comparison.models.stages import stages
 from vae_jax.kl_comparison.models.statistics import of_gradients, of_values
-from vae_jax.places import named
+from vae_jax.places import is_watched, named
 from vae_jax.plots import save_figures
 from vae_jax.runs.directory import write_json
 from vae_jax.runs.results import COMPARISON, read_results
@@ -100,7 +100,7 @@ def gradients_of(run: Run, repetitions: int, seed: int, quiet: bool = True) -> d
     study = GradientStudy(run.model, compared, parameter_groups(run.params))
     steps, rows = max(8, repetitions // DRAWS_PER_BATCH_STEP), []
     available = stages(run)
-    for stage in tqdm(available, unit="stage", disable=True if quiet else None, desc="gradients"):
+    for stage in tqdm(available, unit="stage", disable=quiet or not is_watched(), desc="gradients"):
         moments = study.draws(stage.params, keys, batch, repetitions)
         variances = study.batches(stage.params, run.dataset, of_batches, size, steps)
         estimators = of_gradients(moments, *variances)

@@ -18,6 +18,7 @@ from vae_jax.errors import UserError, one_line
 from vae_jax.kl_comparison.pairs import reference, verdicts
 from vae_jax.kl_comparison.pairs.cells import Cell, cell, relative_to, slope
 from vae_jax.kl_comparison.pairs.reference import Reference
+from vae_jax.places import is_watched
 from vae_jax.types import KLEstimator
 
 BASELINE = "plain"
@@ -80,7 +81,7 @@ def compare(
     truth, rounding = reference.reference(q, p, seed), reference.rounding(q, p)
     repeat = functools.partial(_repeat, q, p, repetitions=repetitions, seed=seed)
     by_name, ks = estimators or _all_estimators(), _powers_of_4(max_samples)
-    with tqdm(total=len(by_name) * len(ks), unit="cell", disable=True if quiet else None) as bar:
+    with tqdm(total=len(by_name) * len(ks), unit="cell", disable=quiet or not is_watched()) as bar:
         studies = {
             name: _study(functools.partial(repeat, estimator), ks, truth, rounding, bar.update)
             for name, estimator in by_name.items()
