@@ -19,9 +19,11 @@ def named(path: str | Path) -> Path:
     """The path that somebody wrote, `~` and `~user` in it as a home.
 
     Raises:
-        UserError: if there is no such home: a folder named `~` is never meant; and for letters that
-            Python cannot read here, which libraries do not take.
+        UserError: if there is no such home, since a folder named `~` is never meant; for letters
+            that Python cannot read here, which libraries do not take; and for an address.
     """
+    if "://" in str(path):
+        raise UserError(f"{path}: a path on this machine is needed, not an address")
     full = expanded(path)
     try:
         str(full).encode()

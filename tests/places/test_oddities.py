@@ -1,4 +1,4 @@
-"""What clusters, cron, notebooks and containers do to a program ends in work done, or in one line."""
+"""Under all that clusters, cron, notebooks and containers do, work is done or a line says why not."""
 
 import asyncio
 import io

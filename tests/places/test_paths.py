@@ -121,5 +121,14 @@ def test_a_path_below_no_home_is_refused(path, monkeypatch, capsys):
     assert "~" not in str(caches.cache_dir())
 
 
+@pytest.mark.parametrize("flag", ["--output", "--workdir"])
+def test_an_address_is_no_path(flag, capsys, tmp_path):
+    words = KL if flag == "--output" else ["report"]
+    status, _, err = call(capsys, *words, f"{flag}=gs://bucket/run")
+    assert status == 2
+    assert "gs://bucket/run: a path on this machine is needed" in err
+    assert not list((tmp_path / "here").iterdir())
+
+
 def test_a_path_with_a_tilde_elsewhere_is_itself():
     assert str(named("runs/~/x~")) == "runs/~/x~"
