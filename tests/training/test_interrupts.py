@@ -1,5 +1,6 @@
 """Runs that are killed or stopped by a signal go on to the same end."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from tests.quick_runs import quick_config, same
 from vae_jax import fit
 from vae_jax.runs.directory import read_metrics
+from vae_jax.training.interrupts import caught_signals
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -61,7 +63,14 @@ def test_killed_and_resumed_it_ends_the_same(tmp_path, trained, where):
 
 
 @pytest.mark.parametrize(
-    "signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "signum",
+    [
+        signal.SIGINT,
+        *(
+            pytest.param(signum, marks=pytest.mark.slow)
+            for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+        ),
+    ],
 )
 def test_a_signal_saves_and_the_run_goes_on(tmp_path, trained, signum):
     stopped = run_program(tmp_path, "before", 24, signum)
@@ -86,3 +95,15 @@ def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
     fit(quick_config(num_epochs=1), quiet=True)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """As that of a closed terminal is under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with caught_signals() as received:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert received == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGHUP, before)

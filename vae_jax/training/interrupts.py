@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, collected for a loop to look at between two calls of the device."""
+"""Ctrl-C, SIGTERM and their like, collected for a loop to look at between two device calls."""
 
 import contextlib
 import logging
@@ -18,6 +18,12 @@ class Interrupted(KeyboardInterrupt):
         self.signum = signum
 
 
+def _others() -> list[signal.Signals]:
+    """What a scheduler sends ahead of its limit, and a terminal that is closed, unless ignored."""
+    there = [getattr(signal, name, None) for name in ("SIGUSR1", "SIGHUP")]
+    return [s for s in there if s and signal.getsignal(s) is not signal.SIG_IGN]
+
+
 @contextlib.contextmanager
 def caught_signals() -> Iterator[list[int]]:
     """The signals received so far, a list that grows; a second one of a kind has its usual effect.
@@ -34,7 +40,7 @@ def caught_signals() -> Iterator[list[int]]:
         logger.info("saving; once more to stop at once")
 
     with contextlib.suppress(ValueError):  # not in the main thread
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGINT, signal.SIGTERM, *_others()):
             previous[signum] = signal.signal(signum, receive)
     try:
         yield received
