@@ -19,7 +19,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def _others() -> list[signal.Signals]:
-    """What a scheduler sends ahead of its limit, and a terminal that is closed, unless ignored."""
+    """The signal of a scheduler ahead of its limit, and of a closed terminal, unless ignored."""
     there = [getattr(signal, name, None) for name in ("SIGUSR1", "SIGHUP")]
     return [s for s in there if s and signal.getsignal(s) is not signal.SIG_IGN]
 
