@@ -36,7 +36,7 @@ def test_a_run_from_config_to_report(capsys, workdir):
     numbers = json.loads((workdir / "results.json").read_text())["test"]["numbers"]
     assert f"{numbers['elbo']['mean']:.4f}" in out
     status, out, _ = call(capsys, "sample", f"--workdir={workdir}", "--num_samples=9")
-    names = {Path(line).name for line in out.split()}
+    names = {Path(line).name for line in out.splitlines()}
     assert names == {
         "samples.png", "reconstructions.png", "interpolations.png",
         "aggregated_posterior.png", "manifold.png",

@@ -11,9 +11,8 @@ from tests.cli.test_cli import ROOT
 
 pytestmark = pytest.mark.slow
 SUITE = [
-    *("tests/cli", "tests/config", "tests/runs", "tests/training"),
-    *("tests/places/test_paths.py", "tests/places/test_neighbours.py"),
-    *("tests/places/test_oddities.py", "tests/sweeps/test_sweeps.py"),
+    *("tests/cli", "tests/config", "tests/runs", "tests/places/test_paths.py"),
+    *("tests/places/test_neighbours.py", "tests/places/test_oddities.py"),
 ]
 NAMELESS = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
 COPIED = ("vae_jax", "tests", "docs", "experiments", "benchmarks", "notebooks")
