@@ -58,14 +58,14 @@ def parse_value(text: str, advice: str = "a literal or name(argument=...) goes h
     try:
         return _parse_node(ast.parse(text.strip(), mode="eval").body)
     except UNREADABLE as error:
-        raise UserError(f"cannot read {text!r}: {_unclosed(error) or advice}") from error
+        raise UserError(f"cannot read {text!r}: {_unclosed(error)}{advice}") from error
 
 
 def _unclosed(error: Exception) -> str:
-    """The complaint of Python's parser about a parenthesis or a quotation mark; empty of others."""
+    """The complaint of Python's parser of a parenthesis or a quotation mark, to precede advice."""
     message = error.msg if isinstance(error, SyntaxError) else ""
     about = ("never closed", "unmatched", "unterminated", "does not match")
-    return message if any(words in message for words in about) else ""
+    return f"{message}; " if any(words in message for words in about) else ""
 
 
 def _parse_node(node: ast.expr) -> Any:
@@ -115,7 +115,7 @@ def alternatives(text: str) -> list[str]:
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        advice = _unclosed(error) or "write value|value|..."
+        advice = f"{_unclosed(error)}write value|value|..."
         raise UserError(f"cannot read {text!r}: {advice}") from error
     if isinstance(node, ast.Tuple) and not text.strip().startswith("("):
         raise UserError(f"cannot read {text!r}: values are separated by |, not by commas")
