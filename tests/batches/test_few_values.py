@@ -32,8 +32,8 @@ def table(**columns):
         (GREYS % 17, {"scale": 16.0, "binarize": "dynamic"}, "x takes 2 values only"),
         (GREYS[:100].reshape(100, -1), {"scale": 255.0}, "x takes 256 values only"),  # as vectors
         (RNG.poisson(3.0, (500, 4)), {}, "values only"),
-        (table(c1=RNG.integers(0, 2, 500)), {}, "columns 1 (counted from 0) of x take few values"),
-        (table(c0=0.7 * RNG.poisson(4, 500) - 2.1, c3=1.0), {}, "columns 0, 3 (counted from 0)"),
+        (table(c1=RNG.integers(0, 2, 500)), {}, "x takes few values in column 1 (counted from 0)"),
+        (table(c0=0.7 * RNG.poisson(4, 500) - 2.1, c3=1.0), {}, "in columns 0, 3 (counted from 0)"),
     ],
 )
 def test_few_values_are_noticed(data, options, expected):

@@ -65,3 +65,11 @@ def test_a_likelihood_of_real_numbers_takes_real_numbers():
 def test_data_suits_the_likelihoods_that_are_made_for_it(data, likelihood):
     dataset = make(data)
     require_valid(dataset, build_model(x_shape(dataset), 2, likelihood=likelihood))
+
+
+def test_an_example_is_named_wherever_in_a_long_split_it_is():
+    data = np.zeros((2500, 3), np.float32)
+    data[1700, 2] = np.nan
+    model = build_model((3,), 2, likelihood="normal")
+    with pytest.raises(UserError, match=r"train split, example 1700, element \[2\] is nan"):
+        require_valid(make_dataset({"train": data}), model)

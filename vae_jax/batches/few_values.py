@@ -6,13 +6,13 @@ import jax
 import numpy as np
 
 from vae_jax.batches.splits import examples
+from vae_jax.datasets import columns
 from vae_jax.errors import counted
 from vae_jax.types import Dataset
 
 MOST_VALUES = 4096  # different ones that are few
 SHARED_BY = 10  # observations of a value that is no coincidence
 LOOKED_AT = 1_000_000  # numbers of a split
-NAMED = 5  # columns
 NO_PROBABILITY = "a density of that is no probability, and grows without limit as its scale shrinks"
 ADVICE = "give values='dequantized', or a likelihood of bits or levels"
 
@@ -35,20 +35,12 @@ def _first(dataset: Dataset, split: str) -> np.ndarray:
 
 
 def _few(x: np.ndarray) -> str:
-    elements = x.reshape(len(x), -1).T
-    columns = [i for i, element in enumerate(elements) if is_discrete(element)]
-    if x.ndim == 2 and 0 < len(columns) < len(elements):
-        return f"{_named(columns)} of x take few values"
+    few = np.array([is_discrete(element) for element in x.reshape(len(x), -1).T])
+    if x.ndim == 2 and few.any() and not few.all():
+        return f"x takes few values in {columns(few)} (counted from 0)"
     if is_discrete(x):
         return f"x takes {counted(len(np.unique(x)), 'value')} only"
-    return "the elements of x take few values" if 2 * len(columns) > len(elements) else ""
-
-
-def _named(columns: list[int]) -> str:
-    """`columns 2, 5 (counted from 0)`."""
-    first = ", ".join(str(column) for column in columns[:NAMED])
-    more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
-    return f"columns {first}{more} (counted from 0)"
+    return "the elements of x take few values" if few.mean() > 0.5 else ""
 
 
 def is_discrete(values: np.ndarray) -> bool:

@@ -90,9 +90,13 @@ def require_valid(dataset: Dataset, model: Model) -> None:
         for start in range(0, len(split), CHECKED_TOGETHER):
             rows = np.minimum(np.arange(start, start + CHECKED_TOGETHER), len(split) - 1)
             raw = gather(split, rows)
-            names = [f"data: {example_name(dataset, name, i)}" for i in rows.tolist()]
-            _require_usable(dataset, names.__getitem__, raw)
-            _require_accepted(model, names.__getitem__, np.asarray(preprocess(keys, raw)))
+            name_of = functools.partial(_name, dataset, name, rows)
+            _require_usable(dataset, name_of, raw)
+            _require_accepted(model, name_of, np.asarray(preprocess(keys, raw)))
+
+
+def _name(dataset: Dataset, split: str, rows: np.ndarray, i: int) -> str:
+    return f"data: {example_name(dataset, split, int(rows[i]))}"
 
 
 def _require_usable(dataset: Dataset, name_of: Callable[[int], str], raw: np.ndarray) -> None:

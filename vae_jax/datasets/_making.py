@@ -184,6 +184,29 @@ def take(array: Any, rows: Rows) -> dict[str, Any]:
     }
 
 
+def by_split(
+    examples: Mapping[str, tuple[str, Any]],
+    labels: Mapping[str, np.ndarray],
+    rows: Mapping[str, Rows],
+) -> dict[str, Any]:
+    """The arguments splits, labels and origins of `make_dataset`.
+
+    Args:
+        examples: key -> the name of an array, and its examples.
+        labels: key -> those of its examples, where there are some.
+        rows: key -> split -> the rows of that array.
+    """
+    splits: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for key, places in rows.items():
+        name, array = examples[key]
+        splits |= take(array, places)
+        kept |= take(labels[key], places) if key in labels else {}
+        origins |= {split: Origin(name, some) for split, some in places.items()}
+    return {"splits": splits, "labels": kept, "origins": origins}
+
+
 def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
     """The splits train and validation: the last examples of the training set, none if 0."""
     return take(train, held_rows(len(train), validation))
@@ -209,6 +232,5 @@ def shuffled_dataset(
         sizes: of validation and test, counts or fractions.
         how: arguments of `make_dataset`.
     """
-    rows = shuffled_rows(len(data), *sizes)
-    origins = {split: Origin(name, places) for split, places in rows.items()}
-    return make_dataset(take(data, rows), labels=take(labels, rows), origins=origins, **how)
+    rows = {name: shuffled_rows(len(data), *sizes)}
+    return make_dataset(**by_split({name: (name, data)}, {name: labels}, rows), **how)

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import numpy as np
 from numpyro.distributions import constraints
 
-from vae_jax.brought import Origin, Standardization
+from vae_jax.brought import Standardization
 from vae_jax.datasets._making import (
     Binarize,
     Rows,
     Values,
+    by_split,
     held_rows,
     make_dataset,
     shuffled_rows,
-    take,
 )
 from vae_jax.datasets._named_arrays import ALL, NamedArrays, sorted_out
 from vae_jax.datasets._storing import require_examples, require_range
@@ -61,30 +61,12 @@ def npz(
     for name, array in arrays.examples.values():
         require_examples(f"{file.name}: {name!r}", array)
     rows = _rows(file.name, arrays, validation, test)
-    splits, labels, origins = _of_rows(arrays, rows)
+    parts = by_split(arrays.examples, arrays.labels, rows)
     if scale is None:
-        is_divided = not standardize and values != "levels"
-        scale = 1.0 if standardize else _scale(file.name, splits, is_divided)
-    dataset = make_dataset(
-        splits, scale=scale, binarize=binarize, values=values, standardize=standardize,
-        labels=labels, origins=origins,
-    )  # fmt: skip
+        scale = 1.0 if standardize else _scale(file.name, parts["splits"], values != "levels")
+    how: dict[str, Any] = {"binarize": binarize, "values": values, "standardize": standardize}
+    dataset = make_dataset(**parts, scale=scale, **how)
     return dataset._replace(remarks=[*dataset.remarks, *arrays.remarks])
-
-
-def _of_rows(
-    arrays: NamedArrays, rows: Mapping[str, Rows]
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Origin]]:
-    """By split the examples, the labels where there are some, and where they come from."""
-    splits: dict[str, Any] = {}
-    labels: dict[str, Any] = {}
-    origins: dict[str, Origin] = {}
-    for key, places in rows.items():
-        name, array = arrays.examples[key]
-        splits |= take(array, places)
-        labels |= take(arrays.labels[key], places) if key in arrays.labels else {}
-        origins |= {split: Origin(name, rows) for split, rows in places.items()}
-    return splits, labels, origins
 
 
 def _rows(

@@ -11,9 +11,8 @@ import numpy as np
 from numpyro.distributions import constraints
 from tqdm import tqdm
 
-from vae_jax.brought import Origin
 from vae_jax.caches import cache_dir
-from vae_jax.datasets._making import Binarize, Rows, Values, held_rows, make_dataset, take
+from vae_jax.datasets._making import Binarize, Rows, Values, by_split, held_rows, make_dataset
 from vae_jax.datasets._storing import require_range
 from vae_jax.errors import UserError, unknown
 from vae_jax.places import expanded, is_watched, named
@@ -59,22 +58,13 @@ def tfds(
     if not {"train", "test"} <= pairs.keys():
         raise UserError(f"{name!r} in {directory} has the splits {known}: train, test are needed")
     rows = _rows({split: len(images) for split, (images, _) in pairs.items()}, validation, train)
-    splits: dict[str, Any] = {}
-    labels: dict[str, Any] = {}
-    origins: dict[str, Origin] = {}
-    for split, (images, label) in pairs.items():
-        splits |= take(images, rows[split])
-        labels |= {} if label is None else take(label, rows[split])
-        origins |= {part: Origin(f"{name} {split}", p) for part, p in rows[split].items()}
+    examples = {split: (f"{name} {split}", images) for split, (images, _) in pairs.items()}
+    labels = {split: label for split, (_, label) in pairs.items() if label is not None}
+    parts = by_split(examples, labels, rows)
     if scale is None and values != "levels":
-        first = [
-            images[i] for images in splits.values() for i in range(min(LOOKED_AT, len(images)))
-        ]
+        first = [s[i] for s in parts["splits"].values() for i in range(min(LOOKED_AT, len(s)))]
         require_range(name, first)
-    return make_dataset(
-        splits, scale=scale or 255.0, binarize=binarize, values=values, labels=labels,
-        origins=origins,
-    )  # fmt: skip
+    return make_dataset(**parts, scale=scale or 255.0, binarize=binarize, values=values)
 
 
 def _rows(sizes: Mapping[str, int], validation: int | float, train: int) -> dict[str, Rows]:

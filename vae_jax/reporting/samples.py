@@ -105,15 +105,10 @@ def reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
     z_key, x_key = jax.random.split(key)
     p = run.model.decode(run.params, run.model.encode(run.params, x).sample(z_key))
     if not unit:
-        figure = plots.agreement(_flat(x), _flat(p.mean), _counts(x))
-        return captioned(
-            figure, "Each element of test examples against the mean of p(x|z), z ~ q(z|x)."
-        )
+        return captioned(plots.agreement(_flat(x), _flat(p.mean), _counts(x)), AGREEMENT)
     rows = {"$x$": x, "mean": p.mean, "draw": p.sample(x_key)}
     figure = plots.image_rows({name: unit(images) for name, images in rows.items()})
-    return captioned(
-        figure, "Test examples x, the mean of p(x|z) for one z ~ q(z|x), and a draw from it."
-    )
+    return captioned(figure, ROWS)
 
 
 def interpolations(

@@ -81,7 +81,7 @@ def _warn_of_levels(job: Job, largest: float) -> None:
 
 
 def _warn_of_few_values(job: Job) -> None:
-    """Logs a warning where a density is learned of data that has none."""
+    """Warns of a density that is learned of data that takes few values, as bits and greys do."""
     if job.facts.likelihood.support.is_discrete:
         return
     if few := few_values(job.parts.dataset, ["train"]):

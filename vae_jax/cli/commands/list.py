@@ -31,14 +31,8 @@ def run(args: Args) -> None:
         if name is None:
             _print_family(family)
         else:
-            signature = components.resolve(family, name)
-            print(
-                f"{family}: {signature}",
-                "",
-                inspect.getdoc(components.find(family, name)),
-                "",
-                sep="\n",
-            )
+            about = inspect.getdoc(components.find(family, name))
+            print(f"{family}: {components.resolve(family, name)}\n\n{about}\n")
 
 
 def _places(word: str) -> list[tuple[str, str | None]]:
