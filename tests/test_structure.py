@@ -12,6 +12,7 @@ PACKAGE = ROOT / "vae_jax"
 ORDER = [
     "errors",
     "places",
+    "progress",
     "caches",
     "standard_errors",
     "brought",

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vae_jax.progress import each
 from vae_jax.standard_errors import standard_error
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"  # Okabe & Ito
@@ -272,10 +274,12 @@ def save_figures(
     """
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
-    for name, figure in figures.items():
+    for name, figure in each(list(figures.items()), "figure", "write"):
         inside = {"Description": str(figure.get_label()), ABOUT: json.dumps(about or {})}
         with styled():  # fonts are looked up again as it is drawn
-            figure.savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight", metadata=inside)
+            new = folder / f"{name}.{os.getpid()}.tmp.png"
+            figure.savefig(new, dpi=DPI, bbox_inches="tight", metadata=inside)
+        new.replace(folder / f"{name}.png")
     return [folder / f"{name}.png" for name in figures]
 
 

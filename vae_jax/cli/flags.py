@@ -9,9 +9,9 @@ from typing import Any
 
 from absl import flags as absl_flags
 
+from vae_jax import places
 from vae_jax.cli import arguments
 from vae_jax.errors import UserError, unknown
-from vae_jax.places import named
 
 # Flags by name, `words` that are no flags, the names of `given` flags; `config_file`, the text of
 # --config, and the `overrides` of its fields.
@@ -68,6 +68,10 @@ class Flags:
         self.path("workdir", None, "the directory of a run, or of many")
         self._needs_workdir = True
 
+    def output(self) -> None:
+        """Declares `--output`, for what is made of a run."""
+        self.path("output", None, "where it goes, with links to the run; default: into the run")
+
     def config_file(self) -> None:
         """Declares `--config` and, for each field, `--config.FIELD`."""
         about = (
@@ -119,7 +123,7 @@ class Flags:
             raise UserError("--workdir=DIR is needed")
         given = {name for name in self.values if self.values[name].present}
         read: dict[str, Any] = {name: self.values[name].value for name in self.values}
-        read |= {name: str(named(read[name])) for name in self._paths if read[name]}
+        read |= {name: str(places.named(read[name])) for name in self._paths if read[name]}
         if self.takes_config:
             read |= {"config_file": read["config"], "overrides": overrides}
             read["config"] = _config(read["config"], overrides)
@@ -163,6 +167,24 @@ def _config(text: str | None, overrides: dict[str, str]) -> Any:
 def workdir(args: Args) -> Path:
     """The directory that `--workdir` names."""
     return Path(args.workdir)
+
+
+def require_writable(path: Path) -> None:
+    """Raises UserError unless the directory of `--workdir` can be written, or made."""
+    if reason := places.refusal(path):
+        raise UserError(f"--workdir={path} cannot be written: {reason}")
+
+
+def run_directory(args: Args) -> Path:
+    """The directory that `--workdir` names, in which something must be.
+
+    Raises:
+        UserError: if it is empty or not there.
+    """
+    path = workdir(args)
+    if not any(path.glob("*")):
+        raise UserError(f"{path} holds no run: there is no config.json")
+    return path
 
 
 def use_device(device: str) -> None:

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpyro.distributions import constraints
-from tqdm import tqdm
 
 from vae_jax.caches import cache_dir
 from vae_jax.datasets._making import Binarize, Rows, Values, by_split, held_rows, make_dataset
 from vae_jax.datasets._storing import require_range
 from vae_jax.errors import UserError, unknown
-from vae_jax.places import expanded, is_watched, named
+from vae_jax.places import expanded, named
+from vae_jax.progress import each
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ def _decode_all(
     """Every image and label; a batch of records is decoded faster than one by one."""
     if "image" not in source[0]:
         raise UserError(f"has no feature 'image' but {', '.join(source[0])}")
-    starts = tqdm(range(0, len(source), 1000), description, disable=not is_watched())
+    starts = each(range(0, len(source), 1000), "thousand image", description)
     batches = (source.__getitems__(range(len(source))[i : i + 1000]) for i in starts)
     pairs = [(decode(e), e.get("label")) for batch in batches for e in batch]
     images, labels = zip(*pairs, strict=True)

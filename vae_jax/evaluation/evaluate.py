@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.few_values import few_values
@@ -21,7 +20,7 @@ from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import Results, numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
 from vae_jax.evaluation.warnings import warnings
-from vae_jax.places import is_watched
+from vae_jax.progress import Bar
 from vae_jax.runs.data import warn_of_other_x
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
@@ -206,11 +205,10 @@ def _pass(
     program, data = _program(run.parts, tuple(estimators), seed), run.dataset.splits[split]
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
-    hidden = quiet or not is_watched()
-    with tqdm(total=len(data), unit="example", disable=hidden, desc=split) as bar:
+    with Bar(len(data), "example", split, quiet=quiet) as bar:
         mesh = mesh_for(batch)
         params = copy_to_devices(run.params, mesh)
-        return exact_pass(functools.partial(program, params), data, batch, mesh, bar.update)
+        return exact_pass(functools.partial(program, params), data, batch, mesh, bar.advance)
 
 
 def _identity(run: Run, split: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Figures of a trained model: samples, reconstructions, interpolations, the latent plane."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from vae_jax import plots
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.splits import examples, x_shape
 from vae_jax.plots import captioned
+from vae_jax.progress import each
 from vae_jax.runs.run import Run
 
 SIDE = 20  # of the grid over the latent plane
@@ -21,30 +22,39 @@ COUNTS = 50  # a largest count from which axes are logarithmic
 Unit = Callable[[Any], np.ndarray]
 
 
-def sample(run: Run, seed: int = 0, num_samples: int = 64) -> dict[str, Figure]:
+def sample(
+    run: Run, seed: int = 0, num_samples: int = 64, *, quiet: bool = False
+) -> dict[str, Figure]:
     """The figures that suit the data and the latent space, by name.
 
     Args:
         run: the run.
         seed: of every draw shown.
         num_samples: draws from the prior that are shown.
+        quiet: no progress on stderr.
     """
+    drawings = _drawings(run, jax.random.split(keys_of(seed).sample, 5), num_samples)
     with plots.styled():
-        return dict(_figures(run, jax.random.split(keys_of(seed).sample, 5), num_samples))
+        return {
+            name: drawings[name]() for name in each(list(drawings), "figure", "draw", quiet=quiet)
+        }
 
 
-def _figures(run: Run, keys: Any, num_samples: int) -> Iterator[tuple[str, Figure]]:
+def _drawings(run: Run, keys: Any, num_samples: int) -> dict[str, Callable[[], Figure]]:
+    """What draws each figure, by name."""
     _, batch = examples(run.dataset, keys[0], "test", max(1000, num_samples))
     x = batch.x
     unit = _to_unit(x) if plots.is_image(x_shape(run.dataset)) else None
-    means, draws = _ancestral(run, keys[1], num_samples if unit else len(x))
-    yield "samples", samples(x, means, draws, unit, num_samples)
-    yield "reconstructions", reconstructions(run, keys[2], x, unit)
-    yield "interpolations", interpolations(run, keys[2], x, unit)
+    drawings = {
+        "samples": lambda: samples(run, keys[1], x, unit, num_samples),
+        "reconstructions": lambda: reconstructions(run, keys[2], x, unit),
+        "interpolations": lambda: interpolations(run, keys[2], x, unit),
+    }
     if run.config.latent_dim == 2:
-        yield "aggregated_posterior", aggregated_posterior(run, keys[3], keys[4])
+        drawings["aggregated_posterior"] = lambda: aggregated_posterior(run, keys[3], keys[4])
         if unit:
-            yield "manifold", manifold(run, keys[4], unit)
+            drawings["manifold"] = lambda: manifold(run, keys[4], unit)
+    return drawings
 
 
 def _to_unit(x: Any) -> Unit:
@@ -64,8 +74,9 @@ def _ancestral(run: Run, key: Any, count: int) -> tuple[Any, Any]:
     return p.mean, p.sample(x_key)
 
 
-def samples(x: Any, means: Any, draws: Any, unit: Unit | None, count: int) -> Figure:
-    """Test data beside means and draws of p(x | z), z ~ p(z)."""
+def samples(run: Run, key: Any, x: Any, unit: Unit | None, count: int) -> Figure:
+    """Test data beside means and draws of p(x | z), z ~ p(z); of vectors as many as there are x."""
+    means, draws = _ancestral(run, key, count if unit else len(x))
     panels = {
         "data": x[: len(means)],
         r"means of $p(x \mid z)$, $z \sim p(z)$": means,

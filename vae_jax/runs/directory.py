@@ -63,6 +63,9 @@ def require_same(workdir: Path, cfg: ConfigDict) -> None:
     require_letters(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} cannot be written: it is a file")
+    if (workdir / "config.json").is_symlink():
+        source = (workdir / "config.json").resolve().parent
+        raise UserError(f"--workdir={workdir} shows the run in {source}: train there")
     if many_runs(workdir):
         raise UserError(f"--workdir={workdir} holds many runs: {USE_ANOTHER_WORKDIR}")
     path = workdir / "config.json"
@@ -90,7 +93,7 @@ def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def locked(workdir: Path, name: str = ".lock") -> Iterator[None]:
     """Keeps other processes out of a directory; a process that dies gives it back.
 
     A file system without locks costs a warning. A file in place of the lock would stay behind a
@@ -103,7 +106,7 @@ def locked(workdir: Path) -> Iterator[None]:
         logger.warning("no locks in %s (%s): let one process at a time work there", workdir, reason)
         yield
         return
-    lock = filelock.FileLock(workdir / ".lock")
+    lock = filelock.FileLock(workdir / name)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock.acquire(timeout=0))

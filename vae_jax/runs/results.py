@@ -3,12 +3,13 @@
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vae_jax.runs.directory import write_json
+from vae_jax.runs.directory import locked, write_json
 
 COMPARISON = "compare_kl"  # in results.json, beside the splits
 OF_EVALUATION = ("checkpoint", "finished", "seed", "fingerprint")  # of what draws it is
@@ -25,18 +26,26 @@ def read_splits(workdir: Path) -> dict[str, Any]:
     return {name: part for name, part in read_results(workdir).items() if name != COMPARISON}
 
 
-def save_results(workdir: Path, split: str, results: dict[str, Any]) -> str:
+def add_to_results(workdir: Path, entries: Mapping[str, Any]) -> None:
+    """Adds entries to `results.json`, or replaces them, beside others that do so at this moment."""
+    with locked(workdir, ".results.lock"):
+        write_json(workdir / "results.json", read_results(workdir) | dict(entries))
+
+
+def name_of(split: str, results: Mapping[str, Any]) -> str:
+    """The name of a split in `results.json`: `test`, or `test of npz(...)` of other data."""
+    return f"{split} of {results['other_data']}" if results["other_data"] else split
+
+
+def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
     """Adds a split's numbers to `results.json`, and its arrays to `per_example/<split>.npz`.
 
     Numbers that other estimators gave of the same parameters and examples by the same draws stay.
-
-    Returns:
-        the split's name there: `test`, or `test of npz(...)` of other data than the run's.
     """
     (workdir / "per_example").mkdir(exist_ok=True)
-    other, sha256 = results["other_data"], results["data"]["sha256"]
-    name, stem = (f"{split} of {other}", f"{split}-{sha256[:12]}") if other else (split, split)
-    path, arrays = workdir / "results.json", workdir / "per_example" / f"{stem}.npz"
+    name, sha256 = name_of(split, results), results["data"]["sha256"]
+    stem = f"{split}-{sha256[:12]}" if results["other_data"] else split
+    arrays = workdir / "per_example" / f"{stem}.npz"
     before, values = read_results(workdir).get(name, {}), results["per_example"]
     texts, kept = _kept(before, results)
     if texts and (stored := read_arrays(arrays)) is not None:
@@ -49,8 +58,7 @@ def save_results(workdir: Path, split: str, results: dict[str, Any]) -> str:
     new.replace(arrays)
     numbers = {key: value for key, value in results.items() if key != "per_example"}
     numbers["arrays"] = str(arrays.relative_to(workdir))
-    write_json(path, read_results(workdir) | {name: numbers})
-    return name
+    add_to_results(workdir, {name: numbers})
 
 
 def _kept(before: dict[str, Any], results: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vae_jax import config
 from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import require_evaluable
+from vae_jax.progress import each
 from vae_jax.runs import directory
 from vae_jax.runs.age import Age, outdated
 from vae_jax.runs.parts import Datasets
@@ -71,7 +72,7 @@ def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any
     datasets, jobs = Datasets(), []
     faults: dict[str, list[Overrides]] = {}
     cause = None
-    for overrides in listed:
+    for overrides in each(listed, "setting", "check"):
         try:
             jobs.append(_checked(base, overrides, asked, datasets))
         except Exception as error:  # whatever a combination makes a library raise

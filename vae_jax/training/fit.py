@@ -12,6 +12,7 @@ from vae_jax.errors import RunsFailedError, UserError, one_line
 from vae_jax.places import named
 from vae_jax.runs import data, directory
 from vae_jax.runs.checkpoints import BestOrLast
+from vae_jax.runs.parts import Datasets, Parts
 from vae_jax.runs.run import Run, load
 from vae_jax.training.job import make_job
 from vae_jax.training.logs import Progress
@@ -105,11 +106,29 @@ def _fit(
     for seed, path in folders.items():
         if path:
             directory.require_same(path, config.of_seed(cfg, seed))
-    job = make_job(cfg, model)
+    datasets = Datasets()
+    parts = datasets.make_parts(cfg, model)
     for path in filter(None, folders.values()):
-        data.require_same(path, job.parts, directory.USE_ANOTHER_WORKDIR)
+        data.require_same(path, parts, directory.USE_ANOTHER_WORKDIR)
+    if runs := _trained_before(parts, folders):
+        return runs
+    job = make_job(cfg, model, datasets)
     progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
     return dict(train(job, folders, progress, observe, which=which))
+
+
+def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
+    """The runs, if each has been trained to its end: nothing is traced or compiled for them."""
+    paths = {seed: path for seed, path in folders.items() if path}
+    if len(paths) < len(folders) or not all(_is_at_end(parts, path) for path in paths.values()):
+        return {}
+    runs = {seed: load(path, "last", parts=parts) for seed, path in paths.items()}
+    at_end = all(run.step >= parts.num_steps for run in runs.values())  # none was damaged
+    return dict(runs) if at_end else {}
+
+
+def _is_at_end(parts: Parts, workdir: Path) -> bool:
+    return directory.last_checkpoint(workdir) >= parts.num_steps
 
 
 def _chosen(run: Run, which: BestOrLast) -> Run:

@@ -1,7 +1,8 @@
 from pathlib import Path
 
-from vae_jax.cli.flags import Args, Flags, use_device, without_none
+from vae_jax.cli.flags import Args, Flags, run_directory, use_device, without_none
 from vae_jax.errors import UserError
+from vae_jax.progress import begin
 
 
 def flags(flags: Flags) -> None:
@@ -10,8 +11,8 @@ def flags(flags: Flags) -> None:
     flags.text("q", None, about)
     flags.text("p", None, "likewise")
     flags.path("workdir", None, "in place of both: a run, of which q(z|x) and p(z) are compared")
-    about = "of q and p: where results.json, tables and figure go"
-    flags.path("output", "runs/compare_kl", about)
+    about = "where results.json, tables and figures go; default: runs/compare_kl, or into the run"
+    flags.path("output", None, about)
     flags.text("split", "test", "of a run: train, validation or test")
     about = "R, estimates for a mean and its spread; default: up to 1000, of a run 512"
     flags.integer("num_repetitions", None, about, least=2)
@@ -39,7 +40,6 @@ def run(args: Args) -> None:
         vae-jax compare-kl --workdir=runs/digits
     """
     _require_one_comparison(args)
-    use_device(args.device)
     if args.workdir:
         _compare_run(args)
     else:
@@ -53,29 +53,38 @@ def _require_one_comparison(args: Args) -> None:
         raise UserError(f"{message}, such as --q='normal(loc=1.0, scale=0.5)' --p=laplace")
     if not args.workdir and not (args.q and args.p):
         raise UserError(f"--{'p' if args.q else 'q'}=DISTRIBUTION is needed too")
-    wrong = "output" if args.workdir else "split"
-    if wrong in args.given:
-        raise UserError(f"--{wrong} goes with {'--q and --p' if args.workdir else '--workdir'}")
+    if "split" in args.given and not args.workdir:
+        raise UserError("--split goes with --workdir")
 
 
 def _compare_pair(args: Args) -> None:
+    begin(f"compare estimators of KL({args.q} || {args.p})")
+
     from vae_jax.kl_comparison.pairs import named, tables
     from vae_jax.kl_comparison.pairs.compare import compare
     from vae_jax.runs.directory import make_directory
 
+    use_device(args.device)
     q, p = named.pair(args.q, args.p)
-    make_directory(output := Path(args.output), "output")
+    make_directory(output := Path(args.output or "runs/compare_kl"), "output")
     options = without_none(max_samples=args.max_samples, repetitions=args.num_repetitions)
     comparison = compare(q, p, names=(args.q, args.p), seed=args.seed, **options)
     print(tables.terminal(comparison), "", *tables.save(comparison, output), sep="\n")
 
 
 def _compare_run(args: Args) -> None:
-    from vae_jax.kl_comparison.models import tables
-    from vae_jax.kl_comparison.models.compare import compare_run
+    path = run_directory(args)
+    begin(f"compare the KL of {path}, closed form and sampled, on the {args.split} split")
 
-    path = Path(args.workdir)
+    from vae_jax.kl_comparison.models import tables
+    from vae_jax.kl_comparison.models.compare import compared, save
+    from vae_jax.runs import load
+    from vae_jax.runs.outputs import place_of, write_refusal
+
+    path = place_of(path, args.output, is_printed=True)
+    use_device(args.device)
     options = without_none(num_samples=args.max_samples, repetitions=args.num_repetitions)
-    results = compare_run(path, split=args.split, seed=args.seed, **options)
+    trained = load(path)
+    results, values = compared(trained, split=args.split, seed=args.seed, **options)
     print(tables.table(results))
-    print(path / "results.json", *sorted((path / "figures").glob("compare_kl_*.png")), sep="\n")
+    print(*["not saved"] if write_refusal(path) else save(trained, results, values), sep="\n")

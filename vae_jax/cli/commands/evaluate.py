@@ -1,4 +1,5 @@
-from vae_jax.cli.flags import Args, Flags, evaluation_options, use_device, workdir
+from vae_jax.cli.flags import Args, Flags, evaluation_options, run_directory, use_device
+from vae_jax.progress import begin
 
 
 def flags(flags: Flags) -> None:
@@ -8,6 +9,7 @@ def flags(flags: Flags) -> None:
     about = "other data than the run's, by name: npz(path='new.npz'); x is made as the run's x is"
     flags.text("data", None, about)
     flags.evaluation()
+    flags.output()
     flags.seed()
     flags.device()
 
@@ -21,15 +23,22 @@ def run(args: Args) -> None:
         vae-jax evaluate --workdir=runs/digits --split=validation \
             --estimators='importance|surgery'
     """
+    path = run_directory(args)
+    begin(f"evaluate {path} on the {args.split} split{f' of {args.data}' if args.data else ''}")
+
     from vae_jax.evaluation.evaluate import evaluate
     from vae_jax.evaluation.numbers import table
     from vae_jax.runs import load_all
-    from vae_jax.runs.results import save_results
+    from vae_jax.runs.outputs import place_of, write_refusal
+    from vae_jax.runs.results import name_of, save_results
 
-    use_device(args.device)
     options = evaluation_options(args) | {"seed": args.seed}
-    for path, trained in load_all(workdir(args), args.checkpoint, args.data):
+    place = place_of(path, args.output, is_printed=True)
+    use_device(args.device)
+    for folder, trained in load_all(place, args.checkpoint, args.data):
         results = evaluate(trained, **options)
-        name = save_results(path, args.split, results)
         print(table(results))
-        print(f"{results['num_examples']} examples of {name}; {path / 'results.json'}")
+        kept = "not saved" if write_refusal(folder) else str(folder / "results.json")
+        print(f"{results['num_examples']} examples of {name_of(args.split, results)}; {kept}")
+        if not write_refusal(folder):
+            save_results(folder, args.split, results)

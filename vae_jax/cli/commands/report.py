@@ -1,4 +1,5 @@
-from vae_jax.cli.flags import Args, Flags, workdir
+from vae_jax.cli.flags import Args, Flags, run_directory
+from vae_jax.progress import begin
 
 
 def flags(flags: Flags) -> None:
@@ -9,6 +10,7 @@ def flags(flags: Flags) -> None:
     flags.text("split", "test", "of many runs: where it is compared")
     flags.text("baseline", "", "of many runs: the setting compared with; default: the first")
     flags.number("confidence", 0.95, "of many runs: of the intervals", least=0.5, most=0.9999)
+    flags.output()
 
 
 def run(args: Args) -> None:
@@ -18,12 +20,16 @@ def run(args: Args) -> None:
         vae-jax report --workdir=runs/digits
         vae-jax report --workdir=runs/priors --baseline=prior=standard_normal
     """
+    path = run_directory(args)
+    begin(f"report on {path}")
+
     from vae_jax.reporting import pages, tables
     from vae_jax.runs import directory
+    from vae_jax.runs.outputs import place_of
     from vae_jax.sweeps.compare import compare
     from vae_jax.sweeps.plan import read_plan
 
-    path = workdir(args)
+    path = place_of(path, args.output, is_printed=False)
     single = (path / "config.json").exists()
     if single or not (directory.run_folders(path) or read_plan(path)["settings"]):
         print(pages.report(path))

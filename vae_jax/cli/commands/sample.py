@@ -1,6 +1,7 @@
 import sys
 
-from vae_jax.cli.flags import Args, Flags, use_device, workdir
+from vae_jax.cli.flags import Args, Flags, run_directory, use_device
+from vae_jax.progress import begin
 
 
 def flags(flags: Flags) -> None:
@@ -8,6 +9,7 @@ def flags(flags: Flags) -> None:
     flags.workdir()
     flags.checkpoint()
     flags.integer("num_samples", 64, "draws from the prior shown")
+    flags.output()
     flags.seed()
     flags.device()
 
@@ -18,14 +20,18 @@ def run(args: Args) -> None:
     Examples:
         vae-jax sample --workdir=runs/digits
     """
+    path = run_directory(args)
+    begin(f"draw figures of {path}")
+
     from vae_jax import plots
     from vae_jax.reporting.samples import sample
     from vae_jax.runs import load
+    from vae_jax.runs.outputs import place_of
 
+    place = place_of(path, args.output, is_printed=False)
     use_device(args.device)
-    path = workdir(args)
-    trained = load(path, args.checkpoint)
+    trained = load(place, args.checkpoint)
     figures = sample(trained, args.seed, args.num_samples)
     about = trained.age.entries | {"data": trained.data}
-    print(*plots.save_figures(figures, path, about), sep="\n")
+    print(*plots.save_figures(figures, place, about), sep="\n")
     print(f"{trained.which} checkpoint: {trained.age.doubtful}", file=sys.stderr)

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vae_jax.cli.flags import Args, Flags, evaluation_options, use_device, workdir
+from vae_jax.cli.flags import Args, Flags, evaluation_options, require_writable, use_device, workdir
 from vae_jax.errors import RunsFailedError, UserError
+from vae_jax.progress import begin
 
 GRID = (
     "FIELD=VALUE|VALUE|..., again for more fields, which multiply; FIELD may be an argument of "
@@ -40,11 +41,15 @@ def run(args: Args) -> None:
     """
     if args.config is None:
         raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+    path = workdir(args)
+    if not (args.dry_run or args.print_commands):
+        require_writable(path)
+    begin(f"plan a sweep of {args.config_file} in {path}")
 
     from vae_jax import config
     from vae_jax.sweeps import plan
 
-    path, asked, backend = workdir(args), evaluation_options(args), _backend(args)
+    asked, backend = evaluation_options(args), _backend(args)
     if args.backend or args.num_workers:  # its processes may need an accelerator's memory, too
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     base, overrides = _varied(args)

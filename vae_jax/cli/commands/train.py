@@ -1,7 +1,8 @@
 import shlex
 
-from vae_jax.cli.flags import Args, Flags, use_device, workdir
+from vae_jax.cli.flags import Args, Flags, require_writable, use_device, workdir
 from vae_jax.errors import UserError
+from vae_jax.progress import begin
 
 
 def flags(flags: Flags) -> None:
@@ -22,6 +23,8 @@ def run(args: Args) -> None:
     path, cfg = workdir(args), args.config
     if cfg is None and not (path / "config.json").exists():
         raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+    require_writable(path)
+    begin(f"train {args.config_file or 'the run'} in {path}")
 
     from vae_jax import config
     from vae_jax.training.fit import fit, fit_seeds

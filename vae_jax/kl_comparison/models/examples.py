@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution
-from tqdm import tqdm
 
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
@@ -15,7 +14,7 @@ from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import present
 from vae_jax.divergences import closed_form_kl, kl_per_dimension
 from vae_jax.errors import UserError, unknown
-from vae_jax.places import is_watched
+from vae_jax.progress import Bar
 from vae_jax.runs.run import Run
 from vae_jax.types import Array, Model, Params
 from vae_jax.weights import log_weights
@@ -69,10 +68,12 @@ def _pass(run: Run, split: str, num_samples: int, reference: str, seed: int, qui
     program = _program(run, num_samples, reference, seed)
     data, size = run.dataset.splits[split], num_samples * run.config.latent_dim
     batch = fitting_devices(max(1, min(100, IN_FLIGHT // size, len(data))))
-    mesh, hidden = mesh_for(batch), quiet or not is_watched()
-    with tqdm(total=len(data), unit="example", disable=hidden, desc="KL") as bar:
+    mesh = mesh_for(batch)
+    with Bar(len(data), "example", "KL", quiet=quiet) as bar:
         params = copy_to_devices(run.params, mesh)
-        return exact_pass(lambda raw, ids: program(params, raw, ids), data, batch, mesh, bar.update)
+        return exact_pass(
+            lambda raw, ids: program(params, raw, ids), data, batch, mesh, bar.advance
+        )
 
 
 def _program(run: Run, num_samples: int, reference: str, seed: int) -> Callable[..., Any]:

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 import numpyro
 from numpyro.distributions import Distribution
-from tqdm import tqdm
 
 from vae_jax.batches.devices import compiled
 from vae_jax.config import components
@@ -18,7 +17,7 @@ from vae_jax.errors import UserError, one_line
 from vae_jax.kl_comparison.pairs import reference, verdicts
 from vae_jax.kl_comparison.pairs.cells import Cell, cell, relative_to, slope
 from vae_jax.kl_comparison.pairs.reference import Reference
-from vae_jax.places import is_watched
+from vae_jax.progress import Bar
 from vae_jax.types import KLEstimator
 
 BASELINE = "plain"
@@ -78,12 +77,13 @@ def compare(
         seed: of all draws, which are the same for every estimator that makes them the same way.
         quiet: no progress on stderr.
     """
-    truth, rounding = reference.reference(q, p, seed), reference.rounding(q, p)
     repeat = functools.partial(_repeat, q, p, repetitions=repetitions, seed=seed)
     by_name, ks = estimators or _all_estimators(), _powers_of_4(max_samples)
-    with tqdm(total=len(by_name) * len(ks), unit="cell", disable=quiet or not is_watched()) as bar:
+    with Bar(1 + len(by_name) * len(ks), "value", "KL(q || p)", quiet=quiet) as bar:
+        truth, rounding = reference.reference(q, p, seed), reference.rounding(q, p)
+        bar.advance()
         studies = {
-            name: _study(functools.partial(repeat, estimator), ks, truth, rounding, bar.update)
+            name: _study(functools.partial(repeat, estimator), ks, truth, rounding, bar.advance)
             for name, estimator in by_name.items()
         }
     threshold = verdicts.threshold(sum(len(cells) for cells, _ in studies.values()))

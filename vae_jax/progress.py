@@ -1,0 +1,70 @@
+"""What a person sees of work that takes long: a line as it begins; then a bar, or lines.
+
+The lines go to the logger `vae_jax`, which the command line shows.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from typing import Self, TypeVar
+
+from tqdm import tqdm
+
+from vae_jax.places import is_watched
+
+logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
+FIRST_SECONDS, MOST_SECONDS = 3.0, 60.0  # from the start to the first line, between lines at most
+
+
+def begin(text: str) -> None:
+    """Says what begins, once what costs nothing to check has been checked."""
+    logger.info("%s", text)
+
+
+class Bar:
+    """How far a work of many parts is: a bar on a terminal.
+
+    Elsewhere it is a line after 3 seconds, the next after twice as long, up to a minute apart.
+    """
+
+    def __init__(self, total: int, unit: str, what: str, *, quiet: bool = False):
+        """`what` is done `total` times, each a `unit`; `quiet` shows nothing."""
+        self._total, self._unit, self._what = total, unit, what
+        self._done, self._began, self._silence = 0, time.monotonic(), FIRST_SECONDS
+        self._lines, self._last = not quiet and not is_watched(), self._began
+        self._bar = tqdm(
+            total=total, unit=unit, desc=what, dynamic_ncols=True,
+            disable=quiet or not is_watched(),
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def advance(self, number: int = 1) -> None:
+        """Counts parts that are done."""
+        self._done += number
+        self._bar.update(number)
+        now = time.monotonic()
+        if self._lines and now - self._last > self._silence and self._done < self._total:
+            self._last, self._silence = now, min(2 * self._silence, MOST_SECONDS)
+            share = f"{self._done:,} of {self._total:,} {self._unit}s"
+            logger.info("%s: %s after %.0f s", self._what, share, now - self._began)
+
+
+def each(items: Sequence[Item], unit: str, what: str, *, quiet: bool = False) -> Iterator[Item]:
+    """The items one after another, a part of the bar being done as the next one is asked for.
+
+    Args:
+        items: what is worked on.
+        unit: what one of them is.
+        what: what is done with them.
+        quiet: shows nothing.
+    """
+    with Bar(len(items), unit, what, quiet=quiet) as bar:
+        for item in items:
+            yield item
+            bar.advance()
