@@ -47,7 +47,7 @@ def test_the_command_from_names_to_files(capsys, tmp_path):
         (["--p=normal"], "--q=DISTRIBUTION is needed too"),
         (["--q=normal", "--p=normal", "--workdir=runs/a"], "say either"),
         (["--q=normal", "--p=normal", "--split=test"], "--split goes with --workdir"),
-        (["--workdir=runs/a", "--output=b"], "--output goes with --q and --p"),
+        (["--workdir=runs/a", "--output=b"], "runs/a holds no run"),
         (["--workdir={tmp}"], "holds no run"),
         (["--q=normal", "--p=laplce"], "did you mean 'laplace'"),
         (["--q=normal", "--p=normal", "--max_samples=0"], "not a positive integer"),

@@ -1,6 +1,6 @@
 from vae_jax.cli.flags import Args, Flags
-from vae_jax.config import components
 from vae_jax.errors import UserError
+from vae_jax.progress import begin
 
 TAKES_WORDS = True
 
@@ -16,6 +16,9 @@ def run(args: Args) -> None:
         vae-jax data list
         vae-jax data prepare mnist
     """
+    begin(f"data {' '.join(args.words)}")
+
+    from vae_jax.config import components
     from vae_jax.datasets import tfds
 
     match args.words:

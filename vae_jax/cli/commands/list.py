@@ -5,6 +5,7 @@ from typing import Any
 from vae_jax.cli.flags import Args, Flags, summary
 from vae_jax.config import components
 from vae_jax.errors import unknown
+from vae_jax.progress import begin
 
 TAKES_WORDS = True
 REFERENCE = re.compile(r"[A-Z][a-z][\w'-]*(?:, [A-Z][\w'-]+)*(?: & [A-Z][\w'-]+| et al\.)? \d{4}")
@@ -26,6 +27,7 @@ def run(args: Args) -> None:
         vae-jax list priors
         vae-jax list maf
     """
+    begin(f"components of {', '.join(args.words) or 'all families'}")
     places = [place for word in args.words or components.FAMILIES for place in _places(word)]
     for family, name in places:
         if name is None:
