@@ -1,4 +1,4 @@
-"""What a person sees of work that takes long: a line as it begins; then a bar, or lines.
+"""Progress of work that takes long, for a person: a line as it begins; then a bar, or lines.
 
 The lines go to the logger `vae_jax`, which the command line shows.
 """

@@ -85,7 +85,7 @@ def options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def check(call: Call, function: Callable[..., Any]) -> None:
-    """Raises UserError unless every argument exists, has the annotated type and is in its range."""
+    """Refuses an argument of a part that does not exist, of another type, or out of its range."""
     follow(call, _namespace(lambda name: function, _written, _resolve))
 
 

@@ -115,6 +115,7 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
 
 
 def _check_ranges(config: ConfigDict) -> None:
+    """Refuses a field of the config out of its range."""
     for name, constraints in _ranges().items():
         for constraint in constraints:
             ranges.require(f"config.{name}={config[name]}", config[name], constraint)

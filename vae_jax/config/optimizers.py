@@ -70,7 +70,7 @@ def _value(what: str, given: Any, namespace: Namespace) -> Any:
 
 
 def _require_range(what: str, value: Any, parameter: inspect.Parameter) -> None:
-    """Raises UserError for a number outside the range that optax's arguments of its name have."""
+    """Refuses an optimizer's argument outside the range that its name has."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(parameter.default, bool) and is_number:
         raise UserError(f"{what}: True or False is needed")

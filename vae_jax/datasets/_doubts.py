@@ -28,7 +28,7 @@ def doubts(brought: np.ndarray, stored: np.ndarray) -> Iterator[str]:
 
 
 def _channels_first(shape: tuple[int, ...]) -> Iterator[str]:
-    """A line about images `[n, channels, height, width]`."""
+    """Warns of images `[n, channels, height, width]`, whose channels come first."""
     if len(shape) == 4 and shape[1] in CHANNELS and min(shape[2:]) > max(CHANNELS):
         wanted = "images are [n, height, width, channels], as np.moveaxis(a, 1, -1) makes them"
         yield f"shape {list(shape)} looks like channels first: {wanted}"
@@ -40,13 +40,23 @@ def _of_columns(brought: np.ndarray, stored: np.ndarray) -> Iterator[str]:
     values, kept = brought[:rows], stored[:rows].astype(np.float32)
     is_constant = brought.min(0) == brought.max(0)
     merged = _distinct(kept) < MERGED * _distinct(values)
-    if merged.any():
-        yield f"float32 cannot tell the values of {columns(merged)} apart: {ADVICE}"
-    if is_constant.any():
-        yield f"{columns(is_constant)}: the same value in every training example"
+    yield from _merged(merged)
+    yield from _constant(is_constant)
     counts = bool((values >= 0).all() and (values % 1 == 0).all())
     for line in _sizes(kept.astype(np.float64), ~is_constant & ~merged):
         yield line + (UNLESS if counts else "")
+
+
+def _merged(merged: np.ndarray) -> Iterator[str]:
+    """Warns of columns whose values float32 cannot tell apart, as those of 1.6e9 ± 10."""
+    if merged.any():
+        yield f"float32 cannot tell the values of {columns(merged)} apart: {ADVICE}"
+
+
+def _constant(is_constant: np.ndarray) -> Iterator[str]:
+    """Warns of columns with the same value in every training example."""
+    if is_constant.any():
+        yield f"{columns(is_constant)}: the same value in every training example"
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:
@@ -56,7 +66,7 @@ def _distinct(values: np.ndarray) -> np.ndarray:
 
 
 def _sizes(x: np.ndarray, of_interest: np.ndarray) -> Iterator[str]:
-    """Lines where columns are far from 0, or so much smaller than another that they do not count.
+    """Warns of columns that vary little for their size, or a hundredth as much as another.
 
     A column that is seldom not 0 is as large as its range, not as its standard deviation.
     """

@@ -41,7 +41,7 @@ def sample(
 
 
 def _drawings(run: Run, keys: Any, num_samples: int) -> dict[str, Callable[[], Figure]]:
-    """What draws each figure, by name."""
+    """The functions that draw the figures, by name."""
     _, batch = examples(run.dataset, keys[0], "test", max(1000, num_samples))
     x = batch.x
     unit = _to_unit(x) if plots.is_image(x_shape(run.dataset)) else None

@@ -65,7 +65,7 @@ def trace_update(parts: Parts, update: Update, state: State) -> None:
 
 
 def require_descent(parts: Parts) -> None:
-    """Raises UserError unless the update rule goes downhill, by numbers that are finite.
+    """Refuses an optimizer that goes uphill, never moves, or whose update is not finite.
 
     It is tried on a few numbers, with and without a gradient, at several updates of the run. A
     schedule may start or end at 0, but a rule that never moves learns nothing.
