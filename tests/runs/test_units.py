@@ -8,6 +8,7 @@ from scipy import stats
 from tests.quick_runs import quick_config
 from vae_jax import UserError, evaluate, fit, load
 from vae_jax.cli.main import main
+from vae_jax.reporting.samples import sample
 
 RNG = np.random.default_rng(1)
 CENTRE, SIZE = np.array([60.0, 2.5e5, 1.6e9]), np.array([12.0, 6e4, 10.0])
@@ -145,3 +146,17 @@ def test_values_out_of_range_are_refused_as_before_training(digits):
     if kind != "greys":
         with pytest.raises(UserError, match=r"^example 0, element \[0, 0, 0\] is 300.0: finite"):
             run.present(np.full(stored.shape, 300.0))
+
+
+def test_figures_of_vectors_are_in_the_units_that_were_brought(table):
+    """The third column, around 1.6e9, and the second are those that vary most when standardized."""
+    figures = sample(table, num_samples=4, quiet=True)
+    for name in ("samples", "interpolations"):
+        axes = figures[name].axes[0]
+        points = np.concatenate([line.get_xydata() for line in axes.lines])
+        shown = [int(label[4]) - 1 for label in (axes.get_xlabel(), axes.get_ylabel())]
+        low, high = (np.percentile(CLINICAL[:, shown], q, axis=0) for q in (0, 100))
+        assert (points > low - (high - low)).all()
+        assert (points < high + (high - low)).all()
+        assert figures[name].get_label().endswith("in the units that were brought.")
+    assert figures["reconstructions"].get_label().endswith("standardized.")

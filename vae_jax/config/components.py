@@ -32,6 +32,7 @@ __all__ = [
     "Call",
     "Family",
     "Part",
+    "brief",
     "build",
     "check",
     "checked",
@@ -92,6 +93,14 @@ def check(call: Call, function: Callable[..., Any]) -> None:
 def resolve(family: str, text: str) -> str:
     """The same component with its default arguments filled in, in the signature's order."""
     return str(_resolve(Family(family), text))
+
+
+def brief(family: str, text: str) -> str:
+    """The same component without the arguments that are its defaults, for messages."""
+    call = parse(text)
+    defaults = _resolve(Family(family), call.name).arguments
+    given = {n: v for n, v in call.arguments.items() if n not in defaults or v != defaults[n]}
+    return str(call._replace(arguments=given))
 
 
 def build(family: str, part: Part) -> Callable[..., Any]:

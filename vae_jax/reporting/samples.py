@@ -16,7 +16,7 @@ from vae_jax.progress import each
 from vae_jax.runs.run import Run
 
 SIDE = 20  # of the grid over the latent plane
-AGREEMENT = "Each element of test examples against the mean of p(x|z), z ~ q(z|x)."
+AGREEMENT = "Each element of test examples against the mean of p(x|z), z ~ q(z|x)"
 ROWS = "Test examples x, the mean of p(x|z) for one z ~ q(z|x), and a draw from that."
 COUNTS = 50  # a largest count from which axes are logarithmic
 Unit = Callable[[Any], np.ndarray]
@@ -86,8 +86,19 @@ def samples(run: Run, key: Any, x: Any, unit: Unit | None, count: int) -> Figure
     if unit:
         images = {k: unit(v) for k, v in panels.items()}
         return captioned(plots.image_panels(images, _columns(count)), f"{what}.")
-    points = plots.point_panels({k: _flat(v) for k, v in panels.items()}, _shown(x), _counts(x))
-    return captioned(points, f"{what}{_elements(x)}.")
+    vectors = {k: _flat(_brought(run, v)) for k, v in panels.items()}
+    points = plots.point_panels(vectors, _shown(x), _counts(x))
+    return captioned(points, f"{what}{_elements(x)}{_units(run)}.")
+
+
+def _brought(run: Run, x: Any) -> np.ndarray:
+    """Vectors in the units that were brought, where they were standardized."""
+    done = run.dataset.standardization
+    return np.asarray(x) if done is None else done.undo(x)
+
+
+def _units(run: Run) -> str:
+    return "" if run.dataset.standardization is None else ", in the units that were brought"
 
 
 def _shown(x: Any) -> list[int]:
@@ -116,7 +127,10 @@ def reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
     z_key, x_key = jax.random.split(key)
     p = run.model.decode(run.params, run.model.encode(run.params, x).sample(z_key))
     if not unit:
-        return captioned(plots.agreement(_flat(x), _flat(p.mean), _counts(x)), AGREEMENT)
+        as_seen = "" if run.dataset.standardization is None else ", standardized"
+        return captioned(
+            plots.agreement(_flat(x), _flat(p.mean), _counts(x)), f"{AGREEMENT}{as_seen}."
+        )
     rows = {"$x$": x, "mean": p.mean, "draw": p.sample(x_key)}
     figure = plots.image_rows({name: unit(images) for name, images in rows.items()})
     return captioned(figure, ROWS)
@@ -134,8 +148,9 @@ def interpolations(
     what = f"Means of p(x|z) along straight lines in z between {pairs} pairs of test examples"
     if not unit:
         far = _counts(x) and bool(means.max() > COUNTS)
-        figure = plots.paths(means.reshape(pairs, steps, -1), _shown(x), far)
-        return captioned(figure, f"{what}{_elements(x)}.")
+        lines = _brought(run, means).reshape(pairs, steps, -1)
+        figure = plots.paths(lines, _shown(x), far)
+        return captioned(figure, f"{what}{_elements(x)}{_units(run)}.")
     rows = {f"{i + 1}": unit(row) for i, row in enumerate(means)}
     return captioned(plots.image_rows(rows), f"{what}.")
 

@@ -123,7 +123,8 @@ def warn_of_other_x(workdir: Path, split: str, now: Mapping[str, float]) -> None
 
 
 def _changed(workdir: Path, parts: Parts, what: str, advice: str) -> str:
-    return f"{parts.cfg.data} is not what {workdir} was trained on: {what}; {advice}"
+    name = components.brief("datasets", parts.cfg.data)
+    return f"{name} is not what {workdir} was trained on: {what}; {advice}"
 
 
 def named(workdir: Path, cfg: ConfigDict, text: str) -> tuple[str, Dataset]:
