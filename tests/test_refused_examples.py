@@ -127,3 +127,22 @@ def test_estimators_of_the_kl_take_two_distributions_of_one_shape(name):
     q, p = (dist.Normal(jnp.zeros(n), 1.0).to_event(1) for n in (3, 1))
     with pytest.raises(UserError, match=r"values of different shapes, \[3\] and \[1\]"):
         estimator(KEY, q, p, 64)
+
+
+@pytest.mark.parametrize("name", [*PUBLIC, "quadrature"])
+def test_an_empty_batch_is_refused(name, small):
+    function = {**PUBLIC, "quadrature": by_quadrature}[name]
+    with pytest.raises(UserError, match=r"x has shape \[0, 1, 5, 1\]: there are no examples"):
+        function(*small, KEY, np.ones((0, 1, 5, 1)))
+
+
+def test_masked_elements_are_refused(small, bits):
+    with pytest.raises(UserError, match="x has masked elements"):
+        elbo(*small, KEY, np.ma.masked_equal(bits, 1))
+    unmasked = np.ma.masked_equal(bits, 7)
+    np.testing.assert_array_equal(elbo(*small, KEY, unmasked).value, elbo(*small, KEY, bits).value)
+
+
+def test_numbers_beyond_single_precision_cost_one_line(linear):
+    with pytest.raises(UserError, match=r"x: example 0, element \[0\] is inf"):
+        elbo(*linear[:2], KEY, np.full((3, 4), 1e300))

@@ -15,6 +15,9 @@ class Origin(NamedTuple):
     rows: Sequence[int] | np.ndarray  # [len(split)], of that array
 
 
+TINY, HUGE = 1e-140, 1e140  # between them a square of float64 neither underflows nor overflows
+
+
 class Standardization(NamedTuple):
     """x = (what was brought - mean) / scale, element by element, in float64 on the host."""
 
@@ -30,11 +33,14 @@ class Standardization(NamedTuple):
         """
         values = np.ma.masked_invalid(np.asarray(brought, np.float64))
         is_constant = (values.max(0) == values.min(0)).filled(True)
-        with np.errstate(over="ignore", invalid="ignore"):
-            scale = np.where(is_constant, 1.0, values.std(0).filled(1.0))
-        if not np.isfinite(scale).all():
-            raise UserError("standardize: a standard deviation is not finite: use a larger unit")
-        return cls(values.mean(0).filled(0.0), scale)
+        largest = np.abs(values).max(0).filled(0.0)
+        is_usual = (largest == 0) | ((largest > TINY) & (largest < HUGE))
+        unit = np.where(is_usual, 1.0, largest)  # in which no square overflows or is lost
+        spread = (values / unit).std(0).filled(1.0) * unit
+        scale = np.where(is_constant, 1.0, spread)
+        if not (np.isfinite(scale) & (scale > 0)).all():
+            raise UserError("standardize: a standard deviation is beyond float64: change the unit")
+        return cls((values / unit).mean(0).filled(0.0) * unit, scale)
 
     def apply(self, brought: Any) -> np.ndarray:
         """x of examples `[..., *x_shape]` as they were brought, float32.

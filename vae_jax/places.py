@@ -69,6 +69,22 @@ def is_watched() -> bool:
     return bool(getattr(sys.stderr, "isatty", bool)())
 
 
+_DATA_FOLDERS: list[Path] = []  # where relative paths of data are looked for, after the current one
+
+
+def look_for_data_in(folders: Iterable[str]) -> None:
+    """Lets relative paths of data be looked for in more folders, where they are not here."""
+    new = [Path(folder) for folder in folders if os.path.isabs(folder)]
+    _DATA_FOLDERS[:] = dict.fromkeys([*new, *_DATA_FOLDERS])
+
+
+def data_file(path: str | Path) -> Path:
+    """The path that somebody wrote, here or where a run that was read was trained."""
+    here = named(path)
+    places = [here, *(folder / here for folder in _DATA_FOLDERS)]
+    return next((place for place in places if place.exists()), here)
+
+
 def own_folders() -> list[str]:
     """The folders that modules are found in, but for those of Python and of what is installed."""
     installed = (sys.prefix, sys.base_prefix)

@@ -17,7 +17,7 @@ from vae_jax.progress import each
 from vae_jax.standard_errors import standard_error
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"  # Okabe & Ito
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F3C8D")
 STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^v<>Xph"
 LINES = ((GREEN, "--"), (ORANGE, "-"), ("#CC79A7", ":"), (GREY, "-."))  # of estimates of log p(x)
@@ -151,7 +151,7 @@ def manifold(images: np.ndarray, extent: tuple[float, float, float, float]) -> F
 def _ticks(pixels: tuple[float, float], values: tuple[float, float]) -> tuple[Any, Any]:
     """Whole numbers in a range, and where they lie on an axis of pixels."""
     whole = np.arange(np.ceil(values[0]), np.floor(values[1]) + 1)
-    return np.interp(whole, values, pixels), [f"{value:g}" for value in whole]
+    return np.interp(whole, values, pixels), [f"{value:g}".replace("-", "−") for value in whole]
 
 
 def aggregated_posterior(

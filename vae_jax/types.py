@@ -1,6 +1,5 @@
-"""The contracts: a VAE's parts as NamedTuples of pure functions.
+"""The contracts: a VAE's parts as NamedTuples of pure functions, with leading batch axes.
 
-Shapes are written `[..., latent_dim]`; a part's `distribution` accepts leading batch axes.
 Every function gets the whole `params` and reads its own branch, so that a prior may call the
 encoder and a likelihood may own a learned scale, with nothing else knowing.
 """
@@ -43,10 +42,13 @@ Examples = Batch | Array | np.ndarray  # public functions take a plain x where t
 def as_batch(examples: Examples) -> Batch:
     """The examples as a `Batch` of floats: a plain array, also one of NumPy's, is its x."""
     x: Any = examples.x if isinstance(examples, Batch) else examples
+    if np.ma.is_masked(x):
+        raise UserError("x has masked elements: a model takes all of them as observed")
     x = x if isinstance(x, Array) else np.asarray(x)
     if not any(jnp.issubdtype(x.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
         raise UserError(f"x is of dtype {x.dtype}: real numbers are needed")
-    x = jnp.asarray(x if x.dtype in (np.float32, np.float64) else x.astype(float))
+    with np.errstate(over="ignore"):  # infinities are refused where x is looked at
+        x = jnp.asarray(x if x.dtype in (np.float32, np.float64) else x.astype(float))
     return examples._replace(x=x) if isinstance(examples, Batch) else Batch(x)
 
 
@@ -88,7 +90,6 @@ class Network(NamedTuple):
 
 def no_params(key: Array, batch: Batch) -> Params:
     """The `init` of a part that has no parameters of its own: an empty branch."""
-    del key, batch
     return {}
 
 
@@ -207,8 +208,8 @@ def is_biased(estimator: KLEstimator | None) -> bool:
 class Dataset(NamedTuple):
     """Splits as they are stored, and what is done to one example on the device.
 
-    `preprocess(key, raw)` maps a stored example to x `[*x_shape]`, float32; it is where
-    binarization happens. `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
+    `preprocess(key, raw)` maps a stored example to x `[*x_shape]`, float32, binarized where bits
+    are asked for. `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
     """
 
     splits: Mapping[str, Sequence[Any]]  # "train", "test", and "validation" where held out
@@ -223,8 +224,8 @@ class Dataset(NamedTuple):
     restore: Callable[[Any], Any] = as_it_is  # x -> stored values, where they can be told
 
     def __repr__(self) -> str:
-        shapes = {name: f"{len(s)} x {list(np.shape(s[0]))}" for name, s in self.splits.items()}
-        return f"Dataset({', '.join(f'{name}={shape}' for name, shape in shapes.items())})"
+        shapes = [f"{name}={len(s)} x {list(np.shape(s[0]))}" for name, s in self.splits.items()]
+        return f"Dataset({', '.join(shapes)})"
 
 
 NATS = "nats per example"
@@ -291,8 +292,7 @@ class Estimator(NamedTuple):
     # (model, params, keys [batch], batch) -> {name: [batch, ...]}, compiled
     of_examples: Callable[[Model, Params, Array, Batch], dict[str, Array]]
     quantities: Mapping[str, Quantity]
-    # raises UserError where it cannot be computed, before anything runs
-    require: Callable[[Facts], None] = lambda facts: None
+    require: Callable[[Facts], None] = lambda facts: None  # raises UserError, before anything runs
     summary: Callable[[Values], dict[str, Number]] = means
     # (facts, the values of all estimators and those that earlier ones in the list derived) ->
     # values made of them, on the host

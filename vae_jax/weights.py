@@ -115,6 +115,8 @@ def checked_batch(model: Model, examples: Examples) -> Batch:
     batch = as_batch(examples)
     if model.x_shape is not None:
         require_event("x", batch.x, model.x_shape)
+    if 0 in batch.x.shape:
+        raise UserError(f"x has shape {list(batch.x.shape)}: there are no examples")
     if batch.observed is not None and (shape := np.shape(batch.observed)) != batch.x.shape:
         raise UserError(f"batch.observed has shape {list(shape)}, x {list(batch.x.shape)}")
     if not isinstance(batch.x, jax.core.Tracer):

@@ -108,3 +108,18 @@ def test_a_table_is_standardized_by_the_same_code():
     brought = Standardization.of(dataset.standardization.undo(dataset.splits["train"]))
     np.testing.assert_allclose(brought.mean, dataset.standardization.mean, rtol=1e-6)
     np.testing.assert_allclose(dataset.splits["train"].std(0), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_columns_of_extreme_size_are_standardized(size):
+    """The same numbers come out, whatever their unit: mean and deviation are proportional to it."""
+    values = np.random.default_rng(0).normal(3, 2, (50, 2))
+    expected = stats.zscore(values, axis=0)
+    np.testing.assert_allclose(
+        Standardization.of(values * size).apply(values * size), expected, rtol=1e-5
+    )
+
+
+def test_a_deviation_that_float64_does_not_hold_is_refused():
+    with pytest.raises(UserError, match="beyond float64"):
+        Standardization.of(np.array([[5e-324], [0.0], [0.0], [0.0], [0.0], [0.0]]))

@@ -5,10 +5,11 @@ import pwd
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.cli.test_cli import DIGITS, ROOT, TINY, call
-from tests.places.conftest import FEW
+from tests.places.conftest import FEW, TRAIN
 from tests.quick_runs import quick_config
 from vae_jax import caches, fit, fit_seeds, load
 from vae_jax.cli.flags import Flags
@@ -132,3 +133,23 @@ def test_an_address_is_no_path(flag, capsys, tmp_path):
 
 def test_a_path_with_a_tilde_elsewhere_is_itself():
     assert str(named("runs/~/x~")) == "runs/~/x~"
+
+
+def test_data_is_found_where_the_run_was_trained(tmp_path, capsys, monkeypatch):
+    """From another directory, as of cron; a file of that name which is there is looked at first."""
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "else").mkdir()
+    bits = np.random.default_rng(0).uniform(size=(2, 300, 5)) < 0.4
+    for folder, x in zip(("lab", "else"), bits, strict=True):
+        np.savez(tmp_path / folder / "mine.npz", x=x)
+    monkeypatch.chdir(tmp_path / "lab")
+    data = "--config.data=npz(path='mine.npz')"
+    assert call(capsys, *TRAIN, data, "--workdir=run")[0] == 0
+    monkeypatch.chdir(tmp_path)
+    words = (f"--workdir={tmp_path / 'lab' / 'run'}", *FEW)
+    assert call(capsys, "evaluate", *words)[0] == 0
+    assert call(capsys, "train", words[0])[0] == 0
+    monkeypatch.chdir(tmp_path / "else")
+    status, _, err = call(capsys, "evaluate", *words)
+    assert status == 2
+    assert "is not what" in err

@@ -3,8 +3,10 @@
 import io
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -110,3 +112,17 @@ def test_a_mistake_that_costs_nothing_to_find_is_the_only_line(tmp_path):
         command = [sys.executable, "-m", "vae_jax", *words]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.8, 1.5])
+def test_ctrl_c_while_libraries_are_imported_costs_one_line(seconds, tmp_path):
+    words = ["train", f"--config={DIGITS}", f"--workdir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "vae_jax", *words]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process.stderr.readline()  # the first: it has begun
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("vae-jax: stopped")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.cli.test_cli import call
 from tests.quick_runs import quick_config
 from vae_jax import evaluate, fit
 from vae_jax.reporting.tables import legend
@@ -61,3 +62,21 @@ def test_seeds_of_one_setting_on_different_data_have_no_mean(plain):
     [row] = compare(plain / "sweep").rows
     assert row.estimate is None
     assert "runs of different test sets" in row.remark
+
+
+def test_a_sweep_says_before_it_trains_that_a_file_was_rewritten(plain, capsys):
+    words = [
+        f"--workdir={plain / 'sweep'}",
+        f"--config={plain / 'c.py'}",
+        "--num_importance_samples=5",
+    ]
+    (plain / "c.py").write_text(
+        "from tests.quick_runs import quick_config\n"
+        "def get_config():\n"
+        f"    return quick_config(data=\"npz(path='{plain / 'a.npz'}')\", num_epochs=1, batch_size=20)\n"
+    )
+    assert "other examples" not in call(capsys, "sweep", *words)[2]
+    write(plain / "a.npz", 1)
+    _, _, err = call(capsys, "sweep", *words, "--grid=latent_dim=3")
+    said = err.index("has other examples than when 1 run here had it")
+    assert said < err.index("[1/1]")

@@ -14,7 +14,7 @@ MOST_VALUES = 4096  # different ones that are few
 SHARED_BY = 10  # observations of a value that is no coincidence
 LOOKED_AT = 1_000_000  # numbers of a split
 NO_PROBABILITY = "a density of that is no probability, and grows without limit as its scale shrinks"
-ADVICE = "give values='dequantized', or a likelihood of bits or levels"
+ADVICE = "give values='dequantized', or a likelihood of bits or levels; leave constant columns out"
 
 
 def few_values(dataset: Dataset, splits: Iterable[str]) -> str:

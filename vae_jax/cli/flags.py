@@ -1,7 +1,9 @@
 """Flags: how a command declares them, how they are read, and their help."""
 
 import inspect
+import signal
 import textwrap
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,6 +200,11 @@ def use_device(device: str) -> None:
 
     caches.keep_compiled_programs()
     devices.use_device(device)
+    if (
+        callable(signal.getsignal(signal.SIGINT))
+        and threading.current_thread() is threading.main_thread()
+    ):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def evaluation_options(args: Args) -> dict[str, Any]:

@@ -98,9 +98,17 @@ def _fail(debug: bool, message: str, status: int) -> int:
     return status
 
 
+def _stop_at_once(signum: int, frame: Any) -> None:
+    """Ends a command that is still importing libraries, to which an exception would be an error."""
+    print(f"vae-jax: {STOPPED}", file=sys.stderr, flush=True)
+    os._exit(128 + signum)
+
+
 def run() -> None:
     """The entry point: quiet libraries, our messages as they are."""
     streams.make_usable()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop_at_once)  # until `use_device`
     sys.path.insert(0, "")  # modules beside the user, as with python -m
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["MPLBACKEND"] = "agg"  # a notebook's, or one that is not there, is not needed

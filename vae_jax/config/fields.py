@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from vae_jax.config import components, optimizers, ranges
 from vae_jax.errors import UserError, unknown
-from vae_jax.places import look_in
+from vae_jax.places import look_for_data_in, look_in
 
 FAMILY_OF = {
     "data": "datasets",
@@ -196,7 +196,9 @@ def read(path: Path) -> ConfigDict:
     """
     cfg = ConfigDict(_stored(path))
     with contextlib.suppress(UserError):  # where the user's own parts were when it was trained
-        look_in(_stored(path.with_name("environment.json")).get("python_path", ()))
+        environment = _stored(path.with_name("environment.json"))
+        look_in(environment.get("python_path", ()))
+        look_for_data_in(environment.get("directories", ()))
     return resolve(cfg)
 
 

@@ -20,7 +20,7 @@ from vae_jax.datasets._making import (
 from vae_jax.datasets._named_arrays import ALL, NamedArrays, sorted_out
 from vae_jax.datasets._storing import require_examples, require_range
 from vae_jax.errors import UserError
-from vae_jax.places import named
+from vae_jax.places import data_file
 from vae_jax.types import Dataset
 
 SAVE = "np.savez('data.npz', train=..., test=...) makes one"
@@ -56,7 +56,7 @@ def npz(
     """
     if not path:
         raise UserError("npz needs a file: npz(path='data.npz')")
-    file = named(path)
+    file = data_file(path)
     arrays = sorted_out(file.name, _load(file))
     for name, array in arrays.examples.values():
         require_examples(f"{file.name}: {name!r}", array)

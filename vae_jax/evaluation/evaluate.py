@@ -77,6 +77,7 @@ def evaluate(
     doubts = {
         "in_support": bool(values["in_support"].all()),
         "few_values": _few_values(run.dataset, split) if probability == "density" else "",
+        "remarks": list(run.dataset.remarks),
         **run.age.entries,
     }
     return Results(

@@ -22,16 +22,21 @@ def of_the_data(results: Mapping[str, Any]) -> list[str]:
         return list(filter(None, [results.get("warning")]))
     few = results["few_values"]
     doubts = [f"{few}: {NO_PROBABILITY}; {ADVICE}"] if few else []
+    doubts += [f"data: {remark}" for remark in results.get("remarks", ())]
     return doubts if results["in_support"] else [OUTSIDE_SUPPORT, *doubts]
 
 
 def probability(number: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     """Whether a number is of a "density" or a "mass" of x; empty where it is no log-likelihood.
 
+    It is none where the data is not in the support.
+
     Args:
         number: a record of `numbers`.
         results: of the split that it is of.
     """
+    if not results.get("in_support", True):
+        return ""
     is_likelihood = number.get("better") == "higher" or "label" in number
     if number.get("unit") != NATS or not is_likelihood:
         return ""

@@ -82,9 +82,12 @@ def curves(records: Records, probability: str = "") -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=epochs[-1] >= 1, min_n_ticks=1))
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
+    is_cut = min(bound) < left.get_ylim()[0] or max(distortion) > right.get_ylim()[1]
+    start = " The axes leave out the steep beginning." if is_cut else ""
     of_both = ", of training and of validation examples with its standard error" if held else ""
     return captioned(
-        figure, f"Training. Left, the bound{of_both}; right, its two terms, of training examples."
+        figure,
+        f"Training. Left, the bound{of_both}; right, its two terms, of training examples.{start}",
     )
 
 

@@ -86,7 +86,7 @@ def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
     with locked(workdir):
         require_same(workdir, cfg)
         write_json(workdir / "config.json", cfg.to_dict())
-        write_json(workdir / "environment.json", environment())
+        write_json(workdir / "environment.json", environment() | _directories(workdir))
         for old in ("failed.json", "traceback.txt"):
             (workdir / old).unlink(missing_ok=True)
         yield
@@ -195,6 +195,15 @@ def environment() -> dict[str, Any]:
         "devices": [str(device.device_kind) for device in jax.devices()],
         "commit": _commit(),
     }
+
+
+def _directories(workdir: Path) -> dict[str, list[str]]:
+    """The directories that a run was trained from, the last one first: its paths are of one."""
+    with contextlib.suppress(FileNotFoundError):  # the current one was deleted
+        path = workdir / "environment.json"
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {"directories": [*dict.fromkeys([os.getcwd(), *before.get("directories", ())])]}
+    return {}
 
 
 def _commit() -> str | None:

@@ -1,10 +1,15 @@
 """Which of many runs were evaluated on the same examples."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from vae_jax import config
 from vae_jax.batches.records import Record, same_x
 from vae_jax.config import components
 from vae_jax.errors import counted
+from vae_jax.runs import data as run_data
+from vae_jax.runs.parts import Parts
+from vae_jax.sweeps.plan import Setting
 from vae_jax.sweeps.results import Row
 
 
@@ -20,6 +25,31 @@ def have_same_data(row: Row, baseline: Row, of_levels: bool) -> bool:
         return _name(row, of_levels) == _name(baseline, of_levels)
     same = all(Record.read(data) == Record.read(known[0]) for data in known)
     return same and (of_levels or all(same_x(data["x"], known[0]["x"]) for data in known))
+
+
+def changed(settings: Sequence[Setting], workdir: Path) -> str:
+    """A sentence about runs below a directory whose data has changed since they were trained.
+
+    Args:
+        settings: that are to be run there, with the data as it is now.
+        workdir: the sweep's.
+    """
+    now = {setting.job.parts.cfg.data: setting.job.parts for setting in settings}
+    changed: dict[str, int] = {}
+    for path in sorted(workdir.glob("*/seed_*/config.json")):
+        name = config.stored(path).data
+        if name in now and _has_changed(path.parent, now[name]):
+            changed[name] = changed.get(name, 0) + 1
+    return "; ".join(
+        f"{components.brief('datasets', name)} has other examples than when {counted(n, 'run')} "
+        "here had it: new runs are not compared with those"
+        for name, n in changed.items()
+    )
+
+
+def _has_changed(workdir: Path, parts: Parts) -> bool:
+    then = run_data.records(workdir)
+    return any(parts.record(n) != then[n] for n in then.keys() & parts.dataset.splits.keys())
 
 
 def _name(row: Row, of_levels: bool) -> str:

@@ -20,7 +20,7 @@ from vae_jax.types import Facts, Params
 SIZES = (0.0, 1000.0)  # of the gradients that an update rule is tried with
 PROBED = 9  # updates of a run, from its first to its last
 TRIED = 2  # updates one after another: some rules only look at a first gradient
-LONGEST_REASON = 100  # characters
+LONGEST_REASON = 200  # characters
 
 
 def require_memory(state: State) -> None:

@@ -124,6 +124,8 @@ def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[in
         return {}
     runs = {seed: load(path, "last", parts=parts) for seed, path in paths.items()}
     at_end = all(run.step >= parts.num_steps for run in runs.values())  # none was damaged
+    for path in paths.values() if at_end else ():
+        data.keep(path, parts)  # which an older version did not
     return dict(runs) if at_end else {}
 
 

@@ -4,6 +4,8 @@ from vae_jax.cli.flags import Args, Flags, run_directory, use_device, without_no
 from vae_jax.errors import UserError
 from vae_jax.progress import begin
 
+LEAST = 32  # repetitions of the study of a run
+
 
 def flags(flags: Flags) -> None:
     """Declares either two distributions or a run, and how many draws."""
@@ -14,7 +16,7 @@ def flags(flags: Flags) -> None:
     about = "where results.json, tables and figures go; default: runs/compare_kl, or into the run"
     flags.path("output", None, about)
     flags.text("split", "test", "of a run: train, validation or test")
-    about = "R, estimates for a mean and its spread; default: up to 1000, of a run 512"
+    about = "R, estimates for a mean and its spread; default: up to 1000, of a run 512, at least 32"
     flags.integer("num_repetitions", None, about, least=2)
     about = "K, draws for an estimate: 1, 4, 16, ... up to this; default: 4096, of a run 1024"
     flags.integer("max_samples", None, about)
@@ -53,6 +55,9 @@ def _require_one_comparison(args: Args) -> None:
         raise UserError(f"{message}, such as --q='normal(loc=1.0, scale=0.5)' --p=laplace")
     if not args.workdir and not (args.q and args.p):
         raise UserError(f"--{'p' if args.q else 'q'}=DISTRIBUTION is needed too")
+    if args.workdir and (args.num_repetitions or LEAST) < LEAST:
+        wrong = f"--num_repetitions={args.num_repetitions}"
+        raise UserError(f"{wrong}: of a run at least {LEAST} are needed for an error of each")
     if "split" in args.given and not args.workdir:
         raise UserError("--split goes with --workdir")
 

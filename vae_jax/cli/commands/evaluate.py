@@ -1,4 +1,4 @@
-from vae_jax.cli.flags import Args, Flags, evaluation_options, run_directory, use_device
+from vae_jax.cli.flags import Args, Flags, evaluation_options, run_directory, use_device, workdir
 from vae_jax.progress import begin
 
 
@@ -23,8 +23,9 @@ def run(args: Args) -> None:
         vae-jax evaluate --workdir=runs/digits --split=validation \
             --estimators='importance|surgery'
     """
-    path = run_directory(args)
-    begin(f"evaluate {path} on the {args.split} split{f' of {args.data}' if args.data else ''}")
+    path = workdir(args)
+    if any(path.glob("*")):  # else a mistake in another flag is said first
+        begin(f"evaluate {path} on the {args.split} split{f' of {args.data}' if args.data else ''}")
 
     from vae_jax.evaluation.evaluate import evaluate
     from vae_jax.evaluation.numbers import table
@@ -33,7 +34,7 @@ def run(args: Args) -> None:
     from vae_jax.runs.results import name_of, save_results
 
     options = evaluation_options(args) | {"seed": args.seed}
-    place = place_of(path, args.output, is_printed=True)
+    place = place_of(run_directory(args), args.output, is_printed=True)
     use_device(args.device)
     for folder, trained in load_all(place, args.checkpoint, args.data):
         results = evaluate(trained, **options)

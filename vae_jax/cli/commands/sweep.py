@@ -103,7 +103,7 @@ def _execute(
 ) -> None:
     from vae_jax.reporting import tables
     from vae_jax.runs import directory
-    from vae_jax.sweeps import plan
+    from vae_jax.sweeps import plan, same_data
     from vae_jax.sweeps.compare import compare
     from vae_jax.sweeps.execute import execute
 
@@ -111,6 +111,8 @@ def _execute(
     with directory.locked(path):
         plan.save_plan(settings, path, evaluation=asked, random=num_random)
         print(plan.totals(settings, asked))
+        if remark := same_data.changed(settings, path):
+            print(remark, file=sys.stderr)
         failed = None
         try:
             execute(plan.units(settings, asked), backend, {s.name: s.job for s in settings})
