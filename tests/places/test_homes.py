@@ -63,12 +63,13 @@ def no_temporary_files(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
+QUICK = {"list", "data list", "train", "evaluate", "report"}  # at the place that most differs
 PLACES = [
-    no_name,
-    *(
-        pytest.param(place, marks=pytest.mark.slow)
-        for place in (no_such_home, home_is_a_file, no_temporary_files)
-    ),
+    pytest.param(
+        command, place, marks=[pytest.mark.slow] * (place is not no_name or command not in QUICK)
+    )
+    for place in (no_name, no_such_home, home_is_a_file, no_temporary_files)
+    for command in COMMANDS
 ]
 
 
@@ -86,8 +87,7 @@ def filled(command, run, new):
     return [word.format(run=run, new=new) for word in COMMANDS[command]]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("command", "place"), PLACES)
 @pytest.mark.usefixtures("jax_cache")
 def test_every_command_works_in_every_place(
     command, place, run, tmp_path, tmp_path_factory, capsys, monkeypatch

@@ -24,6 +24,7 @@ TRAINING = {
     "train": ["train", "--workdir={run}"],
     "sweep": ["sweep", f"--config={ROOT}/experiments/digits.py:quick", "--workdir={run}/sweep"],
 }
+SLOW = pytest.mark.slow
 READ_BY = PRINTED | WRITTEN
 
 
@@ -79,7 +80,10 @@ def test_training_is_refused_at_once(command, read_only, capsys, monkeypatch):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", READ_BY)
+@pytest.mark.parametrize(
+    "command",
+    ["evaluate", "report", *(pytest.param(c, marks=SLOW) for c in ("sample", "compare-kl"))],
+)
 def test_output_takes_what_is_made(command, read_only, tmp_path, capsys):
     words = [word.format(run=read_only) for word in READ_BY[command]]
     status, out, err = call(capsys, *words, f"--output={tmp_path / 'mine'}")

@@ -57,6 +57,7 @@ class Terminal(io.StringIO):
         return True
 
 
+SLOW = pytest.mark.slow
 TWO_PRIORS = ["--grid=prior=standard_normal|mixture(components=2)"]
 
 
@@ -64,10 +65,10 @@ TWO_PRIORS = ["--grid=prior=standard_normal|mixture(components=2)"]
     ("words", "shown"),
     [
         (["evaluate", "--workdir={run}", *FEW], "359/359"),
-        (["sample", "--workdir={run}", "--num_samples=4"], "5/5"),
+        pytest.param(["sample", "--workdir={run}", "--num_samples=4"], "5/5", marks=SLOW),
         (["report", "--workdir={run}"], "1/1"),
         (["sweep", *MORE["sweep --dry_run"][1:], *TWO_PRIORS], "2/2"),
-        ([*KL, "--output={new}"], "17/17"),
+        pytest.param([*KL, "--output={new}"], "17/17", marks=SLOW),
     ],
 )
 def test_a_bar_is_seen_on_a_terminal(words, shown, run, tmp_path, monkeypatch, capsys):
@@ -114,7 +115,7 @@ def test_a_mistake_that_costs_nothing_to_find_is_the_only_line(tmp_path):
         assert done.stderr.count("\n") == 1, done.stderr
 
 
-@pytest.mark.parametrize("seconds", [0.3, 0.8, 1.5])
+@pytest.mark.parametrize("seconds", [0.8, *(pytest.param(s, marks=SLOW) for s in (0.3, 1.5))])
 def test_ctrl_c_while_libraries_are_imported_costs_one_line(seconds, tmp_path):
     words = ["train", f"--config={DIGITS}", f"--workdir={tmp_path / 'run'}"]
     command = [sys.executable, "-m", "vae_jax", *words]

@@ -132,8 +132,7 @@ def _descriptions(row: Row) -> set[str]:
 
 
 def _begins(row: Row, part: str) -> bool:
-    whole_words = re.compile(re.escape(part) + r"(?!\w)")
-    return any(whole_words.match(description) for description in _descriptions(row))
+    return any(description.startswith(part) for description in _descriptions(row))
 
 
 def _assignments(text: str) -> list[str]:
