@@ -17,7 +17,9 @@ ONE = ["--grid=latent_dim=2|3"]
 
 def arguments(workdir, *more, grid=GRID, seeds=3):
     fixed = ["sweep", f"--config={DIGITS}:quick", f"--workdir={workdir}", f"--num_seeds={seeds}"]
-    return [*fixed, *SHORT, *EVALUATION, *grid, *more]
+    given = {word.partition("=")[0] for word in more}  # no flag may be given twice
+    usual = [word for word in (*SHORT, *EVALUATION) if word.partition("=")[0] not in given]
+    return [*fixed, *usual, *grid, *more]
 
 
 def table(workdir):

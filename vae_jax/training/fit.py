@@ -122,7 +122,10 @@ def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[in
     paths = {seed: path for seed, path in folders.items() if path}
     if len(paths) < len(folders) or not all(_is_at_end(parts, path) for path in paths.values()):
         return {}
-    runs = {seed: load(path, "last", parts=parts) for seed, path in paths.items()}
+    try:
+        runs = {seed: load(path, "last", parts=parts) for seed, path in paths.items()}
+    except UserError:  # training says what is wrong, or mends it
+        return {}
     at_end = all(run.step >= parts.num_steps for run in runs.values())  # none was damaged
     for path in paths.values() if at_end else ():
         data.keep(path, parts)  # which an older version did not
