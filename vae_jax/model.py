@@ -33,7 +33,7 @@ PRECISIONS = ("float32", "bfloat16")  # of the networks
 
 def build_model(
     x_shape: Shape,
-    latent_dim: int,
+    latent_dim: int | Shape,
     *,
     encoder: Part = "mlp",
     decoder: Part = "mlp",
@@ -48,31 +48,40 @@ def build_model(
     With `precision="bfloat16"` the two networks compute in it; parameters, densities and sums stay
     float32.
 
+    Several `latent_dim`, the top one first, are the sizes of stochastic layers, of which z is the
+    concatenation.
+
     Raises:
         UserError: for an unknown part, argument or precision, a part of another family, or parts
             that do not fit the shapes.
     """
-    if latent_dim < 1:
+    sizes = (latent_dim,) if isinstance(latent_dim, int) else tuple(latent_dim)
+    if not sizes or min(sizes) < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
+    size = sum(sizes)
 
     def encode(params: Params, batch: Examples) -> Distribution:
         x = p.inputs(_only_x(batch, spec.x_shape))
         return q.distribution(params, encoder_network.apply(params["encoder"], x))
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
-        _require_latent(z, latent_dim, given)
+        _require_latent(z, size, given)
         return strict("x", p.distribution(params, decoder_network.apply(params["decoder"], z)))
 
     def prior_of(params: Params, given: Any = None) -> Distribution:
         _require_unconditional(given)
         return p_z.distribution(params)
 
-    spec = Spec(tuple(x_shape), latent_dim, None, encode, decode, prior_of)
+    layers = sizes if len(sizes) > 1 else None
+    spec = Spec(tuple(x_shape), size, None, encode, decode, prior_of, layers)
     q = _make("posteriors", posterior, Posterior, spec)
     p = _make("likelihoods", likelihood, Likelihood, spec)
     p_z = _make("priors", prior, Prior, spec)
     encoder_network = _network(precision, encoder, spec.x_shape, (q.num_features,))
-    decoder_network = _network(precision, decoder, (latent_dim,), (*spec.x_shape, p.num_features))
+    of_visible = _network(
+        precision, decoder, (p_z.visible or size,), (*spec.x_shape, p.num_features)
+    )
+    decoder_network = _of_last(of_visible, p_z.visible or size)
 
     def init(key: Array, batch: Examples) -> Params:
         keys, batch = jax.random.split(key, 5), _of_shape(batch, spec.x_shape)
@@ -112,6 +121,11 @@ def _require_latent(z: Array, latent_dim: int, given: Any) -> None:
 def _require_unconditional(given: Any) -> None:
     if given is not None:
         raise UserError("batch.given: a model from these parts is not conditioned on anything")
+
+
+def _of_last(network: Network, count: int) -> Network:
+    """The network of the last `count` numbers of z `[..., latent_dim]`."""
+    return Network(network.init, lambda params, z: network.apply(params, z[..., -count:]))
 
 
 def _refit(

@@ -79,6 +79,12 @@ class Spec(NamedTuple):
     encode: Callable[[Params, Examples], Distribution] = _no_model
     decode: Callable[..., Distribution] = _no_model  # (params, z, given=None)
     prior: Callable[..., Distribution] = _no_model  # (params, given=None)
+    layers: Shape | None = None  # of several stochastic layers, their sizes
+
+    @property
+    def sizes(self) -> Shape:
+        """The sizes of the layers of z, the top one first; of one layer `latent_dim`."""
+        return self.layers or (self.latent_dim,)
 
 
 class Network(NamedTuple):
@@ -103,6 +109,7 @@ class Prior(NamedTuple):
 
     init: Callable[[Array, Batch], Params]  # (key, training examples) -> params["prior"]
     distribution: Callable[..., Distribution]  # (params, given=None) -> event [latent_dim]
+    visible: int | None = None  # last numbers of z, which alone the decoder sees; None: all of z
 
 
 class Posterior(NamedTuple):
@@ -181,10 +188,7 @@ class Estimate(NamedTuple):
 class KLEstimator(Protocol):
     """A sampled estimate of KL(q || p); one that is biased says so by the decorator `biased`.
 
-    Args:
-        key: one key.
-        q, p: of one event shape, with or without batch axes `[...]`; q is drawn from.
-        num_samples: K, draws.
+    Args: one key; q and p of one event shape, of which q is drawn from; and K, draws.
     """
 
     def __call__(self, key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
@@ -192,10 +196,7 @@ class KLEstimator(Protocol):
 
 
 def biased(estimator: KLEstimator) -> KLEstimator:
-    """The estimator, marked as one whose expectation is not always the KL.
-
-    It may be differentiated, and is never reported: with it the ELBO would be no bound.
-    """
+    """The estimator, marked: it may be differentiated, and is not reported, being no KL."""
     estimator.biased = True  # type: ignore[attr-defined]
     return estimator
 

@@ -14,6 +14,7 @@ from vae_jax.config.fields import (
     read,
     resolve,
     seeds,
+    sizes,
     stored,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "read",
     "resolve",
     "seeds",
+    "sizes",
     "stored",
 ]

@@ -1,12 +1,13 @@
 """An experiment's configuration, one flat ConfigDict: defaults, validation, JSON."""
 
+import ast
 import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
 from vae_jax.config import components, optimizers, ranges
 from vae_jax.errors import UserError, unknown
@@ -27,11 +28,12 @@ NOT_IDENTITY = ("device", "max_device_bytes", "num_seeds", "seeds_at_once")
 
 
 # Each field's default, and what it is.
+SEVERAL = ("latent_dim",)  # whole numbers, or tuples of such
 FIELDS: Mapping[str, tuple[Any, str]] = {
     "data": ("digits", "the data set"),
     "encoder": ("mlp", "the network from x to the parameters of q(z|x)"),
     "decoder": ("mlp", "the network from z to the parameters of p(x|z)"),
-    "latent_dim": (10, "the number of dimensions of z"),
+    "latent_dim": (10, "the number of dimensions of z; of several layers (TOP, ..., LAST)"),
     "posterior": ("diag_normal", "q(z|x)"),
     "prior": ("standard_normal", "p(z)"),
     "likelihood": ("bernoulli", "p(x|z)"),
@@ -54,7 +56,9 @@ FIELDS: Mapping[str, tuple[Any, str]] = {
 
 def default_config() -> ConfigDict:
     """The fields there are, with their defaults; an experiment file changes what it needs."""
-    return ConfigDict({name: default for name, (default, _) in FIELDS.items()})
+    fields = {name: default for name, (default, _) in FIELDS.items()}
+    either = {name: FieldReference(fields[name], field_type=object) for name in SEVERAL}
+    return ConfigDict(fields | either)
 
 
 def described() -> dict[str, str]:
@@ -104,6 +108,8 @@ def in_field(name: str, function: Any, *args: Any) -> Any:
 
 
 def _coerce(name: str, value: Any, default: Any) -> Any:
+    if name in SEVERAL:
+        return _one_or_several(name, value)
     wanted = type(default)
     if wanted is float and type(value) is int:
         return float(value)
@@ -112,6 +118,15 @@ def _coerce(name: str, value: Any, default: Any) -> Any:
             f"config.{name}={value!r} is not of type {wanted.__name__}: {WORDS[wanted]}"
         )
     return value
+
+
+def _one_or_several(name: str, value: Any) -> Any:
+    """A whole number, also of a tuple that has one alone, or a tuple of them."""
+    several = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not several or any(type(number) is not int for number in several):
+        message = f"is not of type int: {WORDS[int]}, or (TOP, ..., LAST) of several layers"
+        raise UserError(f"config.{name}={value!r} {message}")
+    return several if len(several) > 1 else several[0]
 
 
 def _check_ranges(config: ConfigDict) -> None:
@@ -155,15 +170,23 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
     text = value if isinstance(value, str) else repr(value)
     if argument:
         value = in_field(name, components.replace, config[name], argument, text)
-    config[name] = _coerce(name, _literal(value, config[name]), config[name])
+    with config.ignore_type():
+        config[name] = _coerce(name, _literal(value, config[name]), config[name])
 
 
 def _literal(value: Any, default: Any) -> Any:
-    """Text as a value of the default's type, where it is one."""
-    try:
-        return type(default)(value) if isinstance(value, str) else value
-    except ValueError:
+    """Text as a value of the default's type, or as a tuple, where it is one."""
+    if not isinstance(value, str):
         return value
+    with contextlib.suppress(ValueError, SyntaxError):
+        return ast.literal_eval(value) if value.startswith("(") else type(default)(value)
+    return value
+
+
+def sizes(config: ConfigDict) -> tuple[int, ...]:
+    """The sizes of the layers of z, the top one first; one where there is one layer."""
+    several = config.latent_dim
+    return tuple(several) if isinstance(several, list | tuple) else (several,)
 
 
 def seeds(config: ConfigDict) -> range:

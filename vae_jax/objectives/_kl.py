@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
+from vae_jax.divergences.layers import have_layers, kl_by_layer
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import terms_of
 from vae_jax.types import Array, Batch, KLEstimator, Model, Params, is_biased
@@ -22,6 +23,7 @@ class KLMethod(NamedTuple):
     closed_form: Callable[[Distribution, Distribution], Array | None]  # None: by the draws of z
     estimator: KLEstimator | None  # which is differentiated, and reported where it is unbiased
     per_dimension: bool  # the parts of the closed form are differentiated
+    by_layer: bool  # where there is no closed form, but there are layers
 
 
 CLOSED_FORM: dict[str, Callable[[Distribution, Distribution], Array | None]] = {
@@ -34,8 +36,8 @@ CLOSED_FORM: dict[str, Callable[[Distribution, Distribution], Array | None]] = {
 def kl_method(kl: Any, per_dimension: bool) -> KLMethod:
     """The method that the argument `kl` of the ELBO names: a plain word, or an estimator."""
     if isinstance(kl, str):
-        return KLMethod(CLOSED_FORM[kl], None, per_dimension)
-    return KLMethod(closed_form_kl, kl, per_dimension)
+        return KLMethod(CLOSED_FORM[kl], None, per_dimension, kl == "auto")
+    return KLMethod(closed_form_kl, kl, per_dimension, True)
 
 
 def terms_with_kl(
@@ -55,6 +57,8 @@ def terms_with_kl(
     """
     q = model.encode(params, batch)
     prior = model.prior(params, *batch.conditions) if prior is None else prior
+    if method.by_layer and method.estimator is None and have_layers(q, prior):
+        return _terms_by_layer(model, params, q, prior, key, batch, num_samples, method)
     estimate = _estimate(method.estimator, key, q, prior, num_samples)
     unbiased = None if is_biased(method.estimator) else estimate
     if unbiased is None and jax.eval_shape(method.closed_form, q, prior) is None:
@@ -67,6 +71,24 @@ def terms_with_kl(
     if method.per_dimension:
         return terms, _per_dimension(q, prior)
     return terms, terms["kl"] if estimate is None else estimate
+
+
+def _terms_by_layer(
+    model: Model,
+    params: Params,
+    q: Distribution,
+    prior: Distribution,
+    key: Array,
+    batch: Batch,
+    num_samples: int,
+    method: KLMethod,
+) -> tuple[dict[str, Array], Array]:
+    """The terms of the bound, and the KL or those of the layers, at the draws of `weigh`."""
+    likelihoods = log_likelihoods(model, params, q, key, batch, num_samples)
+    z = jax.vmap(lambda k: q.sample(jax.random.fold_in(key, k)))(jnp.arange(num_samples))
+    layers = kl_by_layer(q, prior, z).mean(0)
+    terms = {"log_likelihood": likelihoods.mean(0), "kl": layers.sum(-1)}
+    return terms, layers if method.per_dimension else terms["kl"]
 
 
 def _estimate(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from vae_jax import config
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather
 from vae_jax.divergences import require_nested_supports
@@ -35,11 +36,12 @@ def require_memory(state: State) -> None:
 def require_latent(parts: Parts, params: Params) -> None:
     """Refuses q(z|x) or p(z) that is not of vectors of `latent_dim` numbers."""
     cfg, model = parts.cfg, parts.model
+    size = sum(config.sizes(cfg))
     x = jax.ShapeDtypeStruct(parts.x_shape, jnp.float32)
     posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)
     for role, distribution in (("posterior", posterior), ("prior", prior)):
-        if (shape := distribution.event_shape) != (cfg.latent_dim,):
-            wanted = f"({cfg.latent_dim},) is needed; independent numbers want .to_event(1)"
+        if (shape := distribution.event_shape) != (size,):
+            wanted = f"({size},) is needed; independent numbers want .to_event(1)"
             raise UserError(f"config.{role}={cfg[role]}: its event_shape is {shape}, {wanted}")
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution
 
+from vae_jax import config
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
@@ -61,12 +62,12 @@ def _possible(run: Run) -> tuple[str, ...]:
     """The references to try, one after the other."""
     if run.facts.has_closed_form:
         return REFERENCES[:1]
-    return REFERENCES[1:] if run.config.latent_dim in POINTS else REFERENCES[2:]
+    return REFERENCES[1:] if sum(config.sizes(run.config)) in POINTS else REFERENCES[2:]
 
 
 def _pass(run: Run, split: str, num_samples: int, reference: str, seed: int, quiet: bool) -> Values:
     program = _program(run, num_samples, reference, seed)
-    data, size = run.dataset.splits[split], num_samples * run.config.latent_dim
+    data, size = run.dataset.splits[split], num_samples * sum(config.sizes(run.config))
     batch = fitting_devices(max(1, min(100, IN_FLIGHT // size, len(data))))
     mesh = mesh_for(batch)
     with Bar(len(data), "example", "KL", quiet=quiet) as bar:

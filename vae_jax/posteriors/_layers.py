@@ -1,0 +1,29 @@
+"""Posteriors of several layers: networks in a list, and normals of what networks return."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from numpyro.distributions import Distribution, Normal
+
+from vae_jax.types import Array, Network, Params
+
+
+def normal(features: Array) -> Distribution:
+    """N(z; loc, exp(log_scale)^2), both from features `[..., 2 n]`."""
+    loc, log_scale = jnp.split(features, 2, axis=-1)
+    return Normal(loc, jnp.exp(log_scale)).to_event(1)
+
+
+def init_all(networks: Sequence[Network], key: Array) -> list[Params]:
+    """The parameters of each network."""
+    keys = jax.random.split(key, max(1, len(networks)))
+    return [network.init(k) for network, k in zip(networks, keys, strict=False)]
+
+
+def beside(features: Array, layers: Sequence[Array]) -> Array:
+    """Features of an example beside draws of layers, `[..., all of them]`."""
+    leading = layers[0].shape[:-1]
+    return jnp.concatenate(
+        [jnp.broadcast_to(features, (*leading, features.shape[-1])), *layers], -1
+    )
