@@ -55,10 +55,7 @@ def build_model(
         UserError: for an unknown part, argument or precision, a part of another family, or parts
             that do not fit the shapes.
     """
-    sizes = (latent_dim,) if isinstance(latent_dim, int) else tuple(latent_dim)
-    if not sizes or min(sizes) < 1:
-        raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
-    size = sum(sizes)
+    size = sum(sizes := _sizes(latent_dim))
 
     def encode(params: Params, batch: Examples) -> Distribution:
         x = p.inputs(_only_x(batch, spec.x_shape))
@@ -72,16 +69,13 @@ def build_model(
         _require_unconditional(given)
         return p_z.distribution(params)
 
-    layers = sizes if len(sizes) > 1 else None
-    spec = Spec(tuple(x_shape), size, None, encode, decode, prior_of, layers)
+    spec = Spec(tuple(x_shape), size, None, encode, decode, prior_of, sizes)
     q = _make("posteriors", posterior, Posterior, spec)
     p = _make("likelihoods", likelihood, Likelihood, spec)
     p_z = _make("priors", prior, Prior, spec)
     encoder_network = _network(precision, encoder, spec.x_shape, (q.num_features,))
-    of_visible = _network(
-        precision, decoder, (p_z.visible or size,), (*spec.x_shape, p.num_features)
-    )
-    decoder_network = _of_last(of_visible, p_z.visible or size)
+    visible, outputs = p_z.visible or size, (*spec.x_shape, p.num_features)
+    decoder_network = _of_last(visible, _network(precision, decoder, (visible,), outputs))
 
     def init(key: Array, batch: Examples) -> Params:
         keys, batch = jax.random.split(key, 5), _of_shape(batch, spec.x_shape)
@@ -123,7 +117,15 @@ def _require_unconditional(given: Any) -> None:
         raise UserError("batch.given: a model from these parts is not conditioned on anything")
 
 
-def _of_last(network: Network, count: int) -> Network:
+def _sizes(latent_dim: int | Shape) -> Shape:
+    """The sizes of the layers, each at least 1."""
+    sizes = (latent_dim,) if isinstance(latent_dim, int) else tuple(latent_dim)
+    if not sizes or min(sizes) < 1:
+        raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
+    return sizes
+
+
+def _of_last(count: int, network: Network) -> Network:
     """The network of the last `count` numbers of z `[..., latent_dim]`."""
     return Network(network.init, lambda params, z: network.apply(params, z[..., -count:]))
 

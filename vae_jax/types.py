@@ -79,7 +79,7 @@ class Spec(NamedTuple):
     encode: Callable[[Params, Examples], Distribution] = _no_model
     decode: Callable[..., Distribution] = _no_model  # (params, z, given=None)
     prior: Callable[..., Distribution] = _no_model  # (params, given=None)
-    layers: Shape | None = None  # of several stochastic layers, their sizes
+    layers: Shape | None = None  # their sizes; None: there is one
 
     @property
     def sizes(self) -> Shape:
@@ -123,7 +123,7 @@ class Posterior(NamedTuple):
 class Likelihood(NamedTuple):
     """p(x | z), made from the decoder's features of z.
 
-    Its distribution has a `support`, a `mean` for pictures and `sample` for draws.
+    Its distribution has a `support`, a `mean` and `sample`, for pictures.
     """
 
     num_features: int  # asked of the decoder, per data element
@@ -258,11 +258,8 @@ Values = Mapping[str, np.ndarray]  # {name: [n, ...]}, float64
 
 def means(values: Values) -> dict[str, Number]:
     """The mean and the standard error, std / sqrt(n), of every array `[n]`; others have none."""
-    return {name: _mean(array) for name, array in values.items() if array.ndim == 1}
-
-
-def _mean(array: np.ndarray) -> Number:
-    return Number(float(array.mean()), known_error(array), len(array))
+    arrays = {name: array for name, array in values.items() if array.ndim == 1}
+    return {n: Number(float(a.mean()), known_error(a), len(a)) for n, a in arrays.items()}
 
 
 class Facts(NamedTuple):

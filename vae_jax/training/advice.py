@@ -10,6 +10,7 @@ from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl, describe
+from vae_jax.divergences.layers import have_layers
 from vae_jax.errors import UserError
 from vae_jax.objectives.elbo import KL
 from vae_jax.runs.parts import INIT_BATCH
@@ -54,6 +55,8 @@ def log_notes(job: Job, params: Params) -> None:
 def kl_form(facts: Facts) -> str:
     """A line on how KL(q(z|x) || p(z)) is computed."""
     form = "has a closed form" if facts.has_closed_form else "sampled, no closed form"
+    if have_layers(facts.posterior, facts.prior):
+        form = "layer by layer, in closed form where a layer has one"
     return f"{_pair(facts)}: {form}"
 
 
