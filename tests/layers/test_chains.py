@@ -158,7 +158,9 @@ def test_one_layer_is_the_flat_model_bit_for_bit(posterior):
     np.testing.assert_array_equal(*values)
 
 
-@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize(
+    "posterior", ["ladder", *(pytest.param(p, marks=pytest.mark.slow) for p in POSTERIORS[:2])]
+)
 def test_gradients_are_finite_differences(posterior):
     model, params = linear_model(posterior, likelihood="normal")
     direction = moved(jax.tree.map(jnp.zeros_like, params), 1.0)
@@ -201,8 +203,11 @@ def test_a_flat_prior_meets_a_layered_posterior_and_the_reverse():
             elbo(model, params, jax.random.key(0), X).value, sampled.value
         )
         assert np.isfinite(iwae(model, params, jax.random.key(0), X, num_samples=5).value).all()
+        plainly = elbo(model, params, jax.random.key(0), X, kl="plain").value
+        by_layers = elbo(model, params, jax.random.key(0), X, kl="by_layer").value
+        np.testing.assert_array_equal(by_layers, plainly)
         with pytest.raises(UserError, match="with the same layers are needed"):
-            elbo(model, params, jax.random.key(0), X, kl="by_layer")
+            kl_by_layer(model.encode(params, X), model.prior(params), jnp.zeros(sum(SIZES)))
 
 
 def test_the_top_may_be_any_prior(bits):
