@@ -33,7 +33,7 @@ PRECISIONS = ("float32", "bfloat16")  # of the networks
 
 def build_model(
     x_shape: Shape,
-    latent_dim: int | Shape,
+    latent_dim: int | Shape | None = None,
     *,
     encoder: Part = "mlp",
     decoder: Part = "mlp",
@@ -49,32 +49,33 @@ def build_model(
     float32.
 
     Several `latent_dim`, the top one first, are the sizes of stochastic layers, of which z is the
-    concatenation.
+    concatenation. A posterior that decides them, `diffused`, needs none.
 
     Raises:
         UserError: for an unknown part, argument or precision, a part of another family, or parts
             that do not fit the shapes.
     """
-    size = sum(sizes := _sizes(latent_dim))
 
     def encode(params: Params, batch: Examples) -> Distribution:
         x = p.inputs(_only_x(batch, spec.x_shape))
         return q.distribution(params, encoder_network.apply(params["encoder"], x))
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
-        _require_latent(z, size, given)
+        _require_latent(z, (spec.latent_dim, visible), given)
         return strict("x", p.distribution(params, decoder_network.apply(params["decoder"], z)))
 
     def prior_of(params: Params, given: Any = None) -> Distribution:
         _require_unconditional(given)
         return p_z.distribution(params)
 
-    spec = Spec(tuple(x_shape), size, None, encode, decode, prior_of, sizes)
+    sizes = _sizes(latent_dim)
+    spec = Spec(tuple(x_shape), sum(sizes), None, encode, decode, prior_of, sizes)
     q = _make("posteriors", posterior, Posterior, spec)
+    spec = _with_layers(spec, q, latent_dim)
     p = _make("likelihoods", likelihood, Likelihood, spec)
     p_z = _make("priors", prior, Prior, spec)
     encoder_network = _network(precision, encoder, spec.x_shape, (q.num_features,))
-    visible, outputs = p_z.visible or size, (*spec.x_shape, p.num_features)
+    visible, outputs = p_z.visible or spec.latent_dim, (*spec.x_shape, p.num_features)
     decoder_network = _of_last(visible, _network(precision, decoder, (visible,), outputs))
 
     def init(key: Array, batch: Examples) -> Params:
@@ -88,7 +89,7 @@ def build_model(
         }
 
     refit = p.refit and partial(_refit, p.refit, encode, decoder_network)
-    return Model(init, encode, decode, prior_of, p.accepts, refit, spec.x_shape)
+    return Model(init, encode, decode, prior_of, p.accepts, refit, spec.x_shape, p_z.visible)
 
 
 def _of_shape(examples: Examples, x_shape: Shape) -> Batch:
@@ -107,9 +108,10 @@ def _only_x(examples: Examples, x_shape: Shape) -> Array:
     return batch.x
 
 
-def _require_latent(z: Array, latent_dim: int, given: Any) -> None:
+def _require_latent(z: Array, sizes: Shape, given: Any) -> None:
+    """Refuses z that is neither whole nor what the decoder sees of it."""
     _require_unconditional(given)
-    require_event("z", z, (latent_dim,))
+    require_event("z", z, (sizes[-1] if z.shape[-1:] == sizes[-1:] else sizes[0],))
 
 
 def _require_unconditional(given: Any) -> None:
@@ -117,12 +119,24 @@ def _require_unconditional(given: Any) -> None:
         raise UserError("batch.given: a model from these parts is not conditioned on anything")
 
 
-def _sizes(latent_dim: int | Shape) -> Shape:
-    """The sizes of the layers, each at least 1."""
-    sizes = (latent_dim,) if isinstance(latent_dim, int) else tuple(latent_dim)
+def _sizes(latent_dim: int | Shape | None) -> Shape:
+    """The sizes of the layers, each at least 1; of one number where the posterior decides."""
+    one = 1 if latent_dim is None else latent_dim
+    sizes = (one,) if isinstance(one, int) else tuple(one)
     if not sizes or min(sizes) < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
     return sizes
+
+
+def _with_layers(spec: Spec, q: Posterior, latent_dim: int | Shape | None) -> Spec:
+    """The model as its other parts may know it, with the layers that the posterior decides on."""
+    if q.layers is None and latent_dim is None:
+        raise UserError("latent_dim is needed: this posterior does not decide the size of z")
+    sizes = q.layers or spec.sizes
+    if len(spec.sizes) > 1 and sizes != spec.sizes:
+        several = f"{len(sizes)} layers of {sizes[0]}, and needs no latent_dim"
+        raise UserError(f"latent_dim={spec.sizes}: the posterior has {several}")
+    return spec._replace(latent_dim=sum(sizes), layers=sizes, noise=q.noise)
 
 
 def _of_last(count: int, network: Network) -> Network:

@@ -69,8 +69,7 @@ def _no_model(*_: Any) -> Any:
 class Spec(NamedTuple):
     """The rest of the model as a part may know it; the first argument of its factory.
 
-    `encode`, `decode` and `prior` are the finished model's: call them inside `distribution`, not
-    while the part is being built.
+    `encode`, `decode`, `prior` are the finished model's: call them inside `distribution` alone.
     """
 
     x_shape: Shape
@@ -80,6 +79,7 @@ class Spec(NamedTuple):
     decode: Callable[..., Distribution] = _no_model  # (params, z, given=None)
     prior: Callable[..., Distribution] = _no_model  # (params, given=None)
     layers: Shape | None = None  # their sizes; None: there is one
+    noise: Callable[[Params], Array] | None = None  # the posterior's, where it diffuses
 
     @property
     def sizes(self) -> Shape:
@@ -118,6 +118,8 @@ class Posterior(NamedTuple):
     num_features: int  # asked of the encoder, per example
     init: Callable[[Array, Batch], Params]  # (key, training examples) -> params["posterior"]
     distribution: Callable[[Params, Float[Array, "*batch features"]], Distribution]
+    layers: Shape | None = None  # the sizes of layers, where it decides them: no latent_dim is said
+    noise: Callable[[Params], Array] | None = None  # -log SNR of its layers, where it diffuses x
 
 
 class Likelihood(NamedTuple):
@@ -146,15 +148,16 @@ class Model(NamedTuple):
     # (params, keys [batch], batch) -> params with the likelihood's branch solved for
     refit: Callable[[Params, Array, Batch], Params] | None = None
     x_shape: Shape | None = None  # of one example; None: whatever the functions take
+    visible: int | None = None  # last numbers of z, which `decode` takes alone too; None: all of z
 
     def __repr__(self) -> str:
         return f"Model(x_shape={self.x_shape}, accepts={type(self.accepts).__name__.strip('_')})"
 
 
 class Bound(NamedTuple):
-    """An objective's answer for a batch: the bound it reports, and what is differentiated.
+    """The bound that an objective reports of a batch, and what is differentiated.
 
-    `terms` has at least `log_likelihood` and `kl`, without any weight that training gives them.
+    `terms` has at least `log_likelihood` and `kl`, without the weights that training gives them.
     """
 
     value: Float[Array, "..."]  # the lower bound on log p(x) itself, nats per example
@@ -165,11 +168,8 @@ class Bound(NamedTuple):
 class Objective(Protocol):
     """A lower bound on log p(x) that can be maximized; options are keyword arguments.
 
-    Args:
-        model, params: a model and its parameters.
-        key: one key, or one per example.
-        batch: a `Batch`, or x `[..., *x_shape]`.
-        context: where training is; by default at its end.
+    Args: a model and its parameters; one key, or one per example; a `Batch`, or x
+    `[..., *x_shape]`; and where training is, by default at its end.
     """
 
     def __call__(
@@ -186,10 +186,7 @@ class Estimate(NamedTuple):
 
 
 class KLEstimator(Protocol):
-    """A sampled estimate of KL(q || p); one that is biased says so by the decorator `biased`.
-
-    Args: one key; q and p of one event shape, of which q is drawn from; and K, draws.
-    """
+    """A sampled estimate of KL(q || p) by one key and K draws of q; `biased` marks one that is."""
 
     def __call__(self, key: Array, q: Distribution, p: Distribution, num_samples: int) -> Estimate:
         """KL(q || p) in nats, `[...]`; raises UserError where it cannot be estimated."""
@@ -201,6 +198,12 @@ def biased(estimator: KLEstimator) -> KLEstimator:
     return estimator
 
 
+def of_batches(estimator: KLEstimator) -> KLEstimator:
+    """The estimator, marked: its draws for the examples of a batch belong together."""
+    estimator.of_batches = True  # type: ignore[attr-defined]
+    return estimator
+
+
 def is_biased(estimator: KLEstimator | None) -> bool:
     """Whether an estimator is marked as `biased`."""
     return getattr(estimator, "biased", False)
@@ -209,8 +212,8 @@ def is_biased(estimator: KLEstimator | None) -> bool:
 class Dataset(NamedTuple):
     """Splits as they are stored, and what is done to one example on the device.
 
-    `preprocess(key, raw)` maps a stored example to x `[*x_shape]`, float32, binarized where bits
-    are asked for. `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
+    `preprocess(key, raw)` makes x `[*x_shape]`, float32, of a stored example, bits where asked for.
+    `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
     """
 
     splits: Mapping[str, Sequence[Any]]  # "train", "test", and "validation" where held out
@@ -282,9 +285,8 @@ class Facts(NamedTuple):
 class Estimator(NamedTuple):
     """An estimator of log p(x), of a gap, of what the latents do: evaluation computes a list.
 
-    Every array is kept for each example, except those whose names begin with an underscore, which
-    serve `derive` and `summary` alone. `summary` gets all values, and makes a number of any of
-    them; numbers that have a `Quantity` are reported.
+    Every array is kept for each example, except those whose names begin with an underscore.
+    `summary` gets all, and makes numbers of any of them; those with a `Quantity` are reported.
     """
 
     # (model, params, keys [batch], batch) -> {name: [batch, ...]}, compiled

@@ -12,6 +12,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.config.events import require_event, require_same_event
 from vae_jax.config.ranges import in_words, require_elements
+from vae_jax.distributions.chain import Chain
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Examples, Model, Params, as_batch
 
@@ -155,7 +156,7 @@ def weigh(
 
     def terms(k: Array | int, scale: Array | None) -> LogWeights:
         z, log_q = _draw(q, jax.random.fold_in(key, k), density, scale)
-        return LogWeights(_log_likelihood(model, params, z, batch), prior.log_prob(z), log_q)
+        return LogWeights(log_likelihood(model, params, z, batch), prior.log_prob(z), log_q)
 
     return _over_draws(terms, first, num_samples, path_scale)
 
@@ -163,15 +164,22 @@ def weigh(
 def log_likelihoods(
     model: Model, params: Params, q: Distribution, key: Array, batch: Batch, num_samples: int
 ) -> Float[Array, "draws ..."]:
-    """log p(x | z) alone, nats `[num_samples, ...]`, at the draws that `weigh` makes."""
+    """log p(x | z) alone, nats `[num_samples, ...]`, at the draws that `weigh` makes.
+
+    Where the decoder sees the last layer alone, and that has a distribution of its own, the draws
+    are of it.
+    """
+    if isinstance(q, Chain) and q.last is not None and model.visible == q.sizes[-1]:
+        q = q.last
 
     def term(k: Array | int, scale: None) -> Array:
-        return _log_likelihood(model, params, q.sample(jax.random.fold_in(key, k)), batch)
+        return log_likelihood(model, params, q.sample(jax.random.fold_in(key, k)), batch)
 
     return _over_draws(term, 0, num_samples, None)
 
 
-def _log_likelihood(model: Model, params: Params, z: Array, batch: Batch) -> Array:
+def log_likelihood(model: Model, params: Params, z: Array, batch: Batch) -> Array:
+    """log p(x | z) at given z, nats `[...]`."""
     p = model.decode(params, z, *batch.conditions)
     require_event("x", batch.x, p.event_shape)
     return p.log_prob(batch.x)

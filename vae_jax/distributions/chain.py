@@ -27,12 +27,12 @@ class Chain(Distribution):
     """
 
     support = constraints.real_vector
-    pytree_data_fields = ("arguments",)
-    pytree_aux_fields = ("factor", "sizes", "upwards")
+    pytree_data_fields: tuple[str, ...] = ("arguments",)
+    pytree_aux_fields: tuple[str, ...] = ("factor", "sizes", "upwards")
 
     def __init__(
         self,
-        factor: Factor,
+        factor: Factor | None,
         arguments: Any,
         sizes: Shape,
         batch_shape: Shape = (),
@@ -58,12 +58,22 @@ class Chain(Distribution):
         """The distribution of each layer given those of z that are drawn before it, top first."""
         layers, order = self.split(z), self.order
         before = {layer: [layers[m] for m in order[:i]] for i, layer in enumerate(order)}
-        return [self.factor(self.arguments, layer, before[layer]) for layer in sorted(order)]
+        return [self.conditional(layer, before[layer]) for layer in sorted(order)]
+
+    def conditional(self, layer: Any, before: list[Array]) -> Distribution:
+        """The distribution of a layer given those that are drawn before it."""
+        factor: Any = self.factor
+        return factor(self.arguments, layer, before)
 
     @property
     def first(self) -> Distribution:
         """The distribution of the layer that is drawn first, which needs no other."""
-        return self.factor(self.arguments, self.order[0], [])
+        return self.conditional(self.order[0], [])
+
+    @property
+    def last(self) -> Distribution | None:
+        """The distribution of the last layer by itself, where it is known."""
+        return self.first if self.upwards else None
 
     def sample(self, key: Array, sample_shape: Shape = ()) -> Array:
         """Draws `[*sample_shape, *batch_shape, sum of sizes]`."""
@@ -71,7 +81,7 @@ class Chain(Distribution):
         drawn: dict[int, Array] = {}
         keys = jax.random.split(key, len(self.sizes))
         for layer, layer_key in zip(self.order, keys, strict=True):
-            d = self.factor(self.arguments, layer, list(drawn.values()))
+            d = self.conditional(layer, list(drawn.values()))
             drawn[layer] = d.sample(layer_key, shape[: len(shape) - len(d.batch_shape)])
         return jnp.concatenate([drawn[layer] for layer in sorted(drawn)], axis=-1)
 

@@ -1,11 +1,15 @@
 """KL(q || p) layer by layer, of two chains: in closed form given the layers drawn before."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
 from vae_jax.config.events import require_same_event
 from vae_jax.distributions.chain import Chain
-from vae_jax.divergences.closed_form import closed_form_kl, describe
+from vae_jax.distributions.markov_chain import MarkovChain
+from vae_jax.divergences.closed_form import closed_form_kl, describe, require_closed_form_kl
 from vae_jax.errors import UserError
 from vae_jax.types import Array
 
@@ -35,12 +39,38 @@ def kl_by_layer(q: Distribution, p: Distribution, z: Array) -> Array:
     if not (isinstance(q, Chain) and isinstance(p, Chain) and have_layers(q, p)):
         pair = f"KL({describe(q)} || {describe(p)})"
         raise UserError(f"{pair}: a prior and a posterior with the same layers are needed")
+    if isinstance(q, MarkovChain) and isinstance(p, MarkovChain):
+        return _by_scan(q, p, z)
     layers = zip(q.factors(z), p.factors(z), q.split(z), strict=True)
     terms = [
         _term(*layer, in_closed_form=is_top or not q.upwards)
         for layer, is_top in zip(layers, [True] + [False] * (len(q.sizes) - 1), strict=True)
     ]
     return jnp.stack(jnp.broadcast_arrays(*terms), axis=-1)
+
+
+def kl_of_layer(q: MarkovChain, p: MarkovChain, layer: Any, above: Array | None) -> Array:
+    """KL(q(z_l | z_l-1, x) || p(z_l | z_l-1)) in closed form, nats, given the layer above.
+
+    Of an array of layers the layers above are `[..., size]`; of the top one, 0, there is None.
+    """
+    if above is None:
+        return require_closed_form_kl(q.first, p.first)
+    return require_closed_form_kl(q.below(layer, above), p.below(layer, above))
+
+
+def _by_scan(q: MarkovChain, p: MarkovChain, z: Array) -> Array:
+    """The terms of two Markov chains, one layer after another."""
+    layers = q.stacked(z)
+
+    def term(now: tuple[Array, Array, Array]) -> Array:
+        layer, above, z = now
+        return _term(q.below(layer, above), p.below(layer, above), z, in_closed_form=True)
+
+    below = jax.lax.map(term, (jnp.arange(1, len(layers)), layers[:-1], layers[1:]))
+    top = _term(q.first, p.first, layers[0], in_closed_form=True)
+    terms = jnp.concatenate([jnp.broadcast_to(top, below.shape[1:])[None], below])
+    return jnp.moveaxis(terms, 0, -1)
 
 
 def _term(q: Distribution, p: Distribution, z: Array, in_closed_form: bool) -> Array:

@@ -1,8 +1,12 @@
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution, Independent, MultivariateNormal, Normal
 
+from vae_jax.distributions.chain import Chain
+from vae_jax.distributions.markov_chain import MarkovChain
 from vae_jax.errors import UserError
 from vae_jax.types import (
     NATS,
@@ -18,6 +22,7 @@ from vae_jax.types import (
 )
 from vae_jax.weights import checked_batch
 
+LARGEST = 4096  # latent numbers: the slopes of each are held
 LOG_P_EXACT = Quantity(
     NATS,
     "the model's own density, exactly: it is linear-Gaussian",
@@ -34,26 +39,32 @@ def exact() -> Estimator:
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         shape = batch.x.shape[1:]
-        density = _marginal(*_read_off(model, params, shape))
+        density = _marginal(_read_off(model, params, shape))
         return {"log_p_exact": density.log_prob(batch.x.reshape(len(batch.x), -1))}
 
     return Estimator(of_examples, {"log_p_exact": LOG_P_EXACT}, _require)
 
 
 def _require(facts: Facts) -> None:
+    if (size := facts.prior.event_shape[0]) > LARGEST:
+        raise UserError(
+            f"the exact log p(x) is of at most {LARGEST:,} latent numbers, not {size:,}"
+        )
     if facts.are_known:
         with jax.ensure_compile_time_eval():
             _require_affine(facts.model, facts.params, facts.x_shape)
     else:
-        _normal(facts.prior, "prior")
+        noise = jax.ShapeDtypeStruct(facts.prior.event_shape, jnp.float32)
+        jax.eval_shape(lambda params, e: _pushed(facts.model.prior(params), e), facts.params, noise)
         _normal(facts.likelihood, "decoder")
 
 
 def marginal(model: Model, params: Params, x_shape: Shape) -> Distribution:
-    """p(x) of a linear-Gaussian model, event `[prod(x_shape)]`: N(W m + b, W P W' + S).
+    """p(x) of a linear-Gaussian model, event `[prod(x_shape)]`: N(b, W W' + S).
 
-    For a prior N(m, P) and a decoder N(Wz + b, S), P and S diagonal (Tipping & Bishop 1999). W and
-    b are read off the decoder, which is checked to be affine.
+    x = b + W e + S^1/2 e', where standard normal noise e makes z of a normal prior, or of one whose
+    layers are normals with affine means (Tipping & Bishop 1999). W and b are read off, and are
+    checked: x must be affine in e.
 
     Args:
         model: the model.
@@ -64,18 +75,18 @@ def marginal(model: Model, params: Params, x_shape: Shape) -> Distribution:
         UserError: if the prior or the decoder is not normal, or the decoder is not affine.
     """
     with jax.ensure_compile_time_eval():
-        return _marginal(*_require_affine(model, params, x_shape))
+        return _marginal(_require_affine(model, params, x_shape))
 
 
-def _marginal(W: Array, b: Array, variance: Array, prior: Normal) -> Distribution:
-    covariance = (W * prior.scale**2) @ W.T + jnp.diag(variance)
-    return MultivariateNormal(W @ prior.loc + b, covariance)
+def _marginal(affine: "Affine") -> Distribution:
+    covariance = affine.W @ affine.W.T + jnp.diag(affine.variance)
+    return MultivariateNormal(affine.b, covariance)
 
 
 def exact_posterior(model: Model, params: Params, example: Examples) -> Distribution:
-    """p(z | x) of a linear-Gaussian model: N(m + G (x - W m - b), (P^-1 + W' S^-1 W)^-1).
+    """p(z | x) of a linear-Gaussian model, the normal of z = m + A e given x.
 
-    G is the covariance times W' S^-1.
+    e | x ~ N(C W' S^-1 (x - b), C), C = (I + W' S^-1 W)^-1.
 
     Args:
         model: the model.
@@ -87,22 +98,61 @@ def exact_posterior(model: Model, params: Params, example: Examples) -> Distribu
     """
     x = checked_batch(model, example).x
     with jax.ensure_compile_time_eval():
-        W, b, variance, prior = _require_affine(model, params, x.shape)
-    precision = jnp.diag(prior.scale**-2) + (W.T / variance) @ W
-    residual = x.reshape(-1) - W @ prior.loc - b
-    loc = prior.loc + jnp.linalg.solve(precision, (W.T / variance) @ residual)
-    return MultivariateNormal(loc, precision_matrix=precision)
+        W, b, variance, A, m = _require_affine(model, params, x.shape)
+    precision = jnp.eye(len(m)) + (W.T / variance) @ W
+    loc = jnp.linalg.solve(precision, (W.T / variance) @ (x.reshape(-1) - b))
+    return MultivariateNormal(m + A @ loc, A @ jnp.linalg.solve(precision, A.T))
 
 
-Affine = tuple[Array, Array, Array, Normal]  # W [d, latent_dim], b [d], diag(S) [d], p(z_j)
+class Affine(NamedTuple):
+    """z = m + A e and x = b + W e + S^1/2 e', e and e' of N(0, I)."""
+
+    W: Array  # [d, latent_dim]
+    b: Array  # [d]
+    variance: Array  # diag(S), [d]
+    A: Array  # [latent_dim, latent_dim]
+    m: Array  # [latent_dim]
 
 
 def _read_off(model: Model, params: Params, shape: Shape) -> Affine:
-    """The decoder's value and its slopes at z = 0."""
-    prior = _normal(model.prior(params), "prior")
-    zero = jnp.zeros(prior.loc.shape)
-    W = jax.jacfwd(lambda z: _decoder(model, params, shape, z)[0])(zero)
-    return W, *_decoder(model, params, shape, zero), prior
+    """z and the decoder's mean where the noise is 0, and their slopes there."""
+    zero = jnp.zeros(model.prior(params).event_shape)
+
+    def along(noise: Array) -> tuple[Array, Array]:
+        z = _pushed(model.prior(params), noise)
+        return z, _decoder(model, params, shape, z)[0]
+
+    (m, b), (A, W) = along(zero), jax.jacfwd(along)(zero)
+    return Affine(W, b, _decoder(model, params, shape, m)[1], A, m)
+
+
+def _pushed(prior: Distribution, noise: Array) -> Array:
+    """z of a normal prior, or one of normal layers, made of standard normal noise."""
+    if isinstance(prior, MarkovChain):
+        return _pushed_down(prior, noise)
+    if not isinstance(prior, Chain):
+        return _moved(prior, noise)
+    parts, drawn = prior.split(noise), dict[int, Array]()
+    for layer in prior.order:
+        drawn[layer] = _moved(prior.conditional(layer, list(drawn.values())), parts[layer])
+    return jnp.concatenate([drawn[layer] for layer in sorted(drawn)])
+
+
+def _pushed_down(prior: MarkovChain, noise: Array) -> Array:
+    parts = prior.stacked(noise)
+
+    def step(above: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        z = _moved(prior.below(now[0], above), now[1])
+        return z, z
+
+    top = _moved(prior.first, parts[0])
+    _, others = jax.lax.scan(step, top, (jnp.arange(1, len(parts)), parts[1:]))
+    return prior.joined(jnp.concatenate([top[None], others]))
+
+
+def _moved(distribution: Distribution, noise: Array) -> Array:
+    normal = _normal(distribution, "prior")
+    return normal.loc + normal.scale * noise
 
 
 def _decoder(model: Model, params: Params, shape: Shape, z: Array) -> tuple[Array, Array]:
@@ -112,23 +162,28 @@ def _decoder(model: Model, params: Params, shape: Shape, z: Array) -> tuple[Arra
 
 
 def _require_affine(model: Model, params: Params, shape: Shape) -> Affine:
-    """The result of `_read_off`, if the decoder agrees with it at four other z."""
-    zero = jnp.zeros(_normal(model.prior(params), "prior").loc.shape)
-    jax.eval_shape(lambda z: _decoder(model, params, shape, z), zero)  # before anything is computed
+    """The result of `_read_off`, if x agrees with it for four other noises."""
+
+    def at(params: Params, noise: Array) -> tuple[Array, Array]:
+        return _decoder(model, params, shape, _pushed(model.prior(params), noise))
+
+    zero = jnp.zeros(model.prior(params).event_shape)
+    jax.eval_shape(at, params, zero)  # before anything is computed
 
     @jax.jit
-    def read_off_and_check(params: Params, z: Array) -> tuple[Affine, Array]:
-        W, b, variance, prior = _read_off(model, params, shape)
-        loc, other = jax.vmap(lambda z: _decoder(model, params, shape, z))(z)
-        most = 1e-3 * jnp.sqrt(variance) + 1e-5 * jnp.abs(loc)
-        affine = (jnp.abs(loc - z @ W.T - b) <= most).all()
-        same = jnp.allclose(other, variance, rtol=1e-3, atol=0.0)
-        return (W, b, variance, prior), affine & same
+    def read_off_and_check(params: Params, noise: Array) -> tuple[Affine, Array]:
+        affine = _read_off(model, params, shape)
+        loc, other = jax.vmap(lambda e: at(params, e))(noise)
+        most = 1e-3 * jnp.sqrt(affine.variance) + 1e-5 * jnp.abs(loc)
+        same = jnp.allclose(other, affine.variance, rtol=1e-3, atol=0.0)
+        return affine, (jnp.abs(loc - noise @ affine.W.T - affine.b) <= most).all() & same
 
-    z = 3 * jax.random.normal(jax.random.key(0), (4, *zero.shape))
-    affine, holds = read_off_and_check(params, z)
+    noise = 3 * jax.random.normal(jax.random.key(0), (4, *zero.shape))
+    affine, holds = read_off_and_check(params, noise)
     if not holds:
-        raise UserError("the exact log p(x) needs an affine decoder and one scale for all z")
+        layers = " and layers" if isinstance(model.prior(params), Chain) else ""
+        needed = f"an affine decoder{layers} and one scale for all z"
+        raise UserError(f"the exact log p(x) needs {needed}")
     return affine
 
 

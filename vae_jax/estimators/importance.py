@@ -33,6 +33,7 @@ IWAE_SAMPLES = (1, 5, 50, 500)
 ROWS = {"cpu": 2000}  # decoded at a time: what a core's cache holds
 ROWS_ELSEWHERE = 2**16
 FEW = 10  # draws
+MOST_LAYERS = 16
 Count = Annotated[int, constraints.integer_interval(1, LARGEST)]
 
 
@@ -58,9 +59,14 @@ def importance(
 
     quantities = _quantities(num_samples, ks)
     summary = partial(_summary, num_samples=num_samples)
-    return Estimator(
-        of_examples, quantities, summary=summary, derive=_derive, floats_per_example=num_samples
-    )
+    return Estimator(of_examples, quantities, _require_few_layers, summary, _derive, num_samples)
+
+
+def _require_few_layers(facts: Facts) -> None:
+    sizes = getattr(facts.posterior, "sizes", ())
+    if len(sizes) > MOST_LAYERS:
+        message = "no number of importance weights of so many agrees: --estimators=bound"
+        raise UserError(f"z has {len(sizes):,} layers, and {message} has the ELBO")
 
 
 def _rows() -> int:

@@ -8,10 +8,11 @@ from jaxtyping import Float
 
 from vae_jax.errors import UserError
 from vae_jax.networks._activations import activation_named
+from vae_jax.networks._patches import Conv
 from vae_jax.types import Array, Network, Params, Shape
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """x + g(x), g two convolutions behind activations, 0 at the start (He et al. 2016)."""
 
     kernel: int
@@ -20,9 +21,9 @@ class _Residual(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         size, width = (self.kernel, self.kernel), x.shape[-1]
-        hidden = nn.Conv(width, size)(self.activation(x))
+        hidden = Conv(width, size)(self.activation(x))
         zeros = nn.initializers.zeros
-        return x + nn.Conv(width, size, kernel_init=zeros)(self.activation(hidden))
+        return x + Conv(width, size, kernel_init=zeros)(self.activation(hidden))
 
 
 class _Encoder(nn.Module):
@@ -35,9 +36,9 @@ class _Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         for width in self.channels:
-            x = self.activation(nn.Conv(width, (self.kernel, self.kernel), strides=2)(x))
+            x = self.activation(Conv(width, (self.kernel, self.kernel), strides=2)(x))
             for _ in range(self.blocks):
-                x = _Residual(self.kernel, self.activation)(x)
+                x = Residual(self.kernel, self.activation)(x)
         return nn.Dense(self.out_size)(x.reshape(*x.shape[:-3], -1))
 
 
@@ -57,12 +58,12 @@ class _Decoder(nn.Module):
         for features in (*self.channels[-2::-1], out_channels):
             x = self.activation(x)
             for _ in range(self.blocks):
-                x = _Residual(self.kernel, self.activation)(x)
+                x = Residual(self.kernel, self.activation)(x)
             x = nn.ConvTranspose(features, size, strides=(2, 2))(x)
         return x[..., :height, :width, :]
 
 
-def _image(shape: Shape) -> Shape:
+def image(shape: Shape) -> Shape:
     """`[height, width]` or `[height, width, channels, ...]` as height, width, channels."""
     return (*shape[:2], int(np.prod(shape[2:])))
 
@@ -89,9 +90,9 @@ def convolutional(
     if not encodes and len(out_shape) < 3:
         size = (in_shape, out_shape[:-1])
         raise UserError(f"needs images [height, width, ...]; the shapes here are {size}")
-    inner = _image(in_shape) if encodes else in_shape
+    inner = image(in_shape) if encodes else in_shape
     kind: Any = _Encoder if encodes else _Decoder
-    outer = int(np.prod(out_shape)) if encodes else _image(out_shape)
+    outer = int(np.prod(out_shape)) if encodes else image(out_shape)
     module = kind(channels, kernel, blocks, activation_named(activation), outer)
 
     def init(key: Array) -> Params:

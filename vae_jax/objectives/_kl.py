@@ -12,7 +12,7 @@ from vae_jax.divergences.layers import have_layers, kl_by_layer
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import terms_of
 from vae_jax.types import Array, Batch, KLEstimator, Model, Params, is_biased
-from vae_jax.weights import log_likelihoods, weigh
+from vae_jax.weights import log_likelihood, log_likelihoods, weigh
 
 OF_KL = 2**32 - 2  # a number that no draw of the likelihood has, for the draws of a KL estimator
 
@@ -50,16 +50,19 @@ def terms_with_kl(
     method: KLMethod,
     stl: bool,
     prior: Distribution | None,
+    estimate: Array | None = None,
 ) -> tuple[dict[str, Array], Array]:
     """The terms of the bound, nats `[...]`, and the KL, or its parts, that are differentiated.
 
-    `prior` is p(z) where it is the same for all examples, and so was computed once.
+    `prior` is p(z) where it is the same for all examples, and so was computed once; `estimate` what
+    the method's estimator made of the whole batch, `[...]`.
     """
     q = model.encode(params, batch)
     prior = model.prior(params, *batch.conditions) if prior is None else prior
     if method.by_layer and method.estimator is None and have_layers(q, prior):
         return _terms_by_layer(model, params, q, prior, key, batch, num_samples, method)
-    estimate = _estimate(method.estimator, key, q, prior, num_samples)
+    if estimate is None:
+        estimate = _estimate(method.estimator, key, q, prior, num_samples)
     unbiased = None if is_biased(method.estimator) else estimate
     if unbiased is None and jax.eval_shape(method.closed_form, q, prior) is None:
         density = model.encode(jax.lax.stop_gradient(params), batch) if stl else None
@@ -84,11 +87,23 @@ def _terms_by_layer(
     method: KLMethod,
 ) -> tuple[dict[str, Array], Array]:
     """The terms of the bound, and the KL or those of the layers, at the draws of `weigh`."""
-    likelihoods = log_likelihoods(model, params, q, key, batch, num_samples)
     z = jax.vmap(lambda k: q.sample(jax.random.fold_in(key, k)))(jnp.arange(num_samples))
+    likelihoods = jax.vmap(lambda z: log_likelihood(model, params, z, batch))(z)
     layers = kl_by_layer(q, prior, z).mean(0)
     terms = {"log_likelihood": likelihoods.mean(0), "kl": layers.sum(-1)}
     return terms, layers if method.per_dimension else terms["kl"]
+
+
+def of_whole_batch(
+    model: Model, params: Params, key: Array, batch: Batch, num_samples: int, method: KLMethod
+) -> Array | None:
+    """The KL `[batch]` by an estimator of layers whose draws belong together, or None."""
+    if not getattr(method.estimator, "of_batches", False):
+        return None
+    q, prior = model.encode(params, batch), model.prior(params, *batch.conditions)
+    if not have_layers(q, prior):
+        return None
+    return _estimate(method.estimator, key[0], q, prior, num_samples)
 
 
 def _estimate(

@@ -7,7 +7,7 @@ from numpyro.distributions import constraints
 
 from vae_jax.config.components import Family, Part, checked
 from vae_jax.errors import UserError
-from vae_jax.objectives._kl import free, kl_method, terms_with_kl
+from vae_jax.objectives._kl import free, kl_method, of_whole_batch, terms_with_kl
 from vae_jax.objectives._schedules import ramp
 from vae_jax.types import (
     END,
@@ -81,7 +81,12 @@ def elbo(
         terms_with_kl, model, params, num_samples=num_samples, method=method, stl=stl,
         prior=model.prior(params) if batch.given is None else None,
     )  # fmt: skip
-    terms, kl_parts = jax.vmap(of_examples)(key, batch) if key.ndim else of_examples(key, batch)
+    if key.ndim:
+        estimate = of_whole_batch(model, params, key, batch, num_samples, method)
+        each = jax.vmap(lambda key, one, kl: of_examples(key, one, estimate=kl))
+        terms, kl_parts = each(key, batch, estimate)
+    else:
+        terms, kl_parts = of_examples(key, batch)
     if free_bits:
         penalty = free(kl_parts, free_bits)
     elif free_bits_total:

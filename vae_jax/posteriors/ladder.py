@@ -60,7 +60,7 @@ def ladder(
 def _conditional(prior: Distribution, layer: int, above: list[Array]) -> Normal:
     """p(z_l | z_>l) of a prior, of independent normals."""
     if isinstance(prior, Chain) and not prior.upwards:
-        conditional = prior.factor(prior.arguments, layer, above)
+        conditional = prior.conditional(layer, above)
         if isinstance(conditional, Independent) and isinstance(conditional.base_dist, Normal):
             return conditional.base_dist
     raise UserError(

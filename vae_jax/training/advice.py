@@ -17,6 +17,7 @@ from vae_jax.runs.parts import INIT_BATCH
 from vae_jax.training.job import Job
 from vae_jax.types import Array, Batch, Facts, Params, is_biased
 
+MOST_LAYERS = 16
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +39,7 @@ def log_notes(job: Job, params: Params) -> None:
         return kl, batch.x.max(), model.decode(params, z).support(batch.x).all()
 
     logger.info("%s%s", kl_form(job.facts), _estimator_note(job))
+    _warn_of_many_layers(job)
     for remark in dataset.remarks:
         logger.warning("data: %s", remark)
     kl, largest, in_support = look(params, raw)
@@ -72,6 +74,22 @@ def _estimator_note(job: Job) -> str:
 
 def _pair(facts: Facts) -> str:
     return f"KL(q(z|x) || p(z)) of {describe(facts.posterior)} and {describe(facts.prior)}"
+
+
+def _warn_of_many_layers(job: Job) -> None:
+    """Warns of an objective that computes all of many layers at every update."""
+    objective, count = (
+        components.parse(job.parts.cfg.objective),
+        len(getattr(job.facts.posterior, "sizes", ())),
+    )
+    if count <= MOST_LAYERS or objective.arguments.get("kl") not in (None, *KL.words):
+        return
+    advice = "elbo(kl='one_layer') draws one of them, and is as unbiased"
+    if "kl" not in objective.arguments:
+        advice = f"weights of so many layers have a huge variance: {advice}"
+    logger.warning(
+        "%s computes all %s layers of each example: %s", objective.name, f"{count:,}", advice
+    )
 
 
 def _warn_of_levels(job: Job, largest: float) -> None:

@@ -36,9 +36,9 @@ def require_memory(state: State) -> None:
 def require_latent(parts: Parts, params: Params) -> None:
     """Refuses q(z|x) or p(z) that is not of vectors of `latent_dim` numbers."""
     cfg, model = parts.cfg, parts.model
-    size = sum(config.sizes(cfg))
     x = jax.ShapeDtypeStruct(parts.x_shape, jnp.float32)
     posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)
+    size = sum(getattr(posterior, "sizes", config.sizes(cfg)))
     for role, distribution in (("posterior", posterior), ("prior", prior)):
         if (shape := distribution.event_shape) != (size,):
             wanted = f"({size},) is needed; independent numbers want .to_event(1)"

@@ -1,0 +1,56 @@
+from typing import Annotated
+
+import jax
+import numpy as np
+from numpyro.distributions import constraints
+
+from vae_jax.config.components import Part
+from vae_jax.objectives.elbo import KL as METHODS
+from vae_jax.objectives.elbo import elbo
+from vae_jax.types import (
+    NATS,
+    Array,
+    Batch,
+    Estimator,
+    Facts,
+    Model,
+    Params,
+    Quantity,
+    Values,
+)
+
+
+def bound(
+    *,
+    num_samples: Annotated[int, constraints.positive_integer] = 10,
+    kl: Annotated[Part, METHODS] = "auto",
+) -> Estimator:
+    """The ELBO alone, with its terms, for models whose importance weights no number of draws tames.
+
+    Such are those of many layers. `kl` is as in the objective `elbo`: `auto` takes it layer by
+    layer, `one_layer` draws layers at random, `num_samples` of them for each example.
+    """
+    name = getattr(kl, "__name__", kl)
+    how = f"mean over {num_samples} draws"
+    quantities = {
+        "elbo": Quantity(NATS, f"log_likelihood - kl, {how}", better="higher"),
+        "log_likelihood": Quantity(NATS, f"E_q log p(x|z), {how}"),
+        "kl": Quantity(NATS, f"KL(q(z|x) || p(z)), {name}, {how}"),
+        "bits_per_dim_elbo": Quantity(
+            "bits", "-elbo / (ln 2 x dimensions of x)", better="lower", of_levels=True
+        ),
+    }
+
+    def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+        def one(key: Array, example: Batch) -> dict[str, Array]:
+            found = elbo(model, params, key, example, num_samples=num_samples, kl=kl)
+            return {"elbo": found.value, **found.terms}
+
+        return jax.vmap(one)(keys, batch)
+
+    def derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
+        if not facts.likelihood.support.is_discrete:
+            return {}
+        return {"bits_per_dim_elbo": -values["elbo"] / np.log(2) / np.prod(facts.x_shape)}
+
+    return Estimator(of_examples, quantities, derive=derive, floats_per_example=num_samples)
