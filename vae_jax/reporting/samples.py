@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from vae_jax import plots
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.splits import examples, x_shape
+from vae_jax.distributions.diffusion import Denoising
+from vae_jax.errors import UserError
 from vae_jax.plots import captioned
 from vae_jax.progress import each
 from vae_jax.runs.run import Run
@@ -23,7 +25,12 @@ Unit = Callable[[Any], np.ndarray]
 
 
 def sample(
-    run: Run, seed: int = 0, num_samples: int = 64, *, quiet: bool = False
+    run: Run,
+    seed: int = 0,
+    num_samples: int = 64,
+    *,
+    steps: int | None = None,
+    quiet: bool = False,
 ) -> dict[str, Figure]:
     """The figures that suit the data and the latent space, by name.
 
@@ -31,26 +38,34 @@ def sample(
         run: the run.
         seed: of every draw shown.
         num_samples: draws from the prior that are shown.
+        steps: of a prior that denoises, on the way from noise to data; None: all it has.
         quiet: no progress on stderr.
     """
-    drawings = _drawings(run, jax.random.split(keys_of(seed).sample, 5), num_samples)
+    drawings = _drawings(run, jax.random.split(keys_of(seed).sample, 5), num_samples, steps)
     with plots.styled():
         return {
             name: drawings[name]() for name in each(list(drawings), "figure", "draw", quiet=quiet)
         }
 
 
-def _drawings(run: Run, keys: Any, num_samples: int) -> dict[str, Callable[[], Figure]]:
+def _drawings(
+    run: Run, keys: Any, num_samples: int, steps: int | None
+) -> dict[str, Callable[[], Figure]]:
     """The functions that draw the figures, by name."""
     _, batch = examples(run.dataset, keys[0], "test", max(1000, num_samples))
     x = batch.x
     unit = _to_unit(x) if plots.is_image(x_shape(run.dataset)) else None
     drawings = {
-        "samples": lambda: samples(run, keys[1], x, unit, num_samples),
+        "samples": lambda: samples(run, keys[1], x, unit, num_samples, steps),
         "reconstructions": lambda: reconstructions(run, keys[2], x, unit),
-        "interpolations": lambda: interpolations(run, keys[2], x, unit),
     }
-    if run.config.latent_dim == 2:
+    if isinstance(run.model.prior(run.params), Denoising):
+        drawings["steps"] = lambda: on_the_way(run, keys[1], x, unit, steps)
+    elif steps is not None:
+        raise UserError("--steps is of a prior that denoises: prior=denoising(...)")
+    else:
+        drawings["interpolations"] = lambda: interpolations(run, keys[2], x, unit)
+    if run.model.prior(run.params).event_shape == (2,):
         drawings["aggregated_posterior"] = lambda: aggregated_posterior(run, keys[3], keys[4])
         if unit:
             drawings["manifold"] = lambda: manifold(run, keys[4], unit)
@@ -67,16 +82,44 @@ def _flat(x: Any) -> np.ndarray:
     return np.asarray(x).reshape(len(x), -1)
 
 
-def _ancestral(run: Run, key: Any, count: int) -> tuple[Any, Any]:
+def _ancestral(run: Run, key: Any, count: int, steps: int | None) -> tuple[Any, Any]:
     """Means of p(x | z), and draws x ~ p(x | z), for z ~ p(z)."""
     z_key, x_key = jax.random.split(key)
-    p = run.model.decode(run.params, run.model.prior(run.params).sample(z_key, (count,)))
+    prior = run.model.prior(run.params)
+    few = steps is not None and isinstance(prior, Denoising)
+    z = _path(run, z_key, count, steps)[-1] if few else prior.sample(z_key, (count,))
+    p = run.model.decode(run.params, z)
     return p.mean, p.sample(x_key)
 
 
-def samples(run: Run, key: Any, x: Any, unit: Unit | None, count: int) -> Figure:
+def _path(run: Run, key: Any, count: int, steps: int | None) -> Any:
+    """The layers of z from noise to data, `[steps + 1, count, size]`; all of them have noise."""
+    prior: Any = run.model.prior(run.params)
+    return prior.path(key, (count,), steps=steps, eta=1.0 if steps is None else 0.0)
+
+
+def on_the_way(run: Run, key: Any, x: Any, unit: Unit | None, steps: int | None) -> Figure:
+    """The layers of z from noise to data, decoded as if each were the last one."""
+    images, vectors = (8, len(x))
+    path = _path(run, key, images if unit else vectors, steps)
+    shown = np.unique(np.linspace(0, len(path) - 1, 10 if unit else 5).astype(int))
+    means = np.asarray(run.model.decode(run.params, path[shown]).mean)
+    how = "every one as in the model" if steps is None else f"{steps} steps without noise (DDIM)"
+    what = f"Layers of z from noise to data, each decoded as the last one is: {how}"
+    if unit:
+        rows = {f"{i + 1}": unit(row) for i, row in enumerate(means.swapaxes(0, 1))}
+        return captioned(plots.image_rows(rows), f"{what}.")
+    names = [f"after step {i}" for i in shown]
+    panels = {name: _flat(_brought(run, v)) for name, v in zip(names, means, strict=True)}
+    figure = plots.point_panels(panels, _shown(x), _counts(run, x))
+    return captioned(figure, f"{what}{_elements(x)}{_units(run)}.")
+
+
+def samples(
+    run: Run, key: Any, x: Any, unit: Unit | None, count: int, steps: int | None = None
+) -> Figure:
     """Test data beside means and draws of p(x | z), z ~ p(z); of vectors as many as there are x."""
-    means, draws = _ancestral(run, key, count if unit else len(x))
+    means, draws = _ancestral(run, key, count if unit else len(x), steps)
     panels = {
         "data": x[: len(means)],
         r"means of $p(x \mid z)$, $z \sim p(z)$": means,
@@ -87,7 +130,7 @@ def samples(run: Run, key: Any, x: Any, unit: Unit | None, count: int) -> Figure
         images = {k: unit(v) for k, v in panels.items()}
         return captioned(plots.image_panels(images, _columns(count)), f"{what}.")
     vectors = {k: _flat(_brought(run, v)) for k, v in panels.items()}
-    points = plots.point_panels(vectors, _shown(x), _counts(x))
+    points = plots.point_panels(vectors, _shown(x), _counts(run, x))
     return captioned(points, f"{what}{_elements(x)}{_units(run)}.")
 
 
@@ -111,10 +154,12 @@ def _elements(x: Any) -> str:
     return ": the two elements that vary most" if _flat(x).shape[1] > 2 else ""
 
 
-def _counts(x: Any) -> bool:
+def _counts(run: Run, x: Any) -> bool:
     """Whether vectors are of counts that reach far, which are shown on logarithmic axes."""
-    values = np.asarray(x)
-    return bool((values >= 0).all() and (values % 1 == 0).all() and values.max() > COUNTS)
+    values, has_levels = np.asarray(x), hasattr(run.model.accepts, "upper_bound")
+    return not has_levels and bool(
+        (values >= 0).all() and (values % 1 == 0).all() and values.max() > COUNTS
+    )
 
 
 def _columns(count: int) -> int:
@@ -129,7 +174,7 @@ def reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
     if not unit:
         as_seen = "" if run.dataset.standardization is None else ", standardized"
         return captioned(
-            plots.agreement(_flat(x), _flat(p.mean), _counts(x)), f"{AGREEMENT}{as_seen}."
+            plots.agreement(_flat(x), _flat(p.mean), _counts(run, x)), f"{AGREEMENT}{as_seen}."
         )
     rows = {"$x$": x, "mean": p.mean, "draw": p.sample(x_key)}
     figure = plots.image_rows({name: unit(images) for name, images in rows.items()})
@@ -147,7 +192,7 @@ def interpolations(
     means = np.asarray(run.model.decode(run.params, line).mean)
     what = f"Means of p(x|z) along straight lines in z between {pairs} pairs of test examples"
     if not unit:
-        far = _counts(x) and bool(means.max() > COUNTS)
+        far = _counts(run, x) and bool(means.max() > COUNTS)
         lines = _brought(run, means).reshape(pairs, steps, -1)
         figure = plots.paths(lines, _shown(x), far)
         return captioned(figure, f"{what}{_elements(x)}{_units(run)}.")
@@ -188,4 +233,11 @@ def aggregated_posterior(run: Run, key: Any, plane_key: Any, most: int = 5000) -
     return captioned(figure, f"{what}, over the density of the prior.")
 
 
-NAMES = ("samples", "reconstructions", "interpolations", "aggregated_posterior", "manifold")
+NAMES = (
+    "samples",
+    "steps",
+    "reconstructions",
+    "interpolations",
+    "aggregated_posterior",
+    "manifold",
+)

@@ -9,6 +9,7 @@ def flags(flags: Flags) -> None:
     flags.workdir()
     flags.checkpoint()
     flags.integer("num_samples", 64, "draws from the prior shown")
+    flags.integer("steps", None, "of a prior that denoises, fewer than it has (DDIM)")
     flags.output()
     flags.seed()
     flags.device()
@@ -31,7 +32,7 @@ def run(args: Args) -> None:
     place = place_of(path, args.output, is_printed=False)
     use_device(args.device)
     trained = load(place, args.checkpoint)
-    figures = sample(trained, args.seed, args.num_samples)
+    figures = sample(trained, args.seed, args.num_samples, steps=args.steps)
     about = trained.age.entries | {"data": trained.data}
     print(*plots.save_figures(figures, place, about), sep="\n")
     print(f"{trained.which} checkpoint: {trained.age.doubtful}", file=sys.stderr)
