@@ -17,8 +17,10 @@ from vae_jax.runs.state import initial_state, optimization
 from vae_jax.training.update import make_update
 from vae_jax.types import Dataset
 
+OF_DIFFUSION = ("denoising", "diffused", "inverted")  # which need each other: tests/layers
 PRIORS, POSTERIORS, LIKELIHOODS, OBJECTIVES = (
-    components.names(family) for family in ("priors", "posteriors", "likelihoods", "objectives")
+    [name for name in components.names(family) if name not in OF_DIFFUSION]
+    for family in ("priors", "posteriors", "likelihoods", "objectives")
 )
 NETWORKS = {"encoder": "mlp(hidden=(16,))", "decoder": "mlp(hidden=(16,))"}
 SMALLER = {"vamp": "vamp(components=9)", "categorical": "categorical(levels=5)"}

@@ -1,7 +1,6 @@
 from typing import Annotated
 
 import jax
-import numpy as np
 from numpyro.distributions import constraints
 
 from vae_jax.config.components import Part
@@ -12,11 +11,9 @@ from vae_jax.types import (
     Array,
     Batch,
     Estimator,
-    Facts,
     Model,
     Params,
     Quantity,
-    Values,
 )
 
 
@@ -36,9 +33,6 @@ def bound(
         "elbo": Quantity(NATS, f"log_likelihood - kl, {how}", better="higher"),
         "log_likelihood": Quantity(NATS, f"E_q log p(x|z), {how}"),
         "kl": Quantity(NATS, f"KL(q(z|x) || p(z)), {name}, {how}"),
-        "bits_per_dim_elbo": Quantity(
-            "bits", "-elbo / (ln 2 x dimensions of x)", better="lower", of_levels=True
-        ),
     }
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
@@ -48,9 +42,4 @@ def bound(
 
         return jax.vmap(one)(keys, batch)
 
-    def derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
-        if not facts.likelihood.support.is_discrete:
-            return {}
-        return {"bits_per_dim_elbo": -values["elbo"] / np.log(2) / np.prod(facts.x_shape)}
-
-    return Estimator(of_examples, quantities, derive=derive, floats_per_example=num_samples)
+    return Estimator(of_examples, quantities, floats_per_example=num_samples)

@@ -6,7 +6,7 @@ from vae_jax.config import components
 from vae_jax.config.calls import Call, alternatives
 from vae_jax.errors import UserError
 
-WHERE_POSSIBLE = ("closed_form_kl", "exact", "layers")  # computed unasked, where a model permits
+WHERE_POSSIBLE = ("closed_form_kl", "exact")  # computed unasked, where a model permits
 
 
 def asked_estimators(

@@ -19,6 +19,7 @@ from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import Results, numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
+from vae_jax.evaluation.of_layers import of_layers
 from vae_jax.evaluation.warnings import warnings
 from vae_jax.progress import Bar
 from vae_jax.runs.data import warn_of_other_x
@@ -71,7 +72,7 @@ def evaluate(
     _require_possible(run.dataset, split, batch_size, seed)
     facts, began = run.facts, time.monotonic()
     chosen = _chosen(asked, facts)
-    every = chosen | _of_data(run.dataset)
+    every = chosen | _unasked(run.dataset, facts)
     values = _with_derived(every, facts, _pass(run, split, chosen, batch_size, seed, quiet))
     probability = "mass" if facts.likelihood.support.is_discrete else "density"
     doubts = {
@@ -122,7 +123,7 @@ def require_evaluable(
         UserError: for what is not possible, whatever the parameters.
     """
     _require_possible(parts.dataset, split, batch_size, seed)
-    program = _program(parts, tuple(_chosen(asked_estimators(**asked), facts)), seed)
+    program = _program(parts, facts, tuple(_chosen(asked_estimators(**asked), facts)), seed)
     raw = gather(parts.dataset.splits[split], slice(0, 1))
     jax.eval_shape(program, facts.params, raw, np.arange(1))
 
@@ -163,22 +164,27 @@ def _refusal(estimator: Estimator, facts: Facts) -> str:
     return ""
 
 
-def _of_data(dataset: Dataset) -> dict[str, Estimator]:
-    return {f"data ({i})": estimator for i, estimator in enumerate(of_data(dataset))}
+def _unasked(dataset: Dataset, facts: Facts) -> dict[str, Estimator]:
+    """The estimators that only such data, or such layers, can have."""
+    every = [*of_layers(facts), *of_data(dataset)]
+    return {f"unasked ({i})": estimator for i, estimator in enumerate(every)}
 
 
-def _program(parts: Parts, texts: tuple[str, ...], seed: int) -> Callable[..., dict[str, Array]]:
+def _program(
+    parts: Parts, facts: Facts, texts: tuple[str, ...], seed: int
+) -> Callable[..., dict[str, Array]]:
     """(params, raw, ids) -> values `[batch, ...]` of examples, compiled once for all seeds."""
     if (texts, seed) not in parts.programs:
-        parts.programs[texts, seed] = _make_program(parts, texts, seed)
+        parts.programs[texts, seed] = _make_program(parts, facts, texts, seed)
     return parts.programs[texts, seed]
 
 
 def _make_program(
-    parts: Parts, texts: tuple[str, ...], seed: int
+    parts: Parts, facts: Facts, texts: tuple[str, ...], seed: int
 ) -> Callable[..., dict[str, Array]]:
     key, model = keys_of(seed).evaluate, parts.model
-    estimators = {text: _built(text) for text in texts} | _of_data(parts.dataset)
+    estimators = {text: _built(text) for text in texts}
+    estimators |= _unasked(parts.dataset, facts)
 
     def values(params: Params, raw: Array, ids: Array) -> dict[str, Array]:
         keys, batch = present(parts.dataset, example_keys(key, ids), raw)
@@ -203,7 +209,10 @@ def _pass(
     quiet: bool,
 ) -> Values:
     """The values of each example of a split, `[n, ...]`."""
-    program, data = _program(run.parts, tuple(estimators), seed), run.dataset.splits[split]
+    program, data = (
+        _program(run.parts, run.facts, tuple(estimators), seed),
+        run.dataset.splits[split],
+    )
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
     with Bar(len(data), "example", split, quiet=quiet) as bar:

@@ -33,6 +33,9 @@ OF_LEVELS = {
         better="lower",
         of_levels=True,
     ),
+    "bits_per_dim_elbo": Quantity(
+        "bits", "-elbo / (ln 2 x dimensions of x)", better="lower", of_levels=True
+    ),
 }
 
 LOG_P_BROUGHT = Quantity(
@@ -74,9 +77,12 @@ def _of_levels(width: float | None, facts: Facts, values: Values) -> dict[str, n
     A density of dequantized data is: the mass of a bin is, by Jensen's inequality, at least its
     volume times exp E log p (Theis et al. 2016). `width` is that of a bin, None without levels.
     """
+    dimensions = np.prod(facts.x_shape)
+    if "log_p" not in values and "elbo" in values and facts.likelihood.support.is_discrete:
+        return {"bits_per_dim_elbo": -values["elbo"] / np.log(2) / dimensions}
     if "log_p" not in values or not values["in_support"].all():
         return {}
-    log_p, dimensions = values["log_p"], np.prod(facts.x_shape)
+    log_p = values["log_p"]
     if facts.likelihood.support.is_discrete:
         levels = {} if width is None else {"log_p_levels": log_p}
     elif width is None or width == 1:

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution
 
-from vae_jax import config
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import present
 from vae_jax.divergences import closed_form_kl, kl_per_dimension
 from vae_jax.errors import UserError, unknown
+from vae_jax.kl_comparison.models.layers import of_layers, require_few
 from vae_jax.progress import Bar
 from vae_jax.runs.run import Run
 from vae_jax.types import Array, Model, Params
@@ -51,6 +51,7 @@ def closed_and_sampled(
         raise unknown("split", split, run.dataset.splits)
     if num_samples < 2:
         raise UserError(f"num_samples={num_samples}: at least 2 draws have a standard error")
+    require_few(run.facts)
     for reference in _possible(run):
         values = _pass(run, split, num_samples, reference, seed, quiet)
         if np.abs(values.pop("mass") - 1).max() < 1e-3:
@@ -62,12 +63,12 @@ def _possible(run: Run) -> tuple[str, ...]:
     """The references to try, one after the other."""
     if run.facts.has_closed_form:
         return REFERENCES[:1]
-    return REFERENCES[1:] if sum(config.sizes(run.config)) in POINTS else REFERENCES[2:]
+    return REFERENCES[1:] if run.facts.prior.event_shape[0] in POINTS else REFERENCES[2:]
 
 
 def _pass(run: Run, split: str, num_samples: int, reference: str, seed: int, quiet: bool) -> Values:
     program = _program(run, num_samples, reference, seed)
-    data, size = run.dataset.splits[split], num_samples * sum(config.sizes(run.config))
+    data, size = run.dataset.splits[split], num_samples * run.facts.prior.event_shape[0]
     batch = fitting_devices(max(1, min(100, IN_FLIGHT // size, len(data))))
     mesh = mesh_for(batch)
     with Bar(len(data), "example", "KL", quiet=quiet) as bar:
@@ -98,7 +99,7 @@ def _numbers(
     mean over the groups of k; `log_likelihood` and the variances per draw `ratio_variance` of
     log q - log p, `likelihood_variance` of log p(x|z), `weight_variance` of their difference, the
     sampled ELBO; the `skewness` of log q - log p; `dimensions`, `dimensions_sampled` and
-    `dimensions_rounding` `[batch, latent_dim]` where both factorize.
+    `dimensions_rounding` `[batch, latent_dim]` where both factorize; and those of `of_layers`.
     """
     q, p = model.encode(params, x), model.prior(params)
     ratios = _log_ratios(model, params, keys, x, num_samples)
@@ -121,6 +122,7 @@ def _numbers(
         "weight_variance": few.log_weight.var(0, ddof=1),
         **{f"squared_error_{k}": _squared_error(ratios, kl, k) for k in powers(num_samples)},
         **_dimensions(model, params, keys, x, q, p, num_samples),
+        **of_layers(model, params, keys, x, num_samples),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from vae_jax.kl_comparison.models import layers
 from vae_jax.kl_comparison.models.examples import LIKELIHOOD_DRAWS, Values, powers
 from vae_jax.kl_comparison.models.gradients import GRADIENT_ESTIMATORS, GradientMoments, Scalars
 from vae_jax.standard_errors import standard_error
@@ -27,6 +28,7 @@ def of_values(values: Values, num_samples: int) -> dict[str, Any]:
         "convergence": _convergence(values, num_samples),
         "elbo": _elbo(values, num_samples),
         "dimensions": _dimensions(values),
+        "layers": layers.summary(values),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from vae_jax.kl_comparison.models import layers
 from vae_jax.runs.age import Age
 
 Number = float | None
@@ -13,7 +14,8 @@ Number = float | None
 def table(results: Mapping[str, Any]) -> str:
     """The results of `compare_run` in a few small tables."""
     parts = [_head(results), _values(results), _scores(results), _worst(results), _draws(results)]
-    return "\n\n".join([*parts, *_dimensions(results), _gradients(results["gradients"])])
+    several = layers.table(results.get("layers", []))
+    return "\n\n".join([*parts, *_dimensions(results), *several, _gradients(results["gradients"])])
 
 
 def _head(results: Mapping[str, Any]) -> str:

@@ -1,13 +1,11 @@
-from typing import Annotated
+"""What is told of each layer of a model that has several."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import constraints
 
 from vae_jax.distributions.chain import Chain
 from vae_jax.divergences.layers import have_layers, kl_by_layer
-from vae_jax.errors import UserError
 from vae_jax.types import (
     NATS,
     Array,
@@ -23,50 +21,49 @@ from vae_jax.types import (
 )
 
 MOST = 16  # layers that are told one by one
+DRAWS = 10
 ACTIVE = 0.01  # of the variance over examples of E[z | x]
 TERM = "KL of layer {}, in closed form given the draws above where it has one"
 UNITS = f"dimensions j of layer {{}} with Var_x E[z_j | x] over {ACTIVE}"
 
 
-def layers(*, num_samples: Annotated[int, constraints.integer_greater_than(2)] = 10) -> Estimator:
-    """The KL and the active units of each layer of z: which of them the model uses.
+def of_layers(facts: Facts) -> list[Estimator]:
+    """The KL and the active units of each layer of z, which is computed unasked.
 
     Layer 1 is beside x, as in the papers. `kl_layer_l` is E_q KL(q(z_l | z_>l, x) || p(z_l | z_>l))
     (Sonderby et al. 2016), and their sum the KL. `active_layer_l` counts the dimensions of which
     the variance of E[z | x] over examples exceeds 0.01 (Burda et al. 2016, section 5.1); it is
     taken as the covariance of means over two halves of the draws, whose noise is independent.
+
+    Returns:
+        one estimator, or none where there are no layers, or too many to be told one by one.
     """
-    quantities = {f"kl_layer_{n}": Quantity(NATS, TERM.format(n)) for n in range(1, MOST + 1)}
-    quantities |= {
-        f"active_layer_{n}": Quantity("dimensions", UNITS.format(n)) for n in range(1, MOST + 1)
-    }
+    q = facts.posterior
+    if not (isinstance(q, Chain) and have_layers(q, facts.prior) and len(q.sizes) <= MOST):
+        return []
+    numbers = range(1, len(q.sizes) + 1)
+    quantities = {f"kl_layer_{n}": Quantity(NATS, TERM.format(n)) for n in numbers}
+    quantities |= {f"active_layer_{n}": Quantity("dimensions", UNITS.format(n)) for n in numbers}
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         def one(key: Array, example: Batch) -> dict[str, Array]:
             q, p = model.encode(params, example), model.prior(params, *example.conditions)
-            z = q.sample(key, (num_samples,))
+            z = q.sample(key, (DRAWS,))
             terms = kl_by_layer(q, p, z).mean(0)
             named = {f"kl_layer_{n}": kl for n, kl in _from_below(terms)}
-            halves = z[: num_samples // 2].mean(0), z[num_samples // 2 :].mean(0)
+            halves = z[: DRAWS // 2].mean(0), z[DRAWS // 2 :].mean(0)
             parts = zip(*(list(reversed(q.split(half))) for half in halves), strict=True)
             pairs = {f"_means_{n}": jnp.stack(both) for n, both in enumerate(parts, 1)}
             return named | pairs
 
         return jax.vmap(one)(keys, batch)
 
-    return Estimator(of_examples, quantities, _require, _summary, floats_per_example=num_samples)
+    return [Estimator(of_examples, quantities, summary=_summary, floats_per_example=DRAWS)]
 
 
 def _from_below(terms: Array) -> list[tuple[int, Array]]:
     """The terms `[layers]`, the top one first, with the numbers of their layers."""
     return [(len(terms) - i, term) for i, term in enumerate(terms)]
-
-
-def _require(facts: Facts) -> None:
-    if not (isinstance(facts.posterior, Chain) and have_layers(facts.posterior, facts.prior)):
-        raise UserError("a posterior and a prior with the same layers are needed")
-    if (count := len(facts.posterior.sizes)) > MOST:
-        raise UserError(f"at most {MOST} layers are told one by one, and here are {count:,}")
 
 
 def _summary(values: Values) -> dict[str, Number]:
