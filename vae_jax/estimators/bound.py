@@ -30,15 +30,20 @@ def bound(
     name = getattr(kl, "__name__", kl)
     how = f"mean over {num_samples} draws"
     quantities = {
-        "elbo": Quantity(NATS, f"log_likelihood - kl, {how}", better="higher"),
+        "elbo": Quantity(NATS, f"log_likelihood - kl_term, {how}", better="higher"),
         "log_likelihood": Quantity(NATS, f"E_q log p(x|z), {how}"),
-        "kl": Quantity(NATS, f"KL(q(z|x) || p(z)), {name}, {how}"),
+        "kl_term": Quantity(NATS, f"KL(q(z|x) || p(z)), {name}, {how}"),
     }
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         def one(key: Array, example: Batch) -> dict[str, Array]:
             found = elbo(model, params, key, example, num_samples=num_samples, kl=kl)
-            return {"elbo": found.value, **found.terms}
+            terms = found.terms
+            return {
+                "elbo": found.value,
+                "log_likelihood": terms["log_likelihood"],
+                "kl_term": terms["kl"],
+            }
 
         return jax.vmap(one)(keys, batch)
 

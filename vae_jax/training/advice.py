@@ -5,6 +5,7 @@ import logging
 import jax
 import jax.numpy as jnp
 
+from vae_jax import config
 from vae_jax.batches.few_values import ADVICE, NO_PROBABILITY, few_values
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather, present
@@ -39,6 +40,7 @@ def log_notes(job: Job, params: Params) -> None:
         return kl, batch.x.max(), model.decode(params, z).support(batch.x).all()
 
     logger.info("%s%s", kl_form(job.facts), _estimator_note(job))
+    _note_other_sizes(job)
     _warn_of_many_layers(job)
     for remark in dataset.remarks:
         logger.warning("data: %s", remark)
@@ -76,12 +78,18 @@ def _pair(facts: Facts) -> str:
     return f"KL(q(z|x) || p(z)) of {describe(facts.posterior)} and {describe(facts.prior)}"
 
 
+def _note_other_sizes(job: Job) -> None:
+    """Logs that the posterior decides on the layers, where the config says other sizes."""
+    sizes = getattr(job.facts.posterior, "sizes", None)
+    if sizes and sizes != config.sizes(job.parts.cfg):
+        layers = f"{len(sizes):,} layers of {sizes[0]:,} numbers"
+        logger.info("latent_dim is not looked at: the posterior has %s", layers)
+
+
 def _warn_of_many_layers(job: Job) -> None:
     """Warns of an objective that computes all of many layers at every update."""
-    objective, count = (
-        components.parse(job.parts.cfg.objective),
-        len(getattr(job.facts.posterior, "sizes", ())),
-    )
+    objective = components.parse(job.parts.cfg.objective)
+    count = len(getattr(job.facts.posterior, "sizes", ()))
     if count <= MOST_LAYERS or objective.arguments.get("kl") not in (None, *KL.words):
         return
     advice = "elbo(kl='one_layer') draws one of them, and is as unbiased"
