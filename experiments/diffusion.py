@@ -32,7 +32,7 @@ def _swirl(config: ConfigDict) -> None:
     network = "mlp(hidden=(512, 512), activation='silu')"
     config.prior = f"denoising(network={network}, data_frequencies=(0, 1, 2, 3, 4, 5, 6, 7))"
     config.likelihood = "inverted(levels=256)"
-    config.batch_size, config.num_epochs, config.eval_every_epochs = 256, 2_000, 100.0
+    config.batch_size, config.num_epochs, config.eval_every_epochs = 256, 5_000, 250.0
     config.ema_decay = 0.999
 
 

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from vae_jax.config.fields import default_config
 from vae_jax.errors import UserError
 
-LAYERED = "layered(top={}, network=mlp(hidden=(200,)))"
+GATED = "mlp(hidden=({}), activation='identity', gated=True)"
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -15,29 +15,41 @@ def get_config(arg: str = "") -> ConfigDict:
         wanted = "mnist or digits, and quick, with a comma between"
         raise UserError(f"argument {sorted(unknown)[0]!r} of the experiment file: {wanted}")
     config = default_config()
-    config.data = f"{'digits' if 'digits' in words else 'mnist'}(binarize='dynamic')"
-    config.encoder = config.decoder = "mlp(hidden=(200, 200), activation='tanh')"
     config.latent_dim = 40
     config.likelihood = "bernoulli"
-    config.optimizer = (
-        "adam(learning_rate=cosine_decay_schedule(init_value=2e-3, decay_steps=num_steps))"
-    )
     config.num_seeds = 3
-    if "digits" in words:
-        config.objective, config.num_epochs = "elbo(warmup_steps=600)", 200
-    else:
-        config.objective, config.num_epochs = "elbo(warmup_steps=2_950)", 15
-    config.eval_every_epochs = config.num_epochs / 15
+    (_digits if "digits" in words else _mnist)(config)
     if "quick" in words:
         config.num_seeds, config.num_epochs, config.eval_every_epochs = 1, 1, 1.0
     return config
 
 
+def _mnist(config: ConfigDict) -> None:
+    config.data = "mnist(binarize='dynamic')"
+    config.encoder = config.decoder = GATED.format("200, 200")
+    config.optimizer = (
+        "adam(learning_rate=cosine_decay_schedule(init_value=1e-3, decay_steps=num_steps))"
+    )
+    config.objective = "elbo(warmup_steps=2_360)"
+    config.num_epochs = 8
+
+
+def _digits(config: ConfigDict) -> None:
+    config.data = "digits(binarize='dynamic')"
+    config.encoder = config.decoder = "mlp(hidden=(200, 200), activation='tanh')"
+    config.optimizer = (
+        "adam(learning_rate=cosine_decay_schedule(init_value=2e-3, decay_steps=num_steps))"
+    )
+    config.objective = "elbo(warmup_steps=600)"
+    config.num_epochs, config.eval_every_epochs = 200, 200 / 15
+
+
 def sweep() -> list[dict[str, str]]:
     """One layer, two, and two below a VampPrior; the first is the baseline."""
-    two = {"latent_dim": "(40, 40)", "posterior": "top_down"}
+    between = GATED.format("200,")
+    two = {"latent_dim": "(40, 40)", "posterior": f"top_down(network={between})"}
     return [
         {"prior": "standard_normal"},
-        {**two, "prior": LAYERED.format("standard_normal")},
-        {**two, "prior": LAYERED.format("vamp(components=100)")},
+        {**two, "prior": f"layered(network={between})"},
+        {**two, "prior": f"layered(top=vamp(components=100), network={between})"},
     ]

@@ -50,7 +50,7 @@ def test_every_objective_takes_layers_or_says_why_not(name, objective):
     model = build_model((6,), **SMALL, **MODELS[name])
     build = components.build("objectives", objective)
     if objective in ("beta_tc", "dip") and name != "flat_posterior":
-        with pytest.raises(UserError, match="^[^\n]*$"):
+        with pytest.raises(UserError, match=r"^[^\n]*$"):
             value_and_slopes(model, build)
         return
     slopes, value = value_and_slopes(model, build)
