@@ -41,7 +41,7 @@ def _digits(config: ConfigDict) -> None:
     config.posterior = "diffused(steps=1000, schedule='learned', gamma_min=-7.0)"
     config.prior = "denoising(network=unet(channels=(32, 64), blocks=2))"
     config.likelihood = "inverted(levels=17)"
-    config.num_epochs, config.eval_every_epochs, config.ema_decay = 1_000, 25.0, 0.999
+    config.num_epochs, config.eval_every_epochs, config.ema_decay = 200, 10.0, 0.99
 
 
 def _mnist(config: ConfigDict) -> None:
