@@ -122,7 +122,9 @@ def _require_unconditional(given: Any) -> None:
 def _sizes(latent_dim: int | Shape | None) -> Shape:
     """The sizes of the layers, each at least 1; of one number where the posterior decides."""
     one = 1 if latent_dim is None else latent_dim
-    sizes = (one,) if isinstance(one, int) else tuple(one)
+    sizes = tuple(one) if isinstance(one, tuple | list) else (one,)
+    if any(type(size) is not int for size in sizes):
+        raise UserError(f"latent_dim={latent_dim!r}: a whole number, or a tuple of them, is needed")
     if not sizes or min(sizes) < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
     return sizes
@@ -176,6 +178,8 @@ def _network(precision: str, part: Part, in_shape: Shape, out_shape: Shape) -> N
     dtype = jnp.dtype(precision)
 
     def apply(params: Params, inputs: Array) -> Array:
+        if not jax.tree.leaves(params):  # it computes nothing
+            return network.apply(params, inputs)
         params, inputs = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, inputs))
         return network.apply(params, inputs).astype(jnp.float32)
 

@@ -169,13 +169,19 @@ def log_likelihoods(
     Where the decoder sees the last layer alone, and that has a distribution of its own, the draws
     are of it.
     """
-    if isinstance(q, Chain) and q.last is not None and model.visible == q.sizes[-1]:
-        q = q.last
+    q = of_seen(model, q)
 
     def term(k: Array | int, scale: None) -> Array:
         return log_likelihood(model, params, q.sample(jax.random.fold_in(key, k)), batch)
 
     return _over_draws(term, 0, num_samples, None)
+
+
+def of_seen(model: Model, q: Distribution) -> Distribution:
+    """The distribution of the part of z that the decoder sees, where it is known by itself."""
+    if isinstance(q, Chain) and q.last is not None and model.visible == q.sizes[-1]:
+        return q.last
+    return q
 
 
 def log_likelihood(model: Model, params: Params, z: Array, batch: Batch) -> Array:

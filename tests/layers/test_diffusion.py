@@ -355,7 +355,7 @@ def test_a_learned_encoder_makes_latent_diffusion():
     [
         ({"posterior": "diag_normal", "latent_dim": 3}, "posterior=diffused"),
         ({"posterior": "diag_normal", "latent_dim": 3, "prior": "standard_normal"}, "diffused"),
-        ({"encoder": "identity", "posterior": "diffused(size=2)"}, "identity cannot"),
+        ({"encoder": "identity", "posterior": "diffused(size=2)"}, "identity cannot change"),
         ({"posterior": "diffused(gamma_min=5.0)"}, "not below"),
         ({"latent_dim": (2, 6)}, "needs no latent_dim"),
         ({"likelihood": "inverted(levels=1)"}, "at least 2"),

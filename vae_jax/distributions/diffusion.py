@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid, softplus
-from numpyro.distributions import Distribution, Normal
+from numpyro.distributions import Distribution, Normal, constraints
 
+from vae_jax.config.ranges import require
 from vae_jax.distributions.markov_chain import MarkovChain
 from vae_jax.types import Array, Shape
 
@@ -118,17 +119,22 @@ class Denoising(MarkovChain):
             sample_shape: of the draws.
             steps: at most T; None: T.
             eta: the share of the noise's scale, 0 to 1.
+
+        Raises:
+            UserError: if `steps` is not positive.
         """
         T = len(self.sizes) - 1
-        layers = jnp.round(jnp.linspace(0, T, min(steps or T, T) + 1)).astype(int)
-        first_key, *keys = jax.random.split(key, len(layers))
-        top = jax.random.normal(first_key, (*sample_shape, self.sizes[0]))
+        steps = T if steps is None else steps
+        require(f"steps={steps}", steps, constraints.positive_integer)
+        layers = jnp.round(jnp.linspace(0, T, min(steps, T) + 1)).astype(int)
+        keys = jax.random.split(key, len(layers))
+        top = jax.random.normal(keys[0], (*sample_shape, self.sizes[0]))
 
         def step(z: Array, now: tuple[Array, Array, Array]) -> tuple[Array, Array]:
             z = self._step(z, *now, eta)
             return z, z
 
-        _, others = jax.lax.scan(step, top, (layers[:-1], layers[1:], jnp.stack(keys)))
+        _, others = jax.lax.scan(step, top, (layers[:-1], layers[1:], keys[1:]))
         return jnp.concatenate([top[None], others])
 
     def _step(self, z: Array, layer: Array, target: Array, key: Array, eta: float) -> Array:

@@ -10,6 +10,7 @@ from vae_jax.types import (
     NATS,
     Array,
     Batch,
+    Bound,
     Estimator,
     Model,
     Params,
@@ -25,7 +26,8 @@ def bound(
     """The ELBO alone, with its terms, for models whose importance weights no number of draws tames.
 
     Such are those of many layers. `kl` is as in the objective `elbo`: `auto` takes it layer by
-    layer, `one_layer` draws layers at random, `num_samples` of them for each example.
+    layer, one draw after another, `one_layer` draws layers at random, `num_samples` of them for
+    each example.
     """
     name = getattr(kl, "__name__", kl)
     how = f"mean over {num_samples} draws"
@@ -35,16 +37,20 @@ def bound(
         "kl_term": Quantity(NATS, f"KL(q(z|x) || p(z)), {name}, {how}"),
     }
 
-    def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        def one(key: Array, example: Batch) -> dict[str, Array]:
-            found = elbo(model, params, key, example, num_samples=num_samples, kl=kl)
-            terms = found.terms
-            return {
-                "elbo": found.value,
-                "log_likelihood": terms["log_likelihood"],
-                "kl_term": terms["kl"],
-            }
+    def of_example(model: Model, params: Params, key: Array, example: Batch) -> Bound:
+        if callable(kl):
+            return elbo(model, params, key, example, num_samples=num_samples, kl=kl)
+        keys = jax.random.split(key, num_samples)
+        draws = jax.lax.map(lambda one: elbo(model, params, one, example, kl=kl), keys)
+        return jax.tree.map(lambda values: values.mean(0), draws)
 
-        return jax.vmap(one)(keys, batch)
+    def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+        one = jax.vmap(lambda key, example: of_example(model, params, key, example))
+        value, _, terms = one(keys, batch)
+        return {
+            "elbo": value,
+            "log_likelihood": terms["log_likelihood"],
+            "kl_term": terms["kl"],
+        }
 
     return Estimator(of_examples, quantities, floats_per_example=num_samples)

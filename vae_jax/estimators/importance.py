@@ -65,8 +65,9 @@ def importance(
 def _require_few_layers(facts: Facts) -> None:
     sizes = getattr(facts.posterior, "sizes", ())
     if len(sizes) > MOST_LAYERS:
-        message = "no number of importance weights of so many agrees: --estimators=bound"
-        raise UserError(f"z has {len(sizes):,} layers, and {message} has the ELBO")
+        message = "no number of importance weights of so many agrees"
+        instead = "--estimators=\"bound(kl='one_layer')\" has the ELBO"
+        raise UserError(f"z has {len(sizes):,} layers, and {message}: {instead}")
 
 
 def _rows() -> int:

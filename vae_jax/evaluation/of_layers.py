@@ -24,16 +24,19 @@ MOST = 16  # layers that are told one by one
 DRAWS = 10
 ACTIVE = 0.01  # of the variance over examples of E[z | x]
 TERM = "KL of layer {}, in closed form given the draws above where it has one"
-UNITS = f"dimensions j of layer {{}} with Var_x E[z_j | x] over {ACTIVE}"
+UPWARDS = "E log q(z_l | z_l-1) - log p(z_l | z_l+1) of layer {}, by itself no KL"
+UNITS = f"dimensions j of layer {{}} with Var_x E[z_j | x] clearly over {ACTIVE}"
 
 
 def of_layers(facts: Facts) -> list[Estimator]:
     """The KL and the active units of each layer of z, which is computed unasked.
 
     Layer 1 is beside x, as in the papers. `kl_layer_l` is E_q KL(q(z_l | z_>l, x) || p(z_l | z_>l))
-    (Sonderby et al. 2016), and their sum the KL. `active_layer_l` counts the dimensions of which
-    the variance of E[z | x] over examples exceeds 0.01 (Burda et al. 2016, section 5.1); it is
-    taken as the covariance of means over two halves of the draws, whose noise is independent.
+    (Sonderby et al. 2016), and their sum the KL. Of a posterior that is drawn upwards that of the
+    top alone is a KL, and the others are E_q log q - log p, which may be negative.
+    `active_layer_l` counts the dimensions of which the variance of E[z | x] over examples exceeds
+    0.01 by two standard errors (Burda et al. 2016, section 5.1); it is the covariance of the means
+    over two halves of the draws of the other layers, whose noise is independent.
 
     Returns:
         one estimator, or none where there are no layers, or too many to be told one by one.
@@ -42,7 +45,9 @@ def of_layers(facts: Facts) -> list[Estimator]:
     if not (isinstance(q, Chain) and have_layers(q, facts.prior) and len(q.sizes) <= MOST):
         return []
     numbers = range(1, len(q.sizes) + 1)
-    quantities = {f"kl_layer_{n}": Quantity(NATS, TERM.format(n)) for n in numbers}
+    terms = [TERM] * len(numbers) if not q.upwards else [UPWARDS] * (len(numbers) - 1) + [TERM]
+    named = zip(numbers, terms, strict=True)
+    quantities = {f"kl_layer_{n}": Quantity(NATS, term.format(n)) for n, term in named}
     quantities |= {f"active_layer_{n}": Quantity("dimensions", UNITS.format(n)) for n in numbers}
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
@@ -51,10 +56,10 @@ def of_layers(facts: Facts) -> list[Estimator]:
             z = q.sample(key, (DRAWS,))
             terms = kl_by_layer(q, p, z).mean(0)
             named = {f"kl_layer_{n}": kl for n, kl in _from_below(terms)}
-            halves = z[: DRAWS // 2].mean(0), z[DRAWS // 2 :].mean(0)
-            parts = zip(*(list(reversed(q.split(half))) for half in halves), strict=True)
-            pairs = {f"_means_{n}": jnp.stack(both) for n, both in enumerate(parts, 1)}
-            return named | pairs
+            factors = zip(q.factors(z), q.split(z), strict=True)
+            means_of = [jnp.broadcast_to(d.mean, part.shape) for d, part in factors]
+            halves = [m.reshape(2, DRAWS // 2, -1).mean(1) for m in reversed(means_of)]
+            return named | {f"_means_{n}": half for n, half in enumerate(halves, 1)}
 
         return jax.vmap(one)(keys, batch)
 
@@ -78,7 +83,8 @@ def _summary(values: Values) -> dict[str, Number]:
 
 
 def _active(halves: np.ndarray) -> Number:
-    """The dimensions of z, `[n, 2, size]`, whose two means vary together."""
+    """The dimensions of z, `[n, 2, size]`, whose two means vary together, beyond their noise."""
     apart = halves - halves.mean(0)
-    covariance = (apart[:, 0] * apart[:, 1]).mean(0)
-    return Number(float((covariance > ACTIVE).sum()), None, len(halves))
+    products = apart[:, 0] * apart[:, 1]
+    least = ACTIVE + 2 * products.std(0) / len(products) ** 0.5
+    return Number(float((products.mean(0) > least).sum()), None, len(halves))

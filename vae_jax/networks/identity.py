@@ -12,7 +12,7 @@ def identity(in_shape: Shape, out_shape: Shape) -> Network:
     """
     if math.prod(in_shape) != math.prod(out_shape):
         sizes = f"{math.prod(in_shape)} numbers come in and {math.prod(out_shape)} are asked for"
-        raise UserError(f"{sizes}: identity cannot do that, posterior=diffused(...) needs no more")
+        raise UserError(f"{sizes}: identity cannot change that")
     return Network(
         lambda key: {}, lambda params, x: x.reshape(*x.shape[: x.ndim - len(in_shape)], *out_shape)
     )

@@ -89,6 +89,8 @@ def _terms_by_layer(
     """The terms of the bound, and the KL or those of the layers, at the draws of `weigh`."""
     z = jax.vmap(lambda k: q.sample(jax.random.fold_in(key, k)))(jnp.arange(num_samples))
     likelihoods = jax.vmap(lambda z: log_likelihood(model, params, z, batch))(z)
+    if method.per_dimension and getattr(q, "upwards", False):
+        raise UserError("free_bits of layers needs a KL for each: posterior=top_down or ladder")
     layers = kl_by_layer(q, prior, z).mean(0)
     terms = {"log_likelihood": likelihoods.mean(0), "kl": layers.sum(-1)}
     return terms, layers if method.per_dimension else terms["kl"]

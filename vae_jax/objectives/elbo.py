@@ -56,14 +56,15 @@ def elbo(
     Args beside those of `types.Objective`:
         num_samples: draws of z per example.
         kl: `closed_form`; `sampled`, by the draws of log p(x|z); `auto`, the closed form where
-            there is one, else sampled; or one of `kl_estimators`, with as many draws, but others.
+            there is one, else that of each layer given the draws above where there are layers, else
+            sampled; or one of `kl_estimators`, with as many draws, but others.
             A biased one is differentiated, while `auto` is reported.
         gradient: `stl` leaves out the score of log q, whose mean is 0 (Roeder et al. 2017), so that
             the noise vanishes where q is the posterior; its KL is sampled.
         beta: weight of the KL in training.
         warmup_steps: length of the warm-up, in updates.
         cycle_steps: updates from one warm-up's start to the next one's; 0: there is one.
-        free_bits: nats per latent dimension.
+        free_bits: nats per latent dimension; of several layers, per layer.
         free_bits_total: nats per example.
         capacity: nats per example; None: no capacity.
         capacity_steps: length of its rise, in updates; 0: it is there from the start.

@@ -23,7 +23,8 @@ def init_all(networks: Sequence[Network], key: Array) -> list[Params]:
 
 def beside(features: Array, layers: Sequence[Array]) -> Array:
     """Features of an example beside draws of layers, `[..., all of them]`."""
-    leading = layers[0].shape[:-1]
+    parts = [features, *layers]
+    leading = jnp.broadcast_shapes(*(part.shape[:-1] for part in parts))
     return jnp.concatenate(
-        [jnp.broadcast_to(features, (*leading, features.shape[-1])), *layers], -1
+        [jnp.broadcast_to(part, (*leading, part.shape[-1])) for part in parts], -1
     )

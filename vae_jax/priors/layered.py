@@ -58,4 +58,4 @@ def _of_top(spec: Spec) -> Spec:
             return q.first
         raise UserError("a prior that calls the encoder needs q(z_L | x): posterior=top_down")
 
-    return spec._replace(latent_dim=spec.sizes[0], layers=None, encode=encode)
+    return spec._replace(latent_dim=spec.sizes[0], layers=None, encode=encode, noise=None)

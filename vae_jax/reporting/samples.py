@@ -16,6 +16,7 @@ from vae_jax.errors import UserError
 from vae_jax.plots import captioned
 from vae_jax.progress import each
 from vae_jax.runs.run import Run
+from vae_jax.weights import of_seen
 
 SIDE = 20  # of the grid over the latent plane
 AGREEMENT = "Each element of test examples against the mean of p(x|z), z ~ q(z|x)"
@@ -170,7 +171,8 @@ def reconstructions(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
     """Test examples beside the mean of p(x | z) and a draw from it, z ~ q(z | x)."""
     x = x[:12] if unit else x
     z_key, x_key = jax.random.split(key)
-    p = run.model.decode(run.params, run.model.encode(run.params, x).sample(z_key))
+    q = of_seen(run.model, run.model.encode(run.params, x))
+    p = run.model.decode(run.params, q.sample(z_key))
     if not unit:
         as_seen = "" if run.dataset.standardization is None else ", standardized"
         return captioned(
