@@ -11,10 +11,10 @@ from numpyro.distributions import Normal
 from vae_jax import UserError, build_model, elbo, log_weights
 from vae_jax.distributions.chain import Chain
 from vae_jax.distributions.diffusion import Denoising, Diffusion, noised, scales
-from vae_jax.divergences.layers import kl_by_layer
+from vae_jax.divergences.layers import kl_by_layer, kl_of_layer
 from vae_jax.estimators.exact import exact_posterior, marginal
 from vae_jax.kl_estimators.by_layer import by_layer
-from vae_jax.kl_estimators.one_layer import one_layer
+from vae_jax.kl_estimators.one_layer import _stratified, one_layer
 from vae_jax.posteriors._schedules import SCHEDULES, falling
 from vae_jax.types import Model
 
@@ -236,24 +236,43 @@ def test_the_simple_weighting_changes_the_gradient_and_not_the_value():
     bounds = [bound("elbo"), bound("simple")]
     np.testing.assert_allclose(bounds[0].value, bounds[1].value, rtol=1e-6)
     np.testing.assert_allclose(bounds[0].surrogate, bounds[1].surrogate, rtol=1e-6)
-    gamma, z = model.encode(params, X).gamma, jnp.asarray(X) * 0.3
+    gamma = model.encode(params, X).gamma
+    layer, z = jax.random.randint(jax.random.key(4), (64,), 1, 4), jnp.asarray(X) * 0.3
 
-    def squared_error(prior, layer):
+    def squared_error(prior):
+        """|e - e^|^2 / T with z_t = alpha x + sigma e."""
         chain = model.prior({**params, "prior": prior})
-        alpha, sigma = scales(gamma[layer - 1])
+        alpha, sigma = scales(gamma[layer - 1][:, None])
         guess = chain.denoise(chain.arguments, layer - 1, z)
-        return (((z - alpha * X) - (z - alpha * guess)) ** 2).sum(-1).mean() / sigma**2
+        return ((alpha * (X - guess) / sigma) ** 2).sum(-1).mean() / 4
 
-    def kl(prior, layer):
+    def weighted_kl(prior):
         q, p = model.encode(params, jnp.asarray(X)), model.prior({**params, "prior": prior})
-        weight = q.simple_weight(jnp.asarray(layer)) * 4
-        pair = q.below(layer, z).base_dist, p.below(layer, z).base_dist
-        apart = (pair[0].loc - pair[1].loc) / pair[0].scale
-        return weight * 0.5 * (apart**2).sum(-1).mean()
+        return (q.simple_weight(layer) * kl_of_layer(q, p, layer, z)).mean()
 
-    for layer in (1, 2, 3):
-        values = squared_error(params["prior"], layer), kl(params["prior"], layer)
-        np.testing.assert_allclose(*values, rtol=1e-3)
+    np.testing.assert_allclose(
+        *(f(params["prior"]) for f in (squared_error, weighted_kl)), rtol=1e-3
+    )
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def total(prior, weighting):
+        q, p = model.encode(params, jnp.asarray(X)), model.prior({**params, "prior": prior})
+        return one_layer(jax.random.key(5), q, p, 1, weighting=weighting).value.sum()
+
+    def by_hand(prior):
+        """The same draws, each weighted, at T = 4 layers."""
+        q, p = model.encode(params, jnp.asarray(X)), model.prior({**params, "prior": prior})
+        layer_key, z_key = jax.random.split(jax.random.key(5))
+        layers = 1 + _stratified(layer_key, (1, 64), 4)
+        above = q.marginal(layers - 1).sample(z_key)
+        return (4 * q.simple_weight(layers) * kl_of_layer(q, p, layers, above)).sum()
+
+    plain, simple, wanted = (
+        jax.grad(f)(params["prior"])["gain"]
+        for f in (lambda p: total(p, "elbo"), lambda p: total(p, "simple"), by_hand)
+    )
+    np.testing.assert_allclose(simple, wanted, rtol=1e-4)
+    assert float(jnp.abs(plain - simple).max()) > 0.1 * float(jnp.abs(plain).max())
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "learned"])
@@ -301,6 +320,8 @@ def test_the_path_without_noise_is_the_flow_of_the_marginals():
     """eta = 0 and the best denoiser of N(0, v): z_0 has the variance v in the limit of steps."""
     gamma = gamma_of(1000)
     p = Denoising(best_guess, gamma, gamma, 1)
+    with pytest.raises(UserError, match="steps=0"):
+        p.path(jax.random.key(0), (2,), steps=0)
     for steps, most in ((1000, 0.01), (100, 0.1)):
         path = p.path(jax.random.key(0), (2,), steps=steps)
         assert path.shape == (steps + 1, 2, 1)

@@ -6,11 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpyro.distributions import Normal
 
 from tests.cli.test_cli import ROOT, call
 from vae_jax import UserError, build_model
 from vae_jax.config import components
-from vae_jax.evaluation.of_layers import _active
+from vae_jax.distributions.chain import Chain
+from vae_jax.evaluation.of_layers import _active, of_layers
+from vae_jax.kl_comparison.models import layers
+from vae_jax.runs.facts import find_facts
+from vae_jax.types import Batch, Model
 
 X = (np.random.default_rng(0).uniform(size=(8, 6)) < 0.5).astype(np.float32)
 SMALL = {"encoder": "mlp(hidden=(8,))", "decoder": "mlp(hidden=(8,))"}
@@ -74,11 +79,72 @@ def test_every_prior_may_be_the_top(top, posterior):
 
 
 def test_units_are_active_where_means_vary_and_noise_is_none():
-    """Three dimensions: a mean that varies, one that varies little, and noise alone."""
+    """Of 300 examples, as often as not fewer: a mean that varies, and 99 that are noise alone."""
     rng = np.random.default_rng(0)
-    mean = rng.normal(size=(5000, 1)) * np.array([0.5, 0.05, 0.0])
-    halves = mean[:, None] + rng.normal(size=(5000, 2, 3)) / 5**0.5
-    assert _active(halves).mean == 1
+    mean = rng.normal(size=(300, 1)) * np.array([0.5] + 99 * [0.0])
+    halves = mean[:, None] + rng.normal(size=(300, 2, 100)) / 5**0.5
+    assert _active(halves).mean <= 1 + 3  # at most 2% of 99 are expected, by two standard errors
+    assert _active(halves[:, :, :1]).mean == 1
+
+
+def two_normals():
+    """A model of two layers, the top one as in the prior, the other a nat from it in each of 3."""
+
+    def factor(arguments, layer, above):
+        loc = arguments[..., None] * jnp.ones(3) if layer == 1 else jnp.zeros(2)
+        return Normal(loc, 1.0).to_event(1)
+
+    def encode(params, batch):
+        loc = jnp.full(getattr(batch, "x", batch).shape[:-1], 2**0.5)
+        return Chain(factor, loc, (2, 3), loc.shape)
+
+    def prior(params, given=None):
+        return Chain(factor, jnp.zeros(()), (2, 3))
+
+    def decode(params, z, given=None):
+        return Normal(z[..., -3:].sum(-1, keepdims=True) * jnp.ones(6), 1.0).to_event(1)
+
+    return Model(lambda key, batch: {}, encode, decode, prior, x_shape=(6,))
+
+
+def test_a_number_is_of_the_layer_that_it_names():
+    """The top layer, 2, holds nothing; layer 1, beside x, 3 nats."""
+    model = two_normals()
+    [estimator] = of_layers(find_facts(model, {}, (6,)))
+    keys = jax.random.split(jax.random.key(0), len(X))
+    values = estimator.of_examples(model, {}, keys, Batch(jnp.asarray(X)))
+    np.testing.assert_allclose(values["kl_layer_2"], 0, atol=1e-6)
+    np.testing.assert_allclose(values["kl_layer_1"], 3, rtol=1e-5)
+    numbers = estimator.summary({name: np.asarray(array) for name, array in values.items()})
+    assert (numbers["active_layer_1"].mean, numbers["active_layer_2"].mean) == (0, 0)
+    compared = layers.of_layers(model, {}, keys, jnp.asarray(X), 400)
+    top, last = layers.summary({name: np.asarray(array) for name, array in compared.items()})
+    assert (top["layer"], last["layer"]) == (2, 1)
+    assert top["kl"] == pytest.approx(0, abs=1e-6)
+    assert last["kl"] == pytest.approx(3, rel=1e-5)
+    # log q - log p of a draw is 3 + sqrt(2) (e_1 + e_2 + e_3): its variance is 6
+    assert last["sampled_variance"] == pytest.approx(6, rel=0.2)
+    assert abs(last["difference"]) < 5 * (6 / 400 / len(X)) ** 0.5
+
+
+@pytest.mark.parametrize("posterior", ["top_down", "bottom_up", "ladder"])
+def test_a_density_broadcasts_against_draws_of_others(posterior):
+    """As the mixture of a flat VampPrior, and surgery, want it."""
+    name = posterior if posterior == "ladder" else f"{posterior}(network=linear)"
+    parts = {**SMALL, "prior": "layered(network=linear)", "posterior": name}
+    model = build_model((6,), (2, 3), **parts)
+    params = jax.jit(model.init)(jax.random.key(0), X)
+    q = model.encode(params, jnp.asarray(X))
+    z = q.sample(jax.random.key(1))
+    table = np.stack([q.log_prob(one) for one in z])
+    np.testing.assert_allclose(q.log_prob(z[:, None]), table, rtol=1e-5)
+    np.testing.assert_allclose(np.diag(table), q.log_prob(z), rtol=1e-5)
+
+
+def test_a_flat_vamp_meets_a_layered_posterior():
+    parts = {**SMALL, "prior": "vamp(components=3)", "posterior": "top_down(network=linear)"}
+    model = build_model((6,), (2, 3), **parts)
+    assert jnp.isfinite(value_and_slopes(model, components.build("objectives", "elbo"))[1]).all()
 
 
 @pytest.mark.parametrize(

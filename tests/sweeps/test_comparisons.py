@@ -213,6 +213,7 @@ def test_the_numbers_in_what_varies(workdir):
     assert numeric_leaves(row._replace(fields=mixed)) == {
         "optimizer.learning_rate": 0.5, "optimizer.b1": 0.9, "latent_dim": 3.0,
     }  # fmt: skip
+    assert numeric_leaves(row._replace(fields={"latent_dim": "(2, 6)"})) == {}
 
 
 def test_the_figures_show_what_was_computed(workdir):

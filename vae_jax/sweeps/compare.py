@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae_jax.config import components
+from vae_jax.config.calls import parse_value
 from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.warnings import probability
 from vae_jax.places import named
@@ -234,7 +235,7 @@ def _collect(leaves: dict[str, float], field: str, value: Any) -> None:
             leaves[field] = float(value)
             return
         except ValueError:
-            value = components.parse(value) if value else None
+            value = parse_value(value) if value else None
     if isinstance(value, int | float) and not isinstance(value, bool):
         leaves[field] = float(value)
     if isinstance(value, components.Call):
