@@ -162,6 +162,7 @@ def normal(value, loc, scale):
     return -0.5 * ((value - loc) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi)
 
 
+@pytest.mark.slow
 def test_the_exact_posterior_of_a_chain_explains_its_log_p():
     """log p(x) = log p(x, z) - log p(z | x) at any z."""
     model, x = exact_model(2), jnp.array([0.4])
@@ -188,8 +189,9 @@ def trained_a_bit(model, x):
 X = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "learned"])
-@pytest.mark.parametrize("predicts", ["noise", "data", "velocity"])
+@pytest.mark.parametrize(
+    ("schedule", "predicts"), [("linear", "noise"), ("cosine", "data"), ("learned", "velocity")]
+)
 def test_one_layer_is_unbiased_for_all_of_them(schedule, predicts):
     prior = f"denoising(network=mlp(hidden=(16,)), predicts='{predicts}')"
     model = built(posterior=f"diffused(steps=6, schedule='{schedule}')", prior=prior)
@@ -316,6 +318,7 @@ def test_every_step_of_the_path_is_the_models_own_with_all_its_noise():
     np.testing.assert_allclose(path.std(1), ancestral.std(1), rtol=5 * 2**0.5 / (2 * n) ** 0.5)
 
 
+@pytest.mark.slow
 def test_the_path_without_noise_is_the_flow_of_the_marginals():
     """eta = 0 and the best denoiser of N(0, v): z_0 has the variance v in the limit of steps."""
     gamma = gamma_of(1000)
@@ -332,6 +335,7 @@ def test_the_path_without_noise_is_the_flow_of_the_marginals():
         assert grown == pytest.approx(expected, rel=most)
 
 
+@pytest.mark.slow
 def test_gradients_of_one_layer_are_finite_differences():
     model = built(steps=3)
     params = trained_a_bit(model, X)
@@ -354,6 +358,7 @@ def test_gradients_of_one_layer_are_finite_differences():
     np.testing.assert_allclose(along, difference, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_learned_encoder_makes_latent_diffusion():
     model = build_model(
         (6,), encoder="mlp(hidden=(8,))", decoder="mlp(hidden=(8,))", likelihood="bernoulli",

@@ -147,6 +147,7 @@ def test_a_flat_vamp_meets_a_layered_posterior():
     assert jnp.isfinite(value_and_slopes(model, components.build("objectives", "elbo"))[1]).all()
 
 
+@pytest.mark.slow  # they train
 @pytest.mark.parametrize(
     ("word", "more"),
     [
