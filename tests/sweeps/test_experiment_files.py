@@ -79,3 +79,46 @@ def test_a_mistake_in_an_experiment_costs_one_line(capsys, tmp_path):
     assert "mine.py, line 13: ZeroDivisionError: division by zero" in err
     (tmp_path / "mine.py").write_text(EXPERIMENT.replace("return [{", "return 3; [{"))
     assert "a list of dicts" in call(capsys, *command)[2]
+
+
+ROADS = [
+    ("iwae", "quick", 1),
+    ("iwae", "layers=2,k=5,paper,quick", 1),
+    ("hierarchical", "quick", 3),
+    ("hierarchical", "digits,quick", 3),
+    ("ladders", "quick", 10),
+    ("diffusion", "swirl,quick", 1),
+    ("diffusion", "digits,quick", 1),
+    ("diffusion", "mnist,quick", 1),
+]
+
+
+@pytest.mark.slow  # everything is traced
+@pytest.mark.parametrize(("name", "words", "count"), ROADS)
+def test_the_road_to_diffusion_can_be_run(capsys, tmp_path, name, words, count):
+    of_mnist = name == "iwae" or "mnist" in words or (name == "hierarchical" and words == "quick")
+    if of_mnist and not (Path(os.environ.get("TFDS_DATA_DIR", "-")) / "mnist").exists():
+        pytest.skip("no MNIST in TFDS_DATA_DIR")
+    file = ROOT / "experiments" / f"{name}.py"
+    command = ["sweep", f"--config={file}:{words}", f"--workdir={tmp_path}", "--dry_run"]
+    bound = ["--estimators=bound(kl='one_layer')"] if name == "diffusion" else []
+    status, out, _ = call(capsys, *command, "--num_seeds=1", *bound)
+    assert status == 0
+    assert out.splitlines()[-1].startswith(f"{count} setting")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "expected"),
+    [
+        ("iwae", "layers=3", "layers=1 or 2"),
+        ("iwae", "k=1,k=5", "k is given twice"),
+        ("hierarchical", "cifar", "mnist or digits"),
+        ("diffusion", "cifar", "one of swirl, digits, mnist"),
+        ("ladders", "cifar", "mnist or digits"),
+    ],
+)
+def test_an_argument_that_is_not_there_costs_one_line(capsys, tmp_path, name, words, expected):
+    file = ROOT / "experiments" / f"{name}.py"
+    status, _, err = call(capsys, "train", f"--config={file}:{words}", f"--workdir={tmp_path}/a")
+    assert status == 2
+    assert expected in err.splitlines()[-1]
