@@ -1,4 +1,23 @@
-"""From the VAE to diffusion: a fixed posterior that adds noise, a prior that takes it away."""
+"""From the VAE to diffusion: a fixed posterior that adds noise, a prior that takes it away.
+
+Three data sets: `swirl`, points of a spiral on 8 bits (Kingma et al. 2021, VDM), `digits` in 17
+levels, and binarized `mnist`.
+
+    vae-jax train    --config=experiments/diffusion.py:swirl --workdir=runs/swirl
+    vae-jax evaluate --workdir=runs/swirl --estimators="bound(kl='one_layer', num_samples=50)"
+    vae-jax sample   --workdir=runs/swirl
+    vae-jax sample   --workdir=runs/swirl --steps=20 --output=runs/swirl_20
+
+Expected ELBO on test examples, nats, and bits per dimension:
+
+    swirl   -7.70 ± 0.05   5.556 ± 0.036
+    digits  -82.73 ± 0.59  1.865 ± 0.013
+
+The swirl has no published figure on points that were not trained on; a model that knows the 1,024
+training points by heart has 5 bits on them. Of digits the best VAE here has log p(x) = -83.87 ±
+0.45 (`experiments/ablations/likelihoods.py`). On 2 CPU cores that had other work as well the swirl
+takes 5 minutes and digits 20; `mnist` was only tried out.
+"""
 
 from ml_collections import ConfigDict
 
