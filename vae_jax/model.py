@@ -68,8 +68,7 @@ def build_model(
         _require_unconditional(given)
         return p_z.distribution(params)
 
-    sizes = _sizes(latent_dim)
-    spec = Spec(tuple(x_shape), sum(sizes), None, encode, decode, prior_of, sizes)
+    spec = _spec(tuple(x_shape), _sizes(latent_dim), encode, decode, prior_of)
     q = _make("posteriors", posterior, Posterior, spec)
     spec = _with_layers(spec, q, latent_dim)
     p = _make("likelihoods", likelihood, Likelihood, spec)
@@ -128,6 +127,11 @@ def _sizes(latent_dim: int | Shape | None) -> Shape:
     if not sizes or min(sizes) < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
     return sizes
+
+
+def _spec(x_shape: Shape, sizes: Shape, encode: Any, decode: Any, prior: Any) -> Spec:
+    """The model as its posterior may know it."""
+    return Spec(x_shape, sum(sizes), None, encode, decode, prior, sizes)
 
 
 def _with_layers(spec: Spec, q: Posterior, latent_dim: int | Shape | None) -> Spec:

@@ -1,4 +1,4 @@
-"""What is told of each layer of a model that has several."""
+"""The numbers of each layer of a model that has several."""
 
 import jax
 import jax.numpy as jnp
