@@ -1,4 +1,22 @@
-"""One layer, two, and two with a VampPrior on top: the HVAE (Tomczak & Welling 2018)."""
+"""One layer, two, and two with a VampPrior on top: the HVAE (Tomczak & Welling 2018).
+
+Dynamically binarized MNIST, gated layers, 40 latents a layer, 8 epochs of which 4 warm up.
+
+    vae-jax sweep  --config=experiments/hierarchical.py --num_importance_samples=100 \
+        --workdir=runs/hierarchical
+    vae-jax report --workdir=runs/hierarchical
+
+log p(x), nats on the 10,000 test images, K = 100: mean ± error over 3 seeds, error over images,
+difference to the first and its 95% interval over seeds, corrected for 2 differences; the figures of
+the paper, whose networks are wider and trained a hundred times as long, K = 5000:
+
+    flat                        -99.91 ± 0.04  0.24                         -84.50
+    two layers                  -96.11 ± 0.12  0.26  +3.80 [+3.20, +4.39]   -82.71
+    two, vamp(components=100)   -94.16 ± 0.07  0.27  +5.75 [+5.54, +5.96]   -81.24
+
+The order is the published one, the budget is not. 9 runs, 20 minutes on 2 CPU cores that had other
+work as well.
+"""
 
 from ml_collections import ConfigDict
 
