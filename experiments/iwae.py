@@ -7,15 +7,15 @@ is the VAE, trained on the ELBO; more are trained on the IWAE bound.
     vae-jax train --config=experiments/iwae.py:layers=2,k=5 --workdir=runs/iwae_2_5
     vae-jax evaluate --workdir=runs/iwae_2_5
 
-log p(x), nats on the 10,000 test images, K = 5000, of k = 1 after 1,000 epochs (`--config.num_epochs`),
-and the figures of the paper and of an independent rerun:
+log p(x), nats on the 10,000 test images, K = 5000, of k = 1 with `--config.num_epochs=1000`, and the
+figures of the paper and of an independent rerun:
 
     one layer    -86.96 ± 0.23   -86.76  -86.35
     two layers   -86.74 ± 0.23   -85.33  -84.83
 
-which is a sixteenth of the paper's updates; k = 5 and 50 were not run to the end. On one core of two
-that had other work as well one layer takes 45 minutes, two 100. The bound of two layers wants a
-warm-up: without it most of z_1 stays unused.
+which is a sixteenth of the paper's updates; k = 5 and 50 were not run. On one core of two that had
+other work as well one layer takes 45 minutes, two 100. The bound of two layers wants a warm-up:
+without it most of z_1 stays unused.
 
 The word `paper` takes the published optimization, batches of 20 through eight stages of 3^i epochs
 at 1e-3 10^(-i/7), 3,280 epochs in all; without it batches are of 100 and the rate falls as a
