@@ -7,8 +7,8 @@ is the VAE, trained on the ELBO; more are trained on the IWAE bound.
     vae-jax train --config=experiments/iwae.py:layers=2,k=5 --workdir=runs/iwae_2_5
     vae-jax evaluate --workdir=runs/iwae_2_5
 
-log p(x), nats on the 10,000 test images, K = 5000, of k = 1 with `--config.num_epochs=1000`, and the
-figures of the paper and of an independent rerun:
+log p(x), nats on the 10,000 test images, K = 5000, of k = 1 with `--config.num_epochs=1000`, and
+the figures of the paper and of an independent rerun:
 
     one layer    -86.96 ± 0.23   -86.76  -86.35
     two layers   -86.74 ± 0.23   -85.33  -84.83

@@ -24,6 +24,7 @@ def kept(workdir):
     return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
 
 
+@pytest.mark.slow  # it trains
 def test_a_checkpoint_from_half_way_is_kept_and_a_killed_run_ends_the_same(trained, tmp_path):
     """96 updates. What a kill leaves are the checkpoints up to then."""
     assert {48, 84, 96} <= set(kept(trained.workdir))
@@ -65,6 +66,7 @@ def test_stages_are_initialization_middle_and_end(tmp_path):
     )
 
 
+@pytest.mark.slow  # it trains
 def test_a_run_is_compared_and_reported(trained):
     workdir = trained.workdir
     results = compare_run(workdir, num_samples=16, repetitions=32, quiet=True)

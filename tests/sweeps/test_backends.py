@@ -37,6 +37,7 @@ def backwards(units, work, on_message, stopped, *, diary: str = "diary.txt"):
 '''
 
 
+@pytest.mark.slow  # the sweep before it
 def test_a_backend_is_one_file_wherever_it_is(capsys, tmp_path, monkeypatch, swept):
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "backwards.py").write_text(BACKWARDS)
