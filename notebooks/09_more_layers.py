@@ -366,8 +366,9 @@ assert nats[0] > nats[1] + 5
 plots.image_rows({name: np.asarray(images[:14]) for name, images in pictures.items()})
 
 # %% [markdown]
-# Given $z_2$ alone the draws often are of the same kind of digit, or of one that looks like it, and in another hand each time; $z_1$
-# adds the strokes of this one. Nobody asked for such a division. It came out of the one bound.
+# Given $z_2$ alone the draws are digits, but only sometimes the same: a 6 comes back as a 2, a 5 or a 6. Two dimensions narrow
+# the choice down to a few kinds that look alike, and $z_1$ decides between them and adds the strokes. Nobody asked for such a
+# division. It came out of the one bound.
 #
 # **Answer.** Several layers are a prior with factors, and $z$ stays one vector: the ELBO, its gap and importance sampling are as
 # before, which the linear model showed to the third digit. There is an order to choose for the posterior, and whether it shares
