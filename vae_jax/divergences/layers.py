@@ -46,7 +46,8 @@ def kl_by_layer(q: Distribution, p: Distribution, z: Array) -> Array:
         _term(*layer, in_closed_form=is_top or not q.upwards)
         for layer, is_top in zip(layers, [True] + [False] * (len(q.sizes) - 1), strict=True)
     ]
-    return jnp.stack(jnp.broadcast_arrays(*terms), axis=-1)
+    draws = jnp.zeros(z.shape[:-1])  # on which no term need depend
+    return jnp.stack(jnp.broadcast_arrays(draws, *terms)[1:], axis=-1)
 
 
 def kl_of_layer(q: MarkovChain, p: MarkovChain, layer: Any, above: Array | None) -> Array:
@@ -69,7 +70,10 @@ def _by_scan(q: MarkovChain, p: MarkovChain, z: Array) -> Array:
 
     below = jax.lax.map(term, (jnp.arange(1, len(layers)), layers[:-1], layers[1:]))
     top = _term(q.first, p.first, layers[0], in_closed_form=True)
-    terms = jnp.concatenate([jnp.broadcast_to(top, below.shape[1:])[None], below])
+    shape = jnp.broadcast_shapes(z.shape[:-1], top.shape, below.shape[1:])
+    terms = jnp.concatenate(
+        [jnp.broadcast_to(top, shape)[None], jnp.broadcast_to(below, (len(below), *shape))]
+    )
     return jnp.moveaxis(terms, 0, -1)
 
 

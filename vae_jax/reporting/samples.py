@@ -83,7 +83,7 @@ def _flat(x: Any) -> np.ndarray:
     return np.asarray(x).reshape(len(x), -1)
 
 
-def _ancestral(run: Run, key: Any, count: int, steps: int | None) -> tuple[Any, Any]:
+def _ancestral(run: Run, key: Any, count: int, steps: int | None = None) -> tuple[Any, Any]:
     """Means of p(x | z), and draws x ~ p(x | z), for z ~ p(z)."""
     z_key, x_key = jax.random.split(key)
     prior = run.model.prior(run.params)
