@@ -1,6 +1,7 @@
 """Every prior, posterior, likelihood, network and objective there is keeps its contract."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 
 from tests.compiled import compiled
-from vae_jax import build_model, iwae
+from vae_jax import build_model, elbo, iwae
 from vae_jax.config import components
 from vae_jax.errors import UserError
 from vae_jax.flows.made import init_made
@@ -186,6 +187,27 @@ def test_densities_integrate_to_one_and_are_those_of_the_draws(case):
             values = wave(np.asarray(draws) @ t)
             error = values.std() / np.sqrt(len(values)) + (3e-3 if bounded else 1e-4)
             assert abs(values.mean() - expected) < 6.5 * error, (t, wave)
+
+
+@pytest.mark.parametrize("name", [name for role, name in CASES if role == "posterior"])
+def test_posteriors_are_finite_whatever_the_encoder_says(name):
+    """Values and gradients, of the KL in closed form or layer by layer, and of the sampled one."""
+    prior = "uniform" if name == "logit_normal" else "standard_normal"
+    parts = {"encoder": "linear", "decoder": "linear", "posterior": few("posterior", name)}
+    model = build_model((4,), 3, prior=prior, **parts)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((2, 4)))
+
+    @functools.partial(jax.jit, static_argnums=1)
+    @jax.value_and_grad
+    def bound(bias, kl):
+        encoder = {"Dense_0": {**params["encoder"]["Dense_0"], "bias": bias}}
+        at = {**params, "encoder": encoder}
+        return elbo(model, at, jax.random.key(1), jnp.zeros((2, 4)), kl=kl).surrogate
+
+    for kl, size in itertools.product(("auto", "sampled"), (-80.0, -40.0, 40.0, 80.0)):
+        value, gradient = bound(jnp.full(len(params["encoder"]["Dense_0"]["bias"]), size), kl)
+        assert np.isfinite(value), (kl, size, value)
+        assert np.isfinite(gradient).all(), (kl, size, gradient)
 
 
 @pytest.mark.parametrize("name", [name for role, name in CASES if role == "prior"])

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from numpyro.distributions import Distribution, Normal, TransformedDistribution
 from numpyro.distributions.transforms import Transform
 
+from vae_jax.distributions.scales import scale_of
 from vae_jax.types import Array, Batch, Params, Posterior, Spec, no_params
 
 Layers = Callable[[Params, Float[Array, "*batch features"]], list[Transform]]
@@ -28,7 +29,7 @@ def flow(
 
     def distribution(params: Params, features: Float[Array, "*batch features"]) -> Distribution:
         loc, log_scale, rest = jnp.split(features, [dimensions, 2 * dimensions], axis=-1)
-        base = Normal(loc, jnp.exp(log_scale)).to_event(1)
+        base = Normal(loc, scale_of(log_scale)).to_event(1)
         return TransformedDistribution(base, layers(params, rest))
 
     return Posterior(2 * dimensions + num_features, init, distribution)

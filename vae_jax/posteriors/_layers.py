@@ -4,15 +4,8 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Distribution, Normal
 
 from vae_jax.types import Array, Network, Params
-
-
-def normal(features: Array) -> Distribution:
-    """N(z; loc, exp(log_scale)^2), both from features `[..., 2 n]`."""
-    loc, log_scale = jnp.split(features, 2, axis=-1)
-    return Normal(loc, jnp.exp(log_scale)).to_event(1)
 
 
 def init_all(networks: Sequence[Network], key: Array) -> list[Params]:

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 from numpyro.distributions import Distribution
 
+from vae_jax.distributions.scales import scale_of
 from vae_jax.types import Array, Params, Posterior, Spec, no_params
 
 
@@ -13,6 +14,6 @@ def location_scale(spec: Spec, family: Callable[..., Distribution]) -> Posterior
     def distribution(params: Params, features: Float[Array, "*batch features"]) -> Distribution:
         del params
         loc, log_scale = jnp.split(features, 2, axis=-1)
-        return family(loc, jnp.exp(log_scale)).to_event(1)
+        return family(loc, scale_of(log_scale)).to_event(1)
 
     return Posterior(2 * spec.latent_dim, no_params, distribution)

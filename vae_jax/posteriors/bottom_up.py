@@ -5,7 +5,8 @@ from numpyro.distributions import Distribution
 
 from vae_jax.config.components import Family, Part, build
 from vae_jax.distributions.chain import Chain
-from vae_jax.posteriors._layers import init_all, normal
+from vae_jax.distributions.scales import normal_of
+from vae_jax.posteriors._layers import init_all
 from vae_jax.posteriors.diag_normal import diag_normal
 from vae_jax.types import Array, Batch, Params, Posterior, Spec
 
@@ -32,8 +33,8 @@ def bottom_up(
     def factor(arguments: Any, layer: int, below: list[Array]) -> Distribution:
         branches, features = arguments
         if layer == len(sizes) - 1:
-            return normal(features)
-        return normal(networks[layer].apply(branches[layer], below[-1]))
+            return normal_of(features)
+        return normal_of(networks[layer].apply(branches[layer], below[-1]))
 
     def distribution(params: Params, features: Float[Array, "*batch features"]) -> Distribution:
         arguments = (params["posterior"]["layers"], features)

@@ -3,6 +3,7 @@ from jaxtyping import Float
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.cholesky_normal import CholeskyNormal
+from vae_jax.distributions.scales import scale_of
 from vae_jax.types import Array, Params, Posterior, Spec, no_params
 
 
@@ -18,7 +19,7 @@ def full_normal(spec: Spec) -> Posterior:
     def distribution(params: Params, features: Float[Array, "*batch features"]) -> Distribution:
         del params
         loc, log_diagonal, rest = jnp.split(features, [dimensions, 2 * dimensions], axis=-1)
-        diagonal = jnp.exp(log_diagonal)[..., None] * jnp.eye(dimensions)
+        diagonal = scale_of(log_diagonal)[..., None] * jnp.eye(dimensions)
         return CholeskyNormal(loc, diagonal.at[..., *below].set(rest / dimensions**0.5))
 
     return Posterior(dimensions * (dimensions + 3) // 2, no_params, distribution)

@@ -5,9 +5,10 @@ from numpyro.distributions import Distribution, Independent, Normal, constraints
 
 from vae_jax.config.components import Family, Part, build
 from vae_jax.distributions.chain import Chain
+from vae_jax.distributions.scales import normal_of
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
-from vae_jax.posteriors._layers import init_all, normal
+from vae_jax.posteriors._layers import init_all
 from vae_jax.posteriors.diag_normal import diag_normal
 from vae_jax.types import Array, Batch, Params, Posterior, Spec
 
@@ -43,8 +44,8 @@ def ladder(
     def factor(arguments: Any, layer: int, above: list[Array]) -> Distribution:
         params, seen = arguments
         if layer == 0:
-            return normal(seen[0])
-        return _product(normal(seen[layer]), _conditional(spec.prior(params), layer, above))
+            return normal_of(seen[0])
+        return _product(normal_of(seen[layer]), _conditional(spec.prior(params), layer, above))
 
     def distribution(params: Params, features: Float[Array, "*batch features"]) -> Distribution:
         branch, deep = params["posterior"], [features]

@@ -4,7 +4,10 @@ import jax.numpy as jnp
 from jaxtyping import Float
 from numpyro.distributions import Distribution, LowRankMultivariateNormal, constraints
 
+from vae_jax.distributions.scales import scale_of
 from vae_jax.types import Array, Params, Posterior, Spec, no_params
+
+LEAST = 1e-5  # of the variances that come from W
 
 
 def low_rank_normal(
@@ -12,7 +15,8 @@ def low_rank_normal(
 ) -> Posterior:
     """q(z | x) = N(z; m(x), W(x) W(x)' + diag(s(x)^2)), W of `rank` columns (Ong et al. 2018).
 
-    The encoder gives m, log s and W: (2 + rank) D numbers (arXiv:1701.03208).
+    The encoder gives m, log s and W: (2 + rank) D numbers (arXiv:1701.03208). s_j^2 is at least
+    1e-5 of what W gives dimension j, or float32 could not tell the covariance from a singular one.
     """
     dimensions = spec.latent_dim
 
@@ -20,6 +24,7 @@ def low_rank_normal(
         del params
         loc, log_scale, factor = jnp.split(features, [dimensions, 2 * dimensions], axis=-1)
         factor = factor.reshape(*factor.shape[:-1], dimensions, rank)
-        return LowRankMultivariateNormal(loc, factor, jnp.exp(2 * log_scale))
+        least = LEAST * (factor**2).sum(-1)
+        return LowRankMultivariateNormal(loc, factor, jnp.maximum(scale_of(log_scale) ** 2, least))
 
     return Posterior((2 + rank) * dimensions, no_params, distribution)

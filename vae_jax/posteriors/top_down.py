@@ -5,7 +5,8 @@ from numpyro.distributions import Distribution, constraints
 
 from vae_jax.config.components import Family, Part, build
 from vae_jax.distributions.chain import Chain
-from vae_jax.posteriors._layers import beside, init_all, normal
+from vae_jax.distributions.scales import normal_of
+from vae_jax.posteriors._layers import beside, init_all
 from vae_jax.posteriors.diag_normal import diag_normal
 from vae_jax.types import Array, Batch, Params, Posterior, Spec
 
@@ -36,9 +37,9 @@ def top_down(
     def factor(arguments: Any, layer: int, above: list[Array]) -> Distribution:
         branches, features = arguments
         if layer == 0:
-            return normal(features[..., : 2 * sizes[0]])
+            return normal_of(features[..., : 2 * sizes[0]])
         inputs = beside(features[..., 2 * sizes[0] :], above)
-        return normal(networks[layer - 1].apply(branches[layer - 1], inputs))
+        return normal_of(networks[layer - 1].apply(branches[layer - 1], inputs))
 
     def distribution(params: Params, features: Float[Array, "*batch features"]) -> Distribution:
         arguments = (params["posterior"]["layers"], features)

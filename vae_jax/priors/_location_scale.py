@@ -4,6 +4,7 @@ from typing import Any
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
+from vae_jax.distributions.scales import scale_of
 from vae_jax.types import Array, Batch, Params, Prior, Spec, no_params
 
 
@@ -23,6 +24,6 @@ def location_scale(
     def distribution(params: Params, given: Any = None) -> Distribution:
         start = {"loc": locs, "log_scale": log_scales}
         branch = params["prior"] if learned else start
-        return family(branch["loc"], jnp.exp(branch["log_scale"])).to_event(1)
+        return family(branch["loc"], scale_of(branch["log_scale"])).to_event(1)
 
     return Prior(init if learned else no_params, distribution)

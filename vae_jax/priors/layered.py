@@ -2,11 +2,11 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import jax
-import jax.numpy as jnp
-from numpyro.distributions import Distribution, Normal
+from numpyro.distributions import Distribution
 
 from vae_jax.config.components import Family, Part, build
 from vae_jax.distributions.chain import Chain
+from vae_jax.distributions.scales import normal_of
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Batch, Examples, Params, Prior, Spec
 
@@ -40,8 +40,7 @@ def layered(
         if layer == 0:
             return prior_of_top.distribution({**params, "prior": branch["top"]})
         features = networks[layer - 1].apply(branch["layers"][layer - 1], above[-1])
-        loc, log_scale = jnp.split(features, 2, axis=-1)
-        return Normal(loc, jnp.exp(log_scale)).to_event(1)
+        return normal_of(features)
 
     def distribution(params: Params, given: Any = None) -> Distribution:
         return Chain(factor, params, sizes)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.normal_mixture import NormalMixture
+from vae_jax.distributions.scales import scale_of
 from vae_jax.types import Array, Batch, Params, Prior, Spec
 
 
@@ -23,6 +24,6 @@ def mixture(spec: Spec, *, components: Annotated[int, constraints.positive_integ
 
     def distribution(params: Params, given: Any = None) -> Distribution:
         branch = params["prior"]
-        return NormalMixture(branch["logits"], branch["loc"], jnp.exp(branch["log_scale"]))
+        return NormalMixture(branch["logits"], branch["loc"], scale_of(branch["log_scale"]))
 
     return Prior(init, distribution)
