@@ -23,7 +23,7 @@ MODELS = {
     "top_down": {"latent_dim": (2, 3), "prior": "layered(network=linear)",
                  "posterior": "top_down(network=linear, context=4)"},
     "bottom_up": {"latent_dim": (2, 3), "prior": "layered(network=linear, decoder_sees='all')",
-                  "posterior": "bottom_up(network=linear)"},
+                  "posterior": "bottom_up(network='mlp(hidden=(4,))')"},
     "flat_prior": {"latent_dim": (2, 3), "posterior": "bottom_up(network=linear)"},
     "flat_posterior": {"latent_dim": (2, 3), "prior": "layered(network=linear)"},
     "diffusion": {"posterior": "diffused(steps=3, size=2)",
