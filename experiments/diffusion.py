@@ -30,9 +30,11 @@ DATA = ("swirl", "digits", "mnist")
 def get_config(arg: str = "") -> ConfigDict:
     """`swirl`, `digits` in 17 levels, or binarized `mnist`; `quick`: a try-out."""
     words = set(filter(None, arg.split(",")))
+    wanted = f"one of {', '.join(DATA)}, and quick, with a comma between"
     if unknown := words - {*DATA, "quick"}:
-        wanted = f"one of {', '.join(DATA)}, and quick, with a comma between"
         raise UserError(f"argument {sorted(unknown)[0]!r} of the experiment file: {wanted}")
+    if len(words - {"quick"}) > 1:
+        raise UserError(f"arguments {arg!r} of the experiment file: {wanted}")
     config = default_config()
     config.encoder = config.decoder = "identity"
     config.objective = "elbo(kl='one_layer')"

@@ -322,8 +322,9 @@ def test_the_path_without_noise_is_the_flow_of_the_marginals():
     """eta = 0 and the best denoiser of N(0, v): z_0 has the variance v in the limit of steps."""
     gamma = gamma_of(1000)
     p = Denoising(best_guess, gamma, gamma, 1)
-    with pytest.raises(UserError, match="steps=0"):
-        p.path(jax.random.key(0), (2,), steps=0)
+    for steps in (0, len(p.sizes)):
+        with pytest.raises(UserError, match=f"steps={steps}: "):
+            p.path(jax.random.key(0), (2,), steps=steps)
     for steps, most in ((1000, 0.01), (100, 0.1)):
         path = p.path(jax.random.key(0), (2,), steps=steps)
         assert path.shape == (steps + 1, 2, 1)

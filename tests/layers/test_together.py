@@ -10,11 +10,15 @@ from numpyro.distributions import Normal
 
 from tests.cli.test_cli import ROOT, call
 from vae_jax import UserError, build_model
-from vae_jax.config import components
+from vae_jax.batches.keys import keys_of
+from vae_jax.config import components, fields
+from vae_jax.config.experiments import read_experiment
 from vae_jax.distributions.chain import Chain
 from vae_jax.evaluation.of_layers import _active, of_layers
 from vae_jax.kl_comparison.models import layers
 from vae_jax.runs.facts import find_facts
+from vae_jax.training.advice import log_notes
+from vae_jax.training.job import make_job
 from vae_jax.types import Batch, Model
 
 X = (np.random.default_rng(0).uniform(size=(8, 6)) < 0.5).astype(np.float32)
@@ -28,6 +32,10 @@ MODELS = {
     "flat_posterior": {"latent_dim": (2, 3), "prior": "layered(network=linear)"},
     "diffusion": {"posterior": "diffused(steps=3, size=2)",
                   "prior": "denoising(network=mlp(hidden=(4,)), time_frequencies=1)"},
+}  # fmt: skip
+SIMPLE = {
+    "encoder": "identity", "decoder": "identity", "likelihood": "inverted(levels=2)",
+    "prior": "denoising(network=linear)", "objective": "elbo(kl=one_layer(weighting='simple'))",
 }  # fmt: skip
 TOPS = [name for name in components.names("priors") if name not in ("denoising", "uniform")]
 
@@ -188,3 +196,30 @@ def test_the_commands_take_them(capsys, tmp_path, word, more):
     assert status == (0 if word == "layers" else 2)
     assert word == "layers" or "at most 16" in err.splitlines()[-1]
     assert call(capsys, "report", f"--workdir={run}")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "warning"),
+    [
+        ({"latent_dim": (2, 3)}, "latent_dim=(2, 3): z is one layer of 5"),
+        ({"latent_dim": (2, 3), "prior": "layered"}, None),
+        ({"objective": "elbo(warmup_steps=2_000)"}, "warmup_steps=2,000: the KL does not reach"),
+        (SIMPLE | {"posterior": "diffused(steps=3, schedule='learned')"}, "is no bound for"),
+        (SIMPLE | {"posterior": "diffused(steps=3)"}, None),
+    ],
+)  # fmt: skip
+def test_doubts_are_logged_before_training(caplog, overrides, warning):
+    cfg = fields.default_config()
+    cfg.data, cfg.num_epochs, cfg.encoder, cfg.decoder = "digits", 1, "linear", "linear"
+    for name, value in overrides.items():
+        fields.override(cfg, name, value)
+    job = make_job(fields.resolve(cfg))
+    with caplog.at_level("WARNING"):
+        log_notes(job, job.parts.start(keys_of(0)).params)
+    told = [record.getMessage() for record in caplog.records]
+    assert [warning in message for message in told] == ([True] if warning else [])
+
+
+def test_an_experiment_file_takes_one_data_set():
+    with pytest.raises(UserError, match="one of swirl, digits, mnist"):
+        read_experiment(f"{ROOT / 'experiments' / 'diffusion.py'}:swirl,digits")

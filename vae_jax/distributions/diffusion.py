@@ -117,16 +117,16 @@ class Denoising(MarkovChain):
         Args:
             key: one key.
             sample_shape: of the draws.
-            steps: at most T; None: T.
+            steps: 1 to T; None: T.
             eta: the share of the noise's scale, 0 to 1.
 
         Raises:
-            UserError: if `steps` is not positive.
+            UserError: if `steps` is not among them.
         """
         T = len(self.sizes) - 1
         steps = T if steps is None else steps
-        require(f"steps={steps}", steps, constraints.positive_integer)
-        layers = jnp.round(jnp.linspace(0, T, min(steps, T) + 1)).astype(int)
+        require(f"steps={steps}", steps, constraints.integer_interval(1, T))
+        layers = jnp.round(jnp.linspace(0, T, steps + 1)).astype(int)
         keys = jax.random.split(key, len(layers))
         top = jax.random.normal(keys[0], (*sample_shape, self.sizes[0]))
 

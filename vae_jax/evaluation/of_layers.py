@@ -23,8 +23,8 @@ from vae_jax.types import (
 MOST = 16  # layers that are told one by one
 DRAWS = 10
 ACTIVE = 0.01  # of the variance over examples of E[z | x]
-TERM = "KL of layer {}, in closed form given the draws above where it has one"
-UPWARDS = "E log q(z_l | z_l-1) - log p(z_l | z_l+1) of layer {}, by itself no KL"
+TERM = f"KL of layer {{}}, in closed form given the draws above where it has one, {DRAWS} draws"
+UPWARDS = f"E log q(z_l | z_l-1) - log p(z_l | z_l+1) of layer {{}}, no KL, {DRAWS} draws"
 UNITS = f"dimensions j of layer {{}} with Var_x E[z_j | x] clearly over {ACTIVE}"
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
+from vae_jax.distributions.chain import Chain
 from vae_jax.divergences import closed_form_kl, kl_per_dimension, require_closed_form_kl
 from vae_jax.divergences.layers import have_layers, kl_by_layer
 from vae_jax.errors import UserError
@@ -118,7 +119,10 @@ def _estimate(
 
 def _per_dimension(q: Distribution, prior: Distribution) -> Array:
     if (kl := kl_per_dimension(q, prior)) is None:
-        raise UserError("free_bits needs a closed-form KL per latent dimension; this pair has none")
+        instead = "this pair has none"
+        if isinstance(q, Chain):
+            instead = "of layers it takes those of prior=layered(...)"
+        raise UserError(f"free_bits needs a closed-form KL per latent dimension; {instead}")
     return kl
 
 

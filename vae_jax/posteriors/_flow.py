@@ -5,7 +5,7 @@ from jaxtyping import Float
 from numpyro.distributions import Distribution, Normal, TransformedDistribution
 from numpyro.distributions.transforms import Transform
 
-from vae_jax.distributions.scales import scale_of
+from vae_jax.flows.scales import scale_of
 from vae_jax.types import Array, Batch, Params, Posterior, Spec, no_params
 
 Layers = Callable[[Params, Float[Array, "*batch features"]], list[Transform]]

@@ -5,7 +5,7 @@ from numpyro.distributions import Distribution
 
 from vae_jax.config.components import Family, Part, build
 from vae_jax.distributions.chain import Chain
-from vae_jax.distributions.scales import normal_of
+from vae_jax.flows.scales import normal_of
 from vae_jax.posteriors._layers import init_all
 from vae_jax.posteriors.diag_normal import diag_normal
 from vae_jax.types import Array, Batch, Params, Posterior, Spec

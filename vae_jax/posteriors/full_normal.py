@@ -3,7 +3,7 @@ from jaxtyping import Float
 from numpyro.distributions import Distribution
 
 from vae_jax.distributions.cholesky_normal import CholeskyNormal
-from vae_jax.distributions.scales import scale_of
+from vae_jax.flows.scales import scale_of
 from vae_jax.types import Array, Params, Posterior, Spec, no_params
 
 

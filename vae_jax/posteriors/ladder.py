@@ -5,9 +5,9 @@ from numpyro.distributions import Distribution, Independent, Normal, constraints
 
 from vae_jax.config.components import Family, Part, build
 from vae_jax.distributions.chain import Chain
-from vae_jax.distributions.scales import normal_of
 from vae_jax.divergences import describe
 from vae_jax.errors import UserError
+from vae_jax.flows.scales import normal_of
 from vae_jax.posteriors._layers import init_all
 from vae_jax.posteriors.diag_normal import diag_normal
 from vae_jax.types import Array, Batch, Params, Posterior, Spec

@@ -4,7 +4,7 @@ from typing import Any
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
-from vae_jax.distributions.scales import scale_of
+from vae_jax.flows.scales import scale_of
 from vae_jax.types import Array, Batch, Params, Prior, Spec, no_params
 
 

@@ -6,8 +6,8 @@ from numpyro.distributions import Distribution
 
 from vae_jax.config.components import Family, Part, build
 from vae_jax.distributions.chain import Chain
-from vae_jax.distributions.scales import normal_of
 from vae_jax.errors import UserError
+from vae_jax.flows.scales import normal_of
 from vae_jax.types import Array, Batch, Examples, Params, Prior, Spec
 
 
@@ -55,6 +55,8 @@ def _of_top(spec: Spec) -> Spec:
         q = spec.encode(params, examples)
         if isinstance(q, Chain) and not q.upwards and q.sizes == spec.sizes:
             return q.first
-        raise UserError("a prior that calls the encoder needs q(z_L | x): posterior=top_down")
+        raise UserError(
+            "a prior that calls the encoder needs q(z_L | x): posterior=top_down or ladder"
+        )
 
     return spec._replace(latent_dim=spec.sizes[0], layers=None, encode=encode, noise=None)

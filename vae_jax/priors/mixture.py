@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.normal_mixture import NormalMixture
-from vae_jax.distributions.scales import scale_of
+from vae_jax.flows.scales import scale_of
 from vae_jax.types import Array, Batch, Params, Prior, Spec
 
 

@@ -41,7 +41,10 @@ def log_notes(job: Job, params: Params) -> None:
 
     logger.info("%s%s", kl_form(job.facts), _estimator_note(job))
     _note_other_sizes(job)
+    _warn_of_one_layer(job)
     _warn_of_many_layers(job)
+    _warn_of_a_moving_schedule(job, params)
+    _warn_of_a_long_warmup(job)
     for remark in dataset.remarks:
         logger.warning("data: %s", remark)
     kl, largest, in_support = look(params, raw)
@@ -86,15 +89,39 @@ def _note_other_sizes(job: Job) -> None:
         logger.info("latent_dim is not looked at: the posterior has %s", layers)
 
 
+def _warn_of_one_layer(job: Job) -> None:
+    """Warns of several sizes that no part makes layers of."""
+    sizes, facts = config.sizes(job.parts.cfg), job.facts
+    if len(sizes) > 1 and not any(hasattr(d, "sizes") for d in (facts.posterior, facts.prior)):
+        advice = "prior=layered, posterior=top_down make layers"
+        logger.warning("latent_dim=%s: z is one layer of %d; %s", sizes, sum(sizes), advice)
+
+
+def _warn_of_a_moving_schedule(job: Job, params: Params) -> None:
+    """Warns of a schedule that is trained by a weighting under which its ends run away."""
+    kl = str(components.parse(job.parts.cfg.objective).arguments.get("kl", ""))
+    if jax.tree.leaves(params["posterior"]) and "weighting='simple'" in kl:
+        advice = "it is for schedule='linear' or 'cosine'"
+        logger.warning("weighting='simple' is no bound for a learned schedule: %s", advice)
+
+
+def _warn_of_a_long_warmup(job: Job) -> None:
+    """Warns of a KL that does not reach its weight."""
+    steps = components.parse(job.parts.cfg.objective).arguments.get("warmup_steps", 0)
+    if steps >= job.parts.num_steps:
+        message = "warmup_steps=%s: the KL does not reach its full weight in %s updates"
+        logger.warning(message, f"{steps:,}", f"{job.parts.num_steps:,}")
+
+
 def _warn_of_many_layers(job: Job) -> None:
     """Warns of an objective that computes all of many layers at every update."""
     objective = components.parse(job.parts.cfg.objective)
     count = len(getattr(job.facts.posterior, "sizes", ()))
     if count <= MOST_LAYERS or objective.arguments.get("kl") not in (None, *KL.words):
         return
-    advice = "elbo(kl='one_layer') draws one of them, and is as unbiased"
+    advice = "kl='one_layer' draws one of them, and is as unbiased"
     if "kl" not in objective.arguments:
-        advice = f"weights of so many layers have a huge variance: {advice}"
+        advice = "weights of so many have a huge variance; elbo(kl='one_layer') needs none"
     logger.warning(
         "%s computes all %s layers of each example: %s", objective.name, f"{count:,}", advice
     )
