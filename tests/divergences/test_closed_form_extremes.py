@@ -157,3 +157,32 @@ def test_gradients_where_q_is_p():
         x = jnp.array(x)
         slope = jax.grad(lambda x: kl_divergence(make(x), make(jax.lax.stop_gradient(x))).sum())(x)  # noqa: B023
         np.testing.assert_allclose(slope, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weibull", "gamma"),
+    [
+        ((1, 1000), (1e6, 1e6)),
+        ((5, 100), (1e4, 2e3)),
+        ((2, 0.5), (0.7, 0.2)),
+        ((1, 3), (1e-2, 1e-3)),
+    ],
+)
+def test_weibull_against_gamma(weibull, gamma):
+    """The published formula, in double precision."""
+    (scale, k), (a, b) = weibull, gamma
+    kl = kl_divergence(dist.Weibull(*map(float, weibull)), dist.Gamma(a, b))
+    mean = scale * scipy.special.gamma(1 + 1 / k)
+    truth = np.log(k) - np.euler_gamma * (1 - a / k) - 1 + scipy.special.gammaln(a)
+    truth += b * mean - a * np.log(b * scale)
+    np.testing.assert_allclose(kl, truth, rtol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c"), [(2, 3, 2), (1.001, 1.002, 1), (1e3, 50, 900), (5, 0.3, 1)]
+)
+def test_kumaraswamy_against_a_beta(a, b, c):
+    kl = kl_divergence(dist.Kumaraswamy(float(a), float(b)), dist.Beta(float(c), np.ones(())))
+    harmonic = scipy.special.digamma(b + 1) + np.euler_gamma
+    truth = np.log(a * b / c) - (1 - c / a) * harmonic - (b - 1) / b
+    np.testing.assert_allclose(kl, truth, rtol=2e-3 if a < 1.1 else 2e-5)

@@ -79,14 +79,16 @@ def _stirling(x: Array) -> tuple[Array, Array]:
     return jnp.polyval(terms, x**-2) / x, jnp.polyval(slopes, x**-2) / x**2
 
 
-def gamma_gap(x: Array, y: Array) -> Array:
+def gamma_gap(x: Array, y: Array, difference: Array | None = None) -> Array:
     """phi(x) - phi(y) - (x - y) phi'(y) >= 0 of phi(x) = log Gamma(x) - x log x + x.
+
+    `difference` is x - y, where more of its digits are known than x and y keep.
 
     Small arguments are raised to where Stirling's series serves, by Gamma(x + 1) = x Gamma(x). Of
     its first term, 1 / 12x, the gap is exact.
     """
     x, y = _floats(x, y)
-    low, d = jnp.minimum(x, y) < SHIFT, x - y
+    low, d = jnp.minimum(x, y) < SHIFT, x - y if difference is None else difference
     u, v = jnp.where(low, x + SHIFT, x), jnp.where(low, y + SHIFT, y)
     (rest_u, _), (rest_v, slope) = _stirling(u), _stirling(v)
     series = d**2 / (12 * u * v**2) + rest_u - rest_v - d * slope
@@ -100,6 +102,21 @@ def _raised(x: Array, y: Array, d: Array) -> Array:
     far = u * jnp.log(u / v) - x * jnp.log(x / y)  # here u - v and x - y need not cancel
     steps = sum(excess(x + k, y + k, d) for k in range(SHIFT))
     return steps + jnp.where(jnp.abs(d) < NEAR * x, near, far)
+
+
+def log_gamma_excess(x: Array) -> Array:
+    """log Gamma(1 + x) + c x >= 0, c Euler's constant, x > -1: about pi^2 x^2 / 12 near 0."""
+    one = jnp.ones_like(x)
+    return gamma_gap(1 + x, one, x) + (1 + x) * excess(one, 1 + x, -x)
+
+
+def log_gamma_rest(a: Array) -> Array:
+    """log Gamma(a) - a log a + a, about log (2 pi / a) / 2 where a is large."""
+    (a,) = _floats(a)
+    large = a > SHIFT
+    x, y = jnp.where(large, a, SHIFT), jnp.where(large, 1, a)
+    series = jnp.log(2 * jnp.pi / x) / 2 + 1 / (12 * x) + _stirling(x)[0]
+    return jnp.where(large, series, gammaln(y) - y * jnp.log(y) + y)
 
 
 def gamma_entropy(a: Array) -> Array:
