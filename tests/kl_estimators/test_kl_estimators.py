@@ -164,6 +164,21 @@ def test_control_variates_leave_out_infinite_moments():
     assert abs(estimate.value - np.log((3**2 + 0.5**2) / 8)) < 5 * estimate.standard_error
 
 
+def test_a_squared_control_wants_a_fourth_moment():
+    """Student's t with 2 < df <= 4 has a variance, and its squares have none."""
+    q, p = d.StudentT(2.1, 0.3, 1.2), d.StudentT(1.5, -0.5, 0.8)
+    keys = jax.random.split(KEY, 1000)
+
+    def all_of(name):
+        return jax.jit(jax.vmap(lambda key: find[name](key, q, p, 256)))(keys)
+
+    controlled, plain = all_of("control_variate"), all_of("plain")
+    assert controlled.value.std() < 1.5 * plain.value.std()
+    truth = plain.value.mean()
+    covered = (jnp.abs(controlled.value - truth) < 1.96 * controlled.standard_error).mean()
+    assert covered > 0.92  # of 1,000 intervals of 95%, whose share has an error of 0.007
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_jit_and_vmap_change_nothing(name):

@@ -1,10 +1,18 @@
-"""Second moments by type."""
+"""Second moments by type, and whether there is a fourth."""
 
 from functools import singledispatch
 
 import jax.numpy as jnp
-from numpyro.distributions import Cauchy, Distribution, StudentT
+from numpyro.distributions import (
+    Cauchy,
+    Distribution,
+    InverseGamma,
+    MultivariateStudentT,
+    Pareto,
+    StudentT,
+)
 
+from vae_jax.divergences.closed_form import innermost
 from vae_jax.types import Array
 
 
@@ -26,3 +34,21 @@ def _(q: StudentT, loc: Array, scale: Array) -> Array:
 def _(q: Cauchy, loc: Array, scale: Array) -> Array:
     shape = jnp.broadcast_shapes(q.batch_shape, jnp.shape(loc), jnp.shape(scale))
     return jnp.full(shape, jnp.inf)
+
+
+def has_fourth_moment(q: Distribution) -> Array:
+    """Whether E_q z^4 is finite, `[...]`; where it is not, no mean of squares has a variance."""
+    q = innermost(q)
+    df = _tail_index(q)
+    return jnp.isfinite(q.variance) if df is None else jnp.broadcast_to(df > 4, q.shape())
+
+
+def _tail_index(q: Distribution) -> Array | None:
+    """The a of P(|z| > r) ~ r^-a, for types with such tails."""
+    if isinstance(q, StudentT):
+        return q.df
+    if isinstance(q, MultivariateStudentT):
+        return q.df[..., None]
+    if isinstance(q, Pareto):
+        return q.alpha
+    return q.concentration if isinstance(q, InverseGamma) else None

@@ -7,6 +7,7 @@ from jaxtyping import Float, Num
 from numpyro.distributions import Distribution, TransformedDistribution
 
 from vae_jax.divergences import describe
+from vae_jax.divergences.moments import has_fourth_moment
 from vae_jax.divergences.whitening import whitening
 from vae_jax.errors import UserError
 from vae_jax.kl_estimators._draws import at_least_one, log_ratio, mean_and_error
@@ -20,7 +21,8 @@ def control_variate(key: Array, q: Distribution, p: Distribution, num_samples: i
     """E_q[log q - log p - b'h], E_q[h] = 0 (Lavenberg & Welch 1981), b by least squares.
 
     h holds (z_j - m_j) / s_j and (z_j - m_j)^2 / s_j^2 - 1 for every dimension j, m and s^2 the
-    moments of q; where q is a flow, those of its base. Moments that are infinite are left out.
+    moments of q; where q is a flow, those of its base. A control of infinite variance is left out:
+    the first where q has no second moment, the square where it has no fourth.
 
     The first 8 C draws, C = 2 D + 1, serve to fit b only; then come blocks that double what there
     is, each with the b of all draws before it. So every term has the expectation KL, whatever b is,
@@ -62,8 +64,8 @@ def _controls(
         message = "has no known mean and variance: use kl_estimators.plain"
         raise UserError(f"{describe(q)} {message}") from error
     standard = (z - mean) / jnp.sqrt(variance)
-    h = jnp.stack([standard, standard**2 - 1], -1)
-    h = jnp.where(jnp.isfinite(variance)[..., None], h, 0.0)
+    first = jnp.where(jnp.isfinite(variance), standard, 0.0)
+    h = jnp.stack([first, jnp.where(has_fourth_moment(q), standard**2 - 1, 0.0)], -1)
     return h.reshape(*h.shape[: h.ndim - 1 - q.event_dim], -1)
 
 

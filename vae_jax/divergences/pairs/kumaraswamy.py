@@ -10,7 +10,7 @@ from vae_jax.types import Array
 
 @kl_divergence.register(Kumaraswamy, Beta)
 def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
-    """KL(Kumaraswamy(a, b) || Beta(c, 1)), nats, `[...]` (Nalisnick & Smyth 2017, arXiv:1605.06197).
+    """KL(Kumaraswamy(a, b) || Beta(c, 1)), nats, `[...]` (Nalisnick & Smyth 2017).
 
     log (a b / c) - (1 - c / a) H_b - (b - 1) / b, H_b = psi(b + 1) + Euler's constant
 
