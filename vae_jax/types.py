@@ -1,7 +1,6 @@
 """The contracts: a VAE's parts as NamedTuples of pure functions, with leading batch axes.
 
-Every function gets the whole `params` and reads its own branch, so that a prior may call the
-encoder and a likelihood may own a learned scale, with nothing else knowing.
+Every function gets the whole `params` and reads its own branch: a prior may call the encoder.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -254,6 +253,7 @@ class Number(NamedTuple):
     n: int  # examples
     monte_carlo_error: float | None = None  # of the mean, from the draws for these examples
     remark: str = ""  # a doubt about it, in a line
+    how: str = ""  # it was computed, where the values decide; empty: as its quantity says
 
 
 Values = Mapping[str, np.ndarray]  # {name: [n, ...]}, float64

@@ -11,6 +11,8 @@ from numpyro.distributions import constraints
 
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError
+from vae_jax.estimators._pareto import FEWEST, pareto_k
+from vae_jax.estimators._rows import decoded_rows
 from vae_jax.estimators.closed_form_kl import KL
 from vae_jax.types import (
     NATS,
@@ -30,9 +32,11 @@ from vae_jax.weights import checked_examples, log_weights
 
 LARGEST = 2**25  # draws of one example: its log weights and their sums take about 1 GiB
 IWAE_SAMPLES = (1, 5, 50, 500)
-ROWS = {"cpu": 2000}  # decoded at a time: what a core's cache holds
-ROWS_ELSEWHERE = 2**16
 FEW = 10  # draws
+HEAVIEST = 0.7  # Pareto k, and less where 10^(1 / (1 - k)) draws are more than there are
+SHAPE = "of the largest weights' generalized Pareto, which has 1 / k moments; over 0.7 is too heavy"
+BEST = ("log_p_exact", "log_p_quadrature", "log_p")  # the first that was computed
+GAP = "the bound's gap, {} - elbo, example by example"
 MOST_LAYERS = 16
 Count = Annotated[int, constraints.integer_interval(1, LARGEST)]
 
@@ -52,8 +56,9 @@ def importance(
     _require(num_samples, ks)
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        options: dict[str, Any] = {"num_samples": num_samples, "iwae_samples": ks, "rows": _rows()}
-        values = importance_sampling(model, params, keys, batch, **options)
+        options: dict[str, Any] = {"num_samples": num_samples, "iwae_samples": ks}
+        rows = decoded_rows()
+        values = importance_sampling(model, params, keys, batch, rows=rows, **options)
         kl = closed_form_kl(model.encode(params, batch), model.prior(params, *batch.conditions))
         return values if kl is None else values | {"kl": kl}
 
@@ -68,12 +73,6 @@ def _require_few_layers(facts: Facts) -> None:
         message = "no number of importance weights of so many agrees"
         instead = "--estimators=\"bound(kl='one_layer')\" has the ELBO"
         raise UserError(f"z has {len(sizes):,} layers, and {message}: {instead}")
-
-
-def _rows() -> int:
-    device = jax.config.jax_default_device  # type: ignore[attr-defined]
-    platform = getattr(device, "platform", None) or jax.default_backend()
-    return ROWS.get(platform, ROWS_ELSEWHERE)
 
 
 def _quantities(num_samples: int, ks: tuple[int, ...]) -> dict[str, Quantity]:
@@ -94,10 +93,11 @@ def _quantities(num_samples: int, ks: tuple[int, ...]) -> dict[str, Quantity]:
         "log_p": higher(
             f"importance sampling from q(z|x), K = {K}", label="log p(x), importance sampling"
         ),
-        "log_p_minus_elbo": Quantity(NATS, "the bound's gap, example by example"),
+        "log_p_minus_elbo": Quantity(NATS, GAP.format("log_p")),
         "effective_sample_size": Quantity(
             "draws", f"(sum w)^2 / sum w^2 of {K} importance weights"
         ),
+        **({"pareto_k": Quantity("shape", SHAPE)} if num_samples >= FEWEST else {}),
     }
 
 
@@ -106,19 +106,37 @@ def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
     kl = values.get("kl", values["kl_sampled"])
     elbo = values["log_likelihood"] - kl
     both = {"kl_sampled_minus_kl": values["kl_sampled"] - kl} if "kl" in values else {}
-    return {"elbo": elbo, **both, "log_p_minus_elbo": values["log_p"] - elbo}
+    return {"elbo": elbo, **both, "log_p_minus_elbo": values[_best(values)] - elbo}
+
+
+def _best(values: Values) -> str:
+    """The name of the best log p(x) there is."""
+    return next(name for name in BEST if name in values)
 
 
 def _summary(values: Values, *, num_samples: int) -> dict[str, Number]:
     """Means; that of log p(x) with its draws' error, and a remark where they are too few."""
     numbers, errors = means(values), values["log_p_error"]
     monte_carlo = float(np.sqrt((errors**2).sum()) / len(errors)) if num_samples > 1 else None
-    size, remark = numbers["effective_sample_size"].mean, ""
-    if num_samples >= 2 * FEW and size < FEW:
-        draws = f"{size:.1f} of {num_samples} draws make log_p"
-        remark = f"{draws}: it still rises with K, and its error is too small"
+    remark = _doubt(values, num_samples)
     log_p = numbers["log_p"]._replace(monte_carlo_error=monte_carlo, remark=remark)
-    return numbers | {"log_p": log_p}
+    gap = numbers["log_p_minus_elbo"]._replace(how=GAP.format(_best(values)))
+    return numbers | {"log_p": log_p, "log_p_minus_elbo": gap}
+
+
+def _doubt(values: Values, num_samples: int) -> str:
+    """A remark on the examples whose weights are too few, or too uneven, for their number."""
+    if num_samples < FEWEST:
+        return ""
+    most = min(HEAVIEST, 1 - 1 / np.log10(num_samples))
+    few, heavy = values["effective_sample_size"] < FEW, values["pareto_k"] > most
+    reasons = [
+        (few.mean(), f"fewer than {FEW} of {num_samples} draws make log_p"),
+        (heavy.mean(), f"the weights' tail is too heavy, Pareto k over {most:.2f}"),
+    ]
+    told = [f"of {share:.1%} of the examples {reason}" for share, reason in reasons if share]
+    why = "there it still rises with K, and its error is too small"
+    return f"{', '.join(told)}: {why}" if told else ""
 
 
 def importance_sampling(
@@ -151,7 +169,8 @@ def importance_sampling(
         method, from the weights that were drawn: it misses the regions that q(z|x) does not cover,
         and is too small where few weights dominate (NaN for K = 1); `log_likelihood` and
         `kl_sampled`, means over the draws of log p(x|z) and of log q(z|x) - log p(z); `iwae_k`;
-        and `effective_sample_size`, (sum w)^2 / sum w^2, in draws.
+        `effective_sample_size`, (sum w)^2 / sum w^2, in draws; and from K = 25 on `pareto_k` of
+        the weights' tail.
 
     Raises:
         UserError: if K or a k is not positive, a k is larger than K, or K is over 2^25.
@@ -168,6 +187,7 @@ def importance_sampling(
         "log_likelihood": log_likelihood.mean(0),
         "kl_sampled": -log_ratio.mean(0),
         "effective_sample_size": size,
+        **({"pareto_k": pareto_k(log_w)} if num_samples >= FEWEST else {}),
         **{f"iwae_{k}": _iwae(log_w, k) for k in iwae_samples},
     }
 

@@ -73,7 +73,7 @@ def _record(number: Number, quantity: Quantity) -> dict[str, Any]:
         "standard_error": number.standard_error,
         "n": number.n,
         "unit": quantity.unit,
-        "method": quantity.how,
+        "method": number.how or quantity.how,
         **{name: value for name, value in more.items() if value not in (None, "", False)},
     }
 

@@ -1,0 +1,61 @@
+"""The diagnostics of importance weights, and what is said of single examples."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from arviz_stats.base import array_stats
+
+from vae_jax.estimators._pareto import pareto_k
+from vae_jax.estimators.importance import importance
+from vae_jax.runs.facts import find_facts
+
+
+@pytest.mark.parametrize("draws", [25, 100, 500, 5000])
+def test_pareto_k_is_that_of_arviz(draws):
+    """Whose function takes minus the log weights."""
+    rng = np.random.default_rng(0)
+    normals = [scale * rng.normal(size=draws) for scale in (0.1, 1.0, 2.0, 4.0)]
+    log_w = np.stack(normals + [a * rng.exponential(size=draws) for a in (0.3, 0.7, 1.2)], 1)
+    expected = [array_stats.psislw(-each)[1] for each in log_w.T]
+    np.testing.assert_allclose(pareto_k(jnp.asarray(log_w)), expected, atol=5e-3)
+
+
+def test_pareto_k_where_there_is_no_tail():
+    assert (pareto_k(jnp.zeros((100, 3))) == -1).all()
+    assert jnp.isnan(pareto_k(jnp.zeros((20, 3)))).all()
+
+
+def summary(sizes, shapes, num_samples=500):
+    """The remark on log p(x) of examples with such diagnostics."""
+    n = len(sizes)
+    values = dict.fromkeys(("log_p", "log_p_error", "log_p_minus_elbo"), np.zeros(n))
+    values |= {"effective_sample_size": np.array(sizes), "pareto_k": np.array(shapes)}
+    return importance(num_samples=num_samples).summary(values)
+
+
+def test_a_few_examples_with_few_weights_are_said():
+    """Their mean is over 100, which says nothing of the quarter that has one."""
+    assert summary([200.0] * 4, [0.1] * 4)["log_p"].remark == ""
+    remark = summary([200.0, 200.0, 200.0, 1.2], [0.1] * 4)["log_p"].remark
+    assert remark.startswith("of 25.0% of the examples fewer than 10 of 500 draws make log_p")
+    remark = summary([200.0] * 4, [0.1, 0.1, 1.2, 0.65])["log_p"].remark
+    assert remark.startswith("of 50.0% of the examples the weights' tail is too heavy")
+
+
+def test_the_gap_is_that_of_the_best_log_p_and_says_which(small):
+    facts = find_facts(*small, (1, 5, 1))
+    few = dict(
+        zip(
+            ("log_likelihood", "kl_sampled", "log_p"),
+            np.arange(3.0)[:, None] + np.zeros(5),
+            strict=True,
+        )
+    )
+    estimator = importance(num_samples=500)
+    for more, best in (({}, 2.0), ({"log_p_quadrature": np.full(5, 7.0)}, 7.0)):
+        derived = estimator.derive(facts, few | more)
+        np.testing.assert_array_equal(derived["log_p_minus_elbo"], best + 1)
+    values = {**few, **more, **derived, "log_p_error": np.zeros(5)}
+    values |= {"effective_sample_size": np.full(5, 99.0), "pareto_k": np.zeros(5)}
+    gap = estimator.summary(values)["log_p_minus_elbo"]
+    assert gap.how == "the bound's gap, log_p_quadrature - elbo, example by example"
