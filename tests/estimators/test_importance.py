@@ -52,7 +52,10 @@ def test_the_gap_is_that_of_the_best_log_p_and_says_which(small):
         )
     )
     estimator = importance(num_samples=500)
-    for more, best in (({}, 2.0), ({"log_p_quadrature": np.full(5, 7.0)}, 7.0)):
+    for more, best in (
+        ({}, 2.0),
+        ({"log_p_quadrature": np.full(5, 7.0), "log_p_quadrature_error": np.zeros(5)}, 7.0),
+    ):
         derived = estimator.derive(facts, few | more)
         np.testing.assert_array_equal(derived["log_p_minus_elbo"], best + 1)
     values = {**few, **more, **derived, "log_p_error": np.zeros(5)}

@@ -14,6 +14,7 @@ from vae_jax.errors import UserError
 from vae_jax.estimators._pareto import FEWEST, pareto_k
 from vae_jax.estimators._rows import decoded_rows
 from vae_jax.estimators.closed_form_kl import KL
+from vae_jax.estimators.quadrature import is_sure
 from vae_jax.types import (
     NATS,
     Array,
@@ -111,7 +112,9 @@ def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
 
 def _best(values: Values) -> str:
     """The name of the best log p(x) there is."""
-    return next(name for name in BEST if name in values)
+    held = [name for name in BEST if name in values]
+    unsure = "log_p_quadrature" in held and not is_sure(values)
+    return next(name for name in held if not (unsure and name == "log_p_quadrature"))
 
 
 def _summary(values: Values, *, num_samples: int) -> dict[str, Number]:
