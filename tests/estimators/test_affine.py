@@ -1,4 +1,4 @@
-"""What is called exact is proved affine: what is only nearly so, or so where it was looked at, is not."""
+"""A program is called affine if it is proved so, and not where it only seems so at some points."""
 
 import jax
 import jax.numpy as jnp

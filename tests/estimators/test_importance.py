@@ -1,5 +1,6 @@
 """The diagnostics of importance weights, and what is said of single examples."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +8,10 @@ from arviz_stats.base import array_stats
 
 from vae_jax.estimators._pareto import pareto_k
 from vae_jax.estimators.importance import importance
+from vae_jax.estimators.prior_sampling import prior_sampling
+from vae_jax.estimators.quadrature import log_p_by_quadrature
 from vae_jax.runs.facts import find_facts
+from vae_jax.types import Batch
 
 
 @pytest.mark.parametrize("draws", [25, 100, 500, 5000])
@@ -62,3 +66,18 @@ def test_the_gap_is_that_of_the_best_log_p_and_says_which(small):
     values |= {"effective_sample_size": np.full(5, 99.0), "pareto_k": np.zeros(5)}
     gap = estimator.summary(values)["log_p_minus_elbo"]
     assert gap.how == "the bound's gap, log_p_quadrature - elbo, example by example"
+
+
+def test_draws_of_the_prior_come_to_the_integral_of_a_plane(small, bits):
+    model, params = small
+    estimator = prior_sampling(num_samples=20_000)
+    keys = jax.random.split(jax.random.key(0), len(bits))
+    found = jax.jit(lambda keys, x: estimator.of_examples(model, params, keys, Batch(x)))(
+        keys, bits
+    )
+    exact = log_p_by_quadrature(model, params, bits, points=200)
+    assert (np.abs(found["log_p_prior"] - exact) < 5 * found["log_p_prior_error"] + 1e-4).all()
+    values = {name: np.asarray(v, np.float64) for name, v in found.items()}
+    assert estimator.summary(values)["log_p_prior"].remark == ""
+    values["prior_effective_draws"][:3] = 1.0
+    assert "of 25.0% of the examples" in estimator.summary(values)["log_p_prior"].remark
