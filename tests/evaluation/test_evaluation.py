@@ -119,6 +119,19 @@ def test_results_of_several_splits_are_kept(run, tmp_path):
     json.dumps(results)
 
 
+def test_the_first_examples_have_the_numbers_that_they_have_among_all(run, tmp_path):
+    options = {"estimators": "importance(num_samples=20)", "quiet": True}
+    every, first = evaluate(run, **options), evaluate(run, num_examples=7, **options)
+    assert first["num_examples"] == 7
+    for name, values in first["per_example"].items():
+        np.testing.assert_allclose(values, every["per_example"][name][:7], rtol=1e-4, atol=1e-5)
+    for results in (every, first):
+        save_results(tmp_path, "test", results)
+    assert set(read_results(tmp_path)) == {"test", "first 7 of test"}
+    with pytest.raises(UserError, match="num_examples=100000: "):
+        evaluate(run, num_examples=100_000, **options)
+
+
 def test_derived_numbers_are_made_of_the_right_ones(run):
     results = evaluate(run, **OPTIONS)
     values = results["per_example"]

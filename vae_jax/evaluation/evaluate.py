@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpyro.distributions import constraints
 
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.few_values import few_values
@@ -15,6 +16,7 @@ from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
+from vae_jax.config.ranges import require
 from vae_jax.errors import UserError, unknown
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import Results, numbers, require_distinct, require_examples
@@ -39,6 +41,7 @@ def evaluate(
     num_importance_samples: int | None = None,
     iwae_samples: tuple[int, ...] | None = None,
     quadrature_points: int | None = None,
+    num_examples: int | None = None,
     batch_size: int = 100,
     seed: int = 0,
     quiet: bool = False,
@@ -57,6 +60,7 @@ def evaluate(
         num_importance_samples: short for `importance(num_samples=...)`, K draws of z per example.
         iwae_samples: short for `importance(iwae_samples=...)`, the k of the IWAE bounds.
         quadrature_points: short for `quadrature(points=...)` beside it; 0: none.
+        num_examples: the first of the split, for estimators that take long; None: all.
         batch_size: examples evaluated together.
         seed: of the draws of z and of dynamic binarization.
         quiet: no progress on stderr.
@@ -66,14 +70,16 @@ def evaluate(
         a dict that shows itself as a table.
 
     Raises:
-        UserError: for a split that is not there, or an estimator that cannot be computed.
+        UserError: for a split that is not there, more examples than it has, or an estimator that
+            cannot be computed.
     """
     asked = asked_estimators(estimators, num_importance_samples, iwae_samples, quadrature_points)
     _require_possible(run.dataset, split, batch_size, seed)
+    count = _count(run.dataset, split, num_examples)
     facts, began = run.facts, time.monotonic()
     chosen = _chosen(asked, facts)
     every = chosen | _unasked(run.dataset, facts)
-    values = _with_derived(every, facts, _pass(run, split, chosen, batch_size, seed, quiet))
+    values = _with_derived(every, facts, _pass(run, split, count, chosen, batch_size, seed, quiet))
     probability = "mass" if facts.likelihood.support.is_discrete else "density"
     doubts = {
         "in_support": bool(values["in_support"].all()),
@@ -85,7 +91,8 @@ def evaluate(
         {
             "warning": "; ".join(warnings(doubts)) or None,
             **doubts,
-            "num_examples": len(run.dataset.splits[split]),
+            "num_examples": count,
+            "is_all": count == len(run.dataset.splits[split]),
             "data": _identity(run, split),
             "other_data": run.other_data,
             "fingerprint": _fingerprint(run, split),
@@ -133,6 +140,19 @@ def _require_possible(dataset: Dataset, split: str, batch_size: int, seed: int) 
         raise unknown("split", split, dataset.splits)
     if min(batch_size, seed + 1) < 1:
         raise UserError(f"batch_size={batch_size}, seed={seed}: a batch is at least 1, a seed 0")
+
+
+def _count(dataset: Dataset, split: str, num_examples: int | None) -> int:
+    """How many examples of a split are evaluated."""
+    most = len(dataset.splits[split])
+    if num_examples is None:
+        return most
+    require(f"num_examples={num_examples}", num_examples, constraints.integer_interval(1, most))
+    return num_examples
+
+
+def _first(data: Sequence[Any], count: int) -> Any:
+    return data if count == len(data) else gather(data, slice(0, count))
 
 
 @functools.lru_cache
@@ -203,15 +223,16 @@ def _make_program(
 def _pass(
     run: Run,
     split: str,
+    count: int,
     estimators: Mapping[str, Estimator],
     batch_size: int,
     seed: int,
     quiet: bool,
 ) -> Values:
-    """The values of each example of a split, `[n, ...]`."""
+    """The values of each of the first examples of a split, `[n, ...]`."""
     program, data = (
         _program(run.parts, run.facts, tuple(estimators), seed),
-        run.dataset.splits[split],
+        _first(run.dataset.splits[split], count),
     )
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))

@@ -33,8 +33,10 @@ def add_to_results(workdir: Path, entries: Mapping[str, Any]) -> None:
 
 
 def name_of(split: str, results: Mapping[str, Any]) -> str:
-    """The name of a split in `results.json`: `test`, or `test of npz(...)` of other data."""
-    return f"{split} of {results['other_data']}" if results["other_data"] else split
+    """The name of a split in `results.json`: `test`, `first 100 of test`, `test of npz(...)`."""
+    of_part = "" if results.get("is_all", True) else f"first {results['num_examples']} of "
+    of_other = f" of {results['other_data']}" if results["other_data"] else ""
+    return f"{of_part}{split}{of_other}"
 
 
 def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
@@ -45,6 +47,7 @@ def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
     (workdir / "per_example").mkdir(exist_ok=True)
     name, sha256 = name_of(split, results), results["data"]["sha256"]
     stem = f"{split}-{sha256[:12]}" if results["other_data"] else split
+    stem += "" if results.get("is_all", True) else f"-first-{results['num_examples']}"
     arrays = workdir / "per_example" / f"{stem}.npz"
     before, values = read_results(workdir).get(name, {}), results["per_example"]
     texts, kept = _kept(before, results)

@@ -9,6 +9,8 @@ def flags(flags: Flags) -> None:
     about = "other data than the run's, by name: npz(path='new.npz'); x is made as the run's x is"
     flags.text("data", None, about)
     flags.evaluation()
+    about = "the first of the split alone, for estimators that take long"
+    flags.integer("num_examples", None, about)
     flags.output()
     flags.seed()
     flags.device()
@@ -22,6 +24,8 @@ def run(args: Args) -> None:
             --quadrature_points=300
         vae-jax evaluate --workdir=runs/digits --split=validation \
             --estimators='importance|surgery'
+        vae-jax evaluate --workdir=runs/digits --num_examples=100 \
+            --estimators='importance|ais(temperatures=1000, chains=16)|bdmc'
     """
     path = workdir(args)
     if any(path.glob("*")):  # else a mistake in another flag is said first
@@ -33,13 +37,15 @@ def run(args: Args) -> None:
     from vae_jax.runs.outputs import place_of, write_refusal
     from vae_jax.runs.results import name_of, save_results
 
-    options = evaluation_options(args) | {"seed": args.seed}
+    options = evaluation_options(args) | {"seed": args.seed, "num_examples": args.num_examples}
     place = place_of(run_directory(args), args.output, is_printed=True)
     use_device(args.device)
     for folder, trained in load_all(place, args.checkpoint, args.data):
         results = evaluate(trained, **options)
         print(table(results))
         kept = "not saved" if write_refusal(folder) else str(folder / "results.json")
-        print(f"{results['num_examples']} examples of {name_of(args.split, results)}; {kept}")
+        of = name_of(args.split, results)
+        counted = f"{results['num_examples']} examples of {of}" if results["is_all"] else of
+        print(f"{counted}; {kept}")
         if not write_refusal(folder):
             save_results(folder, args.split, results)
