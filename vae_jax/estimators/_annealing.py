@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -173,14 +173,18 @@ def over_examples(
     one: Callable[[Array, Batch], dict[str, Array]], keys: Array, batch: Batch, chains: int
 ) -> dict[str, Array]:
     """`one` example's values for each of a batch, as many at a time as memory and cache like."""
-    together = max(1, decoded_rows() // chains)
-    return jax.lax.map(lambda args: one(*args), (keys, batch), batch_size=together)
+    return _over(lambda args: one(*args), (keys, batch), max(1, decoded_rows() // chains))
 
 
 def over_chains(one: Callable[[Array], Annealed], key: Array, chains: int) -> Annealed:
     """One annealed chain for each key, likewise."""
-    together = min(chains, decoded_rows())
-    return jax.lax.map(one, jax.random.split(key, chains), batch_size=together)
+    return _over(one, jax.random.split(key, chains), decoded_rows())
+
+
+def _over(function: Callable[[Any], Any], arguments: Any, together: int) -> Any:
+    if len(jax.tree.leaves(arguments)[0]) <= together:
+        return jax.vmap(function)(arguments)
+    return jax.lax.map(function, arguments, batch_size=together)
 
 
 class LogMean(NamedTuple):

@@ -21,11 +21,11 @@ def init_made(
         num_context: numbers that every output may depend on.
     """
     widths = (dimensions, *hidden, dimensions * outputs)
-    keys = jax.random.split(key, len(widths))
-    context = {"context": _normal(keys[-1], (num_context, widths[1]))} if num_context else {}
+    *of_layers, of_context = jax.random.split(key, len(widths))
+    context = {"context": _normal(of_context, (num_context, widths[1]))} if num_context else {}
     layers = [
         {"kernel": _normal(k, shape), "bias": jnp.zeros(shape[1])}
-        for k, shape in zip(keys, itertools.pairwise(widths), strict=False)
+        for k, shape in zip(of_layers, itertools.pairwise(widths), strict=True)
     ]
     return {"layers": layers, "gain": jnp.zeros((dimensions, outputs)), **context}
 
