@@ -122,10 +122,7 @@ class Posterior(NamedTuple):
 
 
 class Likelihood(NamedTuple):
-    """p(x | z), made from the decoder's features of z.
-
-    Its distribution has a `support`, a `mean` and `sample`, for pictures.
-    """
+    """p(x | z), made from the decoder's features of z; with `support`, `mean` and `sample`."""
 
     num_features: int  # asked of the decoder, per data element
     init: Callable[[Array, Batch], Params]  # (key, training examples) -> params["likelihood"]
@@ -275,6 +272,8 @@ class Facts(NamedTuple):
     prior: Distribution  # p(z), likewise
     likelihood: Distribution  # p(x | z) of one z, likewise
     has_closed_form: bool  # KL(q(z | x) || p(z))
+    dataset: Dataset | None = None  # that is evaluated; None: only arrays are there
+    split: str = ""  # of it
 
     @property
     def are_known(self) -> bool:
@@ -294,7 +293,6 @@ class Estimator(NamedTuple):
     quantities: Mapping[str, Quantity]
     require: Callable[[Facts], None] = lambda facts: None  # raises UserError, before anything runs
     summary: Callable[[Values], dict[str, Number]] = means
-    # (facts, the values of all estimators and those that earlier ones in the list derived) ->
-    # values made of them, on the host
+    # (facts, all values, with what earlier estimators derived) -> values made of them, on the host
     derive: Callable[[Facts, Values], dict[str, np.ndarray]] = lambda facts, values: {}
     floats_per_example: int = 1  # held at a time, which limits the examples of a batch

@@ -76,7 +76,7 @@ def evaluate(
     asked = asked_estimators(estimators, num_importance_samples, iwae_samples, quadrature_points)
     _require_possible(run.dataset, split, batch_size, seed)
     count = _count(run.dataset, split, num_examples)
-    facts, began = run.facts, time.monotonic()
+    facts, began = _facts_of(run.facts, run.dataset, split), time.monotonic()
     chosen = _chosen(asked, facts)
     every = chosen | _unasked(run.dataset, facts)
     values = _with_derived(every, facts, _pass(run, split, count, chosen, batch_size, seed, quiet))
@@ -130,9 +130,14 @@ def require_evaluable(
         UserError: for what is not possible, whatever the parameters.
     """
     _require_possible(parts.dataset, split, batch_size, seed)
+    facts = _facts_of(facts, parts.dataset, split)
     program = _program(parts, facts, tuple(_chosen(asked_estimators(**asked), facts)), seed)
     raw = gather(parts.dataset.splits[split], slice(0, 1))
     jax.eval_shape(program, facts.params, raw, np.arange(1))
+
+
+def _facts_of(facts: Facts, dataset: Dataset, split: str) -> Facts:
+    return facts._replace(dataset=dataset, split=split)
 
 
 def _require_possible(dataset: Dataset, split: str, batch_size: int, seed: int) -> None:
