@@ -212,7 +212,7 @@ class Dataset(NamedTuple):
     `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
     """
 
-    splits: Mapping[str, Sequence[Any]]  # "train", "test", and "validation" where held out
+    splits: Mapping[str, Any]  # "train", "test", and "validation" where held out: rows by index
     preprocess: Callable[[Array, Array], Array]
     log_prob: Callable[[Array], Array] | None = None
     labels: Mapping[str, Any] = {}  # per split, for colours in plots
