@@ -12,16 +12,10 @@ from vae_jax.runs.state import State, evaluated_params, optimization
 from vae_jax.training.update import _apply, _norm, make_update, run_steps
 
 
-@pytest.mark.slow
 def test_averaged_parameters_are_the_debiased_exponential_mean():
-    decay = 0.8
-    config = quick_config(ema_decay=decay, num_epochs=1, log_every_steps=1, eval_every_epochs=1.0)
-    steps = [fit(quick_config(num_epochs=1), quiet=True)]  # the last of 12 updates
-    averaged = fit(config, quiet=True)
-    assert not same(averaged.params, steps[0].params)
+    decay, start = 0.8, {"w": jnp.ones(2)}
     rule = optimization(optax.sgd(0.1), 0.0, decay)
-    state = State(jnp.int32(0), {"w": jnp.ones(2)}, rule.gradient.init({"w": jnp.ones(2)}),
-                           rule.average.init({"w": jnp.ones(2)}))  # fmt: skip
+    state = State(jnp.int32(0), start, rule.gradient.init(start), rule.average.init(start))
     history = []
     for i in range(5):
         state = _apply(rule, state, {"w": jnp.array([1.0, -2.0 * i])})
@@ -30,6 +24,30 @@ def test_averaged_parameters_are_the_debiased_exponential_mean():
     expected = (weights[:, None] * history).sum(0) / weights.sum()
     mean = evaluated_params(state, decay)["w"]
     np.testing.assert_allclose(mean, expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_with_averaging_ends_with_the_average():
+    last = fit(quick_config(num_epochs=1), quiet=True)
+    averaged = fit(quick_config(num_epochs=1, ema_decay=0.8), quiet=True)
+    assert not same(averaged.params, last.params)
+
+
+def test_every_step_has_keys_of_its_own_however_the_steps_are_called():
+    def update(state, keys, raw):  # shows the draws of each example's two keys
+        draws = jax.vmap(jax.vmap(jax.random.uniform))(keys)
+        return state._replace(step=state.step + 1), {"draws": draws}
+
+    def call(state, ids):
+        return run_steps(update, state, jax.random.key(0), jnp.zeros((4, 1)), ids, ids)
+
+    ids = jnp.tile(jnp.arange(4).reshape(2, 2), (3, 1))  # three epochs of four examples
+    start = State(jnp.int32(0), {}, (), ())
+    together = call(start, ids)[1]["draws"]
+    state, first = call(start, ids[:2])
+    later = call(state, ids[2:])[1]
+    np.testing.assert_array_equal(jnp.concatenate([first["draws"], later["draws"]]), together)
+    assert len(np.unique(together)) == together.size == 24
 
 
 def test_the_gradient_is_clipped_to_its_norm():
