@@ -31,7 +31,8 @@ class Bar:
     def __init__(self, total: int, unit: str, what: str, *, quiet: bool = False):
         """`what` is done `total` times, each a `unit`; `quiet` shows nothing."""
         self._total, self._unit, self._what = total, unit, what
-        self._done, self._began, self._silence = 0, time.monotonic(), FIRST_SECONDS
+        self._done, self._kept = 0, 0
+        self._began, self._silence = time.monotonic(), FIRST_SECONDS
         self._lines, self._last = not quiet and not is_watched(), self._began
         self._bar = tqdm(
             total=total, unit=unit, desc=what, dynamic_ncols=True,
@@ -44,15 +45,18 @@ class Bar:
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
-    def advance(self, number: int = 1) -> None:
-        """Counts parts that are done."""
+    def advance(self, number: int = 1, was_kept: bool = False) -> None:
+        """Counts parts that are done; those that were kept say nothing about the pace."""
         self._done += number
+        self._kept += number * was_kept
         self._bar.update(number)
         now = time.monotonic()
         if self._lines and now - self._last > self._silence and self._done < self._total:
             self._last, self._silence = now, min(2 * self._silence, MOST_SECONDS)
             share = f"{self._done:,} of {self._total:,} {self._unit}s"
-            logger.info("%s: %s after %.0f s", self._what, share, now - self._began)
+            pace = (now - self._began) / max(1, self._done - self._kept)
+            times = pace * (self._total - self._done), now - self._began
+            logger.info("%s: %s, %.0f s to go, after %.0f s", self._what, share, *times)
 
 
 def each(items: Sequence[Item], unit: str, what: str, *, quiet: bool = False) -> Iterator[Item]:

@@ -180,6 +180,16 @@ def test_greys_under_a_bernoulli_are_no_log_likelihoods(run):
     assert "log-likelihoods" not in evaluate(run, **OPTIONS)["warning"]
 
 
+@pytest.mark.parametrize("is_grey", [True, False])
+def test_one_grey_pixel_is_enough(run, is_grey):
+    splits = {name: np.where(np.asarray(x) > 100, 255, 0) for name, x in run.dataset.splits.items()}
+    splits["test"][3].flat[2] = 100 if is_grey else 0
+    one_grey = with_parts(run, dataset=make_dataset(splits, scale=255.0))
+    results = evaluate(one_grey, **OPTIONS)
+    assert results["in_support"] is not is_grey
+    assert ("no log-likelihoods" in (results["warning"] or "")) == is_grey
+
+
 def test_quadrature_is_refused_where_its_grid_is_too_coarse(run):
     with pytest.raises(UserError, match="of the prior's mass"):
         evaluate(run, quadrature_points=5, **OPTIONS)

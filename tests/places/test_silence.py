@@ -95,9 +95,19 @@ def test_elsewhere_lines_come_after_3_seconds_then_ever_later(clock, caplog):
             clock[0] = float(second)
             bar.advance()
     said = [record.getMessage() for record in caplog.records]
-    assert said[0] == "test: 5 of 400 examples after 4 s"
+    assert said[0] == "test: 5 of 400 examples, 316 s to go, after 4 s"
     at = [int(text.split()[-2]) for text in said]
     assert at == [4, 11, 24, 49, 98, 159, 220, 281, 342]  # 3, 6, 12, 24, 48 s apart, then 60
+
+
+def test_what_was_kept_says_nothing_about_the_pace(clock, caplog):
+    caplog.set_level(logging.INFO)
+    with Bar(400, "example", "test") as bar:
+        bar.advance(300, was_kept=True)
+        clock[0] = 10.0
+        bar.advance(20)
+    (record,) = caplog.records
+    assert record.getMessage() == "test: 320 of 400 examples, 40 s to go, after 10 s"
 
 
 def test_short_work_and_quiet_work_say_nothing(clock, caplog):

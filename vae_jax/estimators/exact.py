@@ -41,7 +41,8 @@ def exact() -> Estimator:
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         shape = batch.x.shape[1:]
         density = _marginal(_read_off(model, params, shape))
-        return {"log_p_exact": density.log_prob(batch.x.reshape(len(batch.x), -1))}
+        log_p = density.log_prob(batch.x.reshape(len(batch.x), -1))
+        return {"log_p_exact": log_p, "log_p_exact_error": jnp.zeros_like(log_p)}
 
     return Estimator(of_examples, {"log_p_exact": LOG_P_EXACT}, _require)
 

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,12 +18,14 @@ from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.config.ranges import require
 from vae_jax.errors import UserError, unknown
+from vae_jax.evaluation.agreement import agreement
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import Results, numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
 from vae_jax.evaluation.of_layers import of_layers
 from vae_jax.evaluation.warnings import warnings
 from vae_jax.progress import Bar
+from vae_jax.runs.chunks import Chunks
 from vae_jax.runs.data import warn_of_other_x
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
@@ -79,7 +81,9 @@ def evaluate(
     facts, began = _facts_of(run.facts, run.dataset, split), time.monotonic()
     chosen = _chosen(asked, facts)
     every = chosen | _unasked(run.dataset, facts)
-    values = _with_derived(every, facts, _pass(run, split, count, chosen, batch_size, seed, quiet))
+    kept = _kept(run, split, count, chosen, seed)
+    examined = _pass(run, split, count, chosen, batch_size, seed, quiet, kept)
+    values = _with_derived(every, facts, examined)
     probability = "mass" if facts.likelihood.support.is_discrete else "density"
     doubts = {
         "in_support": bool(values["in_support"].all()),
@@ -87,7 +91,7 @@ def evaluate(
         "remarks": list(run.dataset.remarks),
         **run.age.entries,
     }
-    return Results(
+    results = Results(
         {
             "warning": "; ".join(warnings(doubts)) or None,
             **doubts,
@@ -102,9 +106,12 @@ def evaluate(
             "seconds": round(time.monotonic() - began, 3),
             "probability": probability,
             "numbers": numbers(every, values),
+            "agreement": agreement(every, values),
             "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
         }
     )
+    kept.clear()
+    return results
 
 
 def require_evaluable(
@@ -233,6 +240,7 @@ def _pass(
     batch_size: int,
     seed: int,
     quiet: bool,
+    kept: Chunks,
 ) -> Values:
     """The values of each of the first examples of a split, `[n, ...]`."""
     program, data = (
@@ -244,7 +252,14 @@ def _pass(
     with Bar(len(data), "example", split, quiet=quiet) as bar:
         mesh = mesh_for(batch)
         params = copy_to_devices(run.params, mesh)
-        return exact_pass(functools.partial(program, params), data, batch, mesh, bar.advance)
+        of_batch = functools.partial(program, params)
+        return exact_pass(of_batch, data, batch, mesh, bar.advance, kept)
+
+
+def _kept(run: Run, split: str, count: int, estimators: Iterable[str], seed: int) -> Chunks:
+    """The place for the values of batches of this evaluation, and of no other."""
+    what = (split, count, seed, run.other_data, *estimators)
+    return Chunks(run.workdir, _fingerprint(run, split), *what)
 
 
 def _identity(run: Run, split: str) -> dict[str, Any]:

@@ -96,4 +96,5 @@ def table(results: dict[str, Any]) -> str:
     age = Age.read(results)
     shown = f"{age.checkpoint} checkpoint: {age}" if age else ""
     doubts = [f"warning: {doubt}" for doubt in warnings(results)]
-    return "\n".join([*lines, *filter(None, [*remarks, shown, *doubts])])
+    pairs = results.get("agreement", [])
+    return "\n".join([*lines, *filter(None, [*remarks, *pairs, shown, *doubts])])

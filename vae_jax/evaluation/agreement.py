@@ -1,0 +1,47 @@
+"""Whether several estimates of log p(x) agree, example by example."""
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+
+from vae_jax.standard_errors import known_error
+from vae_jax.types import NATS, Estimator, Values
+
+FAR = 5  # errors of a difference
+ROUNDING = 1e-4  # of log p(x): float32 sums, and what a grid leaves out
+
+
+def agreement(estimators: Mapping[str, Estimator], values: Values) -> list[str]:
+    """A line on each two estimates of log p(x): their difference, and where it is beyond its error.
+
+    Estimates are the labelled numbers of which an array `NAME_error` is kept, that of the draws for
+    each example. Those of draws are bounds from below, in expectation, so that of two that differ
+    the higher one is believed, although its error says less than it seems.
+
+    Args:
+        estimators: of an evaluation, by what they are called.
+        values: their arrays, `[n]`, nats.
+
+    Returns:
+        the lines, none where there is one estimate or none.
+    """
+    known = {n: q for e in estimators.values() for n, q in e.quantities.items()}
+    named = [n for n, q in known.items() if q.label and q.unit == NATS and f"{n}_error" in values]
+    return [_line(*two, values) for two in itertools.combinations(named, 2)]
+
+
+def _line(one: str, other: str, values: Values) -> str:
+    """How two estimates differ, the one that is higher on average first."""
+    high, low = sorted((one, other), key=lambda name: -values[name].mean())
+    apart = values[high] - values[low]
+    rounding = ROUNDING * np.abs(values[high])
+    error = np.sqrt(values[f"{high}_error"] ** 2 + values[f"{low}_error"] ** 2 + rounding**2)
+    far = np.abs(apart) > FAR * error
+    mean, spread = float(apart.mean()), known_error(apart)
+    of_mean = f"{mean:.4f}" if spread is None else f"{mean:.4f} ± {spread:.4f}"
+    if not far.any():
+        return f"{high} and {low} agree: {of_mean} apart, no example by over {FAR} errors"
+    largest = apart[far][np.argmax(np.abs(apart[far]))]
+    where = f"{far.mean():.1%} of the examples differ by over {FAR} errors, up to {largest:+.2f}"
+    return f"{high} and {low} disagree: {of_mean} apart, {where}; the higher is believed"
