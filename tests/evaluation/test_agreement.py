@@ -1,4 +1,4 @@
-"""What is said of several estimates of log p(x)."""
+"""Several estimates of log p(x) are compared, example by example."""
 
 import numpy as np
 import pytest

@@ -61,7 +61,7 @@ def ais(
 
         return annealing.over_examples(one, keys, batch, chains)
 
-    held = temperatures * leapfrog_steps * chains
+    held = annealing.work(temperatures, leapfrog_steps, chains)
     return Estimator(of_examples, quantities, annealing.require, _summary, floats_per_example=held)
 
 

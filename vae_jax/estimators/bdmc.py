@@ -72,7 +72,7 @@ def bdmc(
 
         return annealing.over_examples(one, keys, batch, chains)
 
-    held = 2 * temperatures * leapfrog_steps * chains
+    held = 2 * annealing.work(temperatures, leapfrog_steps, chains)
     return Estimator(of_examples, quantities, _require, _summary, floats_per_example=held)
 
 

@@ -85,12 +85,7 @@ def evaluate(
     examined = _pass(run, split, count, chosen, batch_size, seed, quiet, kept)
     values = _with_derived(every, facts, examined)
     probability = "mass" if facts.likelihood.support.is_discrete else "density"
-    doubts = {
-        "in_support": bool(values["in_support"].all()),
-        "few_values": _few_values(run.dataset, split) if probability == "density" else "",
-        "remarks": list(run.dataset.remarks),
-        **run.age.entries,
-    }
+    doubts = _doubts(run, split, values, probability)
     results = Results(
         {
             "warning": "; ".join(warnings(doubts)) or None,
@@ -260,6 +255,15 @@ def _kept(run: Run, split: str, count: int, estimators: Iterable[str], seed: int
     """The place for the values of batches of this evaluation, and of no other."""
     what = (split, count, seed, run.other_data, *estimators)
     return Chunks(run.workdir, _fingerprint(run, split), *what)
+
+
+def _doubts(run: Run, split: str, values: Values, probability: str) -> dict[str, Any]:
+    return {
+        "in_support": bool(values["in_support"].all()),
+        "few_values": _few_values(run.dataset, split) if probability == "density" else "",
+        "remarks": list(run.dataset.remarks),
+        **run.age.entries,
+    }
 
 
 def _identity(run: Run, split: str) -> dict[str, Any]:
