@@ -18,13 +18,13 @@ from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.config.ranges import require
 from vae_jax.errors import UserError, unknown
-from vae_jax.evaluation.agreement import agreement
 from vae_jax.evaluation.asked import WHERE_POSSIBLE, asked_estimators
 from vae_jax.evaluation.numbers import Results, numbers, require_distinct, require_examples
 from vae_jax.evaluation.of_data import of_data
 from vae_jax.evaluation.of_layers import of_layers
 from vae_jax.evaluation.warnings import warnings
 from vae_jax.progress import Bar
+from vae_jax.runs.agreement import agreement
 from vae_jax.runs.chunks import Chunks
 from vae_jax.runs.data import warn_of_other_x
 from vae_jax.runs.parts import Parts
@@ -100,8 +100,8 @@ def evaluate(
             "num_parameters": num_parameters(run.params),
             "seconds": round(time.monotonic() - began, 3),
             "probability": probability,
-            "numbers": numbers(every, values),
-            "agreement": agreement(every, values),
+            "numbers": (of_split := numbers(every, values)),
+            "agreement": agreement(of_split, values),
             "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
         }
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vae_jax.runs.agreement import agreement
 from vae_jax.runs.directory import locked, write_json
 
 COMPARISON = "compare_kl"  # in results.json, beside the splits
@@ -56,6 +57,7 @@ def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
         results["numbers"] = results["numbers"] | kept
         dropped = before["numbers"].keys() - kept.keys()
         values = {n: stored[n] for n in stored if n not in dropped} | values
+        results["agreement"] = agreement(results["numbers"], values)
     new = arrays.with_name(f"{stem}.{os.getpid()}.tmp.npz")
     np.savez_compressed(new, **values)
     new.replace(arrays)

@@ -6,12 +6,14 @@ import pytest
 from tests.quick_runs import quick_config
 from vae_jax import evaluate, fit
 from vae_jax.config import components
-from vae_jax.evaluation.agreement import agreement
 from vae_jax.evaluation.numbers import table
+from vae_jax.runs.agreement import agreement
+from vae_jax.runs.results import read_results, save_results
 
 N = 400
 NAMES = ("importance(num_samples=100)", "ais", "exact", "surgery")
-ESTIMATORS = {name: components.build("estimators", name)() for name in NAMES}
+QUANTITIES = {n: components.build("estimators", n)().quantities for n in NAMES}
+NUMBERS = {n: q._asdict() for every in QUANTITIES.values() for n, q in every.items()}
 
 
 def values(of_ais, error, **more):
@@ -22,7 +24,7 @@ def values(of_ais, error, **more):
 
 def test_two_within_their_errors_agree():
     rng = np.random.default_rng(0)
-    (line,) = agreement(ESTIMATORS, values(0.5 + 0.4 * rng.normal(size=N), 0.4))
+    (line,) = agreement(NUMBERS, values(0.5 + 0.4 * rng.normal(size=N), 0.4))
     mean, error = 0.5, 0.4 / np.sqrt(N)
     assert line.startswith("log_p_ais and log_p agree: ")
     told = [float(word) for word in line.split(" agree: ")[1].split(" apart")[0].split(" ± ")]
@@ -35,7 +37,7 @@ def test_examples_beyond_their_errors_are_counted(sign):
     """Errors of 0.3 and 0.4 make one of 0.5: 2.4 is within five, 2.6 is not."""
     of_ais = np.zeros(N)
     of_ais[:8], of_ais[8:20] = sign * 2.6, sign * 2.4
-    (line,) = agreement(ESTIMATORS, values(of_ais, 0.4))
+    (line,) = agreement(NUMBERS, values(of_ais, 0.4))
     high, low = ("log_p_ais", "log_p") if sign > 0 else ("log_p", "log_p_ais")
     assert line.startswith(f"{high} and {low} disagree: ")
     assert "2.0% of the examples differ by over 5 errors, up to +2.60" in line
@@ -43,18 +45,23 @@ def test_examples_beyond_their_errors_are_counted(sign):
 
 def test_each_two_are_compared_and_one_alone_is_not():
     exact = {"log_p_exact": np.full(N, 0.1), "log_p_exact_error": np.zeros(N)}
-    lines = agreement(ESTIMATORS, values(np.zeros(N), 0.4, **exact))
+    lines = agreement(NUMBERS, values(np.zeros(N), 0.4, **exact))
     assert [line.split(" agree")[0] for line in lines] == [
         "log_p and log_p_ais", "log_p_exact and log_p", "log_p_exact and log_p_ais",
     ]  # fmt: skip
-    assert agreement({"exact": ESTIMATORS["exact"]}, exact) == []
+    assert agreement(NUMBERS, exact) == []
 
 
-def test_an_evaluation_says_it():
-    run = fit(quick_config(latent_dim=2, num_epochs=1), quiet=True)
-    asked = "importance(num_samples=200)|quadrature(points=100)"
+def test_an_evaluation_says_it_of_its_own_and_of_what_is_there(tmp_path):
+    run = fit(quick_config(latent_dim=2, num_epochs=1), tmp_path, quiet=True)
+    asked = "importance(num_samples=200)|prior_sampling(num_samples=200)"
     results = evaluate(run, estimators=asked, quiet=True)
     (line,) = results["agreement"]
-    assert "log_p" in line
-    assert "log_p_quadrature" in line
+    assert {"log_p", "log_p_prior"} <= set(line.split())
     assert line in table(results)
+    save_results(tmp_path, "test", results)
+    save_results(tmp_path, "test", evaluate(run, estimators="quadrature(points=100)", quiet=True))
+    lines = read_results(tmp_path)["test"]["agreement"]
+    assert len(lines) == 3
+    assert line in lines
+    assert sum("log_p_quadrature" in each for each in lines) == 2

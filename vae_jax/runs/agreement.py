@@ -2,17 +2,18 @@
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from vae_jax.standard_errors import known_error
-from vae_jax.types import NATS, Estimator, Values
+from vae_jax.types import NATS, Values
 
 FAR = 5  # errors of a difference
 ROUNDING = 1e-4  # of log p(x): float32 sums, and what a grid leaves out
 
 
-def agreement(estimators: Mapping[str, Estimator], values: Values) -> list[str]:
+def agreement(numbers: Mapping[str, Mapping[str, Any]], values: Values) -> list[str]:
     """A line on each two estimates of log p(x): their difference, and where it is beyond its error.
 
     Estimates are the labelled numbers of which an array `NAME_error` is kept, that of the draws for
@@ -20,14 +21,14 @@ def agreement(estimators: Mapping[str, Estimator], values: Values) -> list[str]:
     the higher one is believed, although its error says less than it seems.
 
     Args:
-        estimators: of an evaluation, by what they are called.
-        values: their arrays, `[n]`, nats.
+        numbers: of a split, by name, as `results.json` has them.
+        values: the arrays of the examples, `[n]`, nats.
 
     Returns:
         the lines, none where there is one estimate or none.
     """
-    known = {n: q for e in estimators.values() for n, q in e.quantities.items()}
-    named = [n for n, q in known.items() if q.label and q.unit == NATS and f"{n}_error" in values]
+    labelled = [n for n, of in numbers.items() if of.get("label") and of["unit"] == NATS]
+    named = [name for name in labelled if {name, f"{name}_error"} <= values.keys()]
     return [_line(*two, values) for two in itertools.combinations(named, 2)]
 
 
