@@ -233,3 +233,9 @@ def test_a_density_of_bits_is_warned_of_and_each_log_likelihood_says_what_it_is(
     lines = [line.split() for line in shown.splitlines() if f"({kind})" in line]
     assert {line[0] for line in lines} == likelihoods
     assert results["numbers"]["log_p"]["unit"] == "nats per example"
+
+
+def test_the_error_of_a_mean_of_few():
+    """1, 2 and 6: their variance is 7, with two degrees of freedom."""
+    np.testing.assert_allclose(known_error(np.array([1.0, 2.0, 6.0])), np.sqrt(7 / 3), rtol=1e-6)
+    assert known_error(np.array([1.0])) is None

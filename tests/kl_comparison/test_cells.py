@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from vae_jax.kl_comparison.pairs.cells import cell, relative_to, slope
+from vae_jax.kl_comparison.pairs.cells import cell, p_value, relative_to, slope
 from vae_jax.kl_comparison.pairs.reference import Reference
 from vae_jax.kl_comparison.pairs.verdicts import FALSE_ALARMS, doubt, plus_minus, threshold, verdict
 
@@ -102,6 +102,17 @@ def test_verdicts_in_words():
     assert "1 of 1001 estimates at K = 4 are not finite" in judged(broken, right)
     assert doubt([[wrong], [right]], "closed form", 1e-3) == ""
     assert "in doubt" in doubt([[wrong], [heavy]], "closed form", 1e-3)
+
+
+def test_p_values_of_skewed_values_are_right_at_both_ends():
+    """At 1 in 100 each, means of 60 exponential values; Student's t alone has 4 in 100 below."""
+    values = np.random.default_rng(0).exponential(1.0, (4000, 60))
+    z = (values.mean(1) - 1) / stats.sem(values, axis=1)
+    skewness = stats.skew(values, axis=1)
+    p = np.array([p_value(*each, 60) for each in zip(z, skewness, strict=True)])
+    for side in (z > 0, z < 0):
+        share = ((p < 0.02) & side).mean()
+        assert abs(share - 0.01) < 5 * np.sqrt(0.01 / 4000)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import scipy.stats as st
 from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError
+from vae_jax.kl_estimators._draws import mean_and_error
 from vae_jax.types import is_biased
 
 NAMES = components.names("kl_estimators")
@@ -106,6 +107,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say(name):
     quantile = st.t.ppf(0.975, degrees_of_freedom(name, 1024)) if name != "plain" else normal
     inside = np.abs(values - expected(name, "laplace-normal")) < quantile * errors
     assert 0.93 < inside.mean() < 0.97
+
+
+def test_the_error_of_few_values():
+    """1, 2 and 6: their variance is 7, with two degrees of freedom."""
+    estimate = mean_and_error(jnp.array([1.0, 2.0, 6.0]))
+    np.testing.assert_allclose(estimate, (3.0, np.sqrt(7 / 3)), rtol=1e-6)
 
 
 @pytest.mark.slow
