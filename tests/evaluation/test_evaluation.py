@@ -11,6 +11,7 @@ from vae_jax.batches.passes import exact_pass
 from vae_jax.datasets._making import make_dataset
 from vae_jax.evaluation.numbers import table
 from vae_jax.runs.results import read_results, save_results
+from vae_jax.standard_errors import known_error
 
 OPTIONS = {"num_importance_samples": 60, "quiet": True}
 

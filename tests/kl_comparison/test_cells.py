@@ -115,6 +115,12 @@ def test_p_values_of_skewed_values_are_right_at_both_ends():
         assert abs(share - 0.01) < 5 * np.sqrt(0.01 / 4000)
 
 
+def test_a_p_value_is_halls():
+    """z = 1, skewness 2, 36 values: a = 1/9, and z' = 1 + 1/9 + 1/243 + 1/18."""
+    expected = 2 * stats.t.sf(1 + 1 / 9 + 1 / 243 + 1 / 18, 35)
+    assert p_value(1.0, 2.0, 36) == pytest.approx(expected)
+
+
 @pytest.mark.slow
 def test_a_table_of_right_estimators_seldom_accuses_one():
     """600 tables of 7 cells of skewed values, at 1 in 100 each; Student's t alone has 24."""
