@@ -14,11 +14,11 @@ from vae_jax.estimators import _annealing as annealing
 from vae_jax.estimators.ais import ais
 from vae_jax.types import Batch
 
-EXAMPLES, TEMPERATURES, CHAINS, LEAPFROGS, ROUNDS = 100, 20, 16, 10, 5
+EXAMPLES, TEMPERATURES, CHAINS, LEAPFROGS, ROUNDS = 13, 50, 16, 10, 5
 
 
 def of_mnist():
-    """The model of experiments/mnist.py, and as many examples."""
+    """The model of experiments/mnist.py, and a batch of examples, as `ais` is given them."""
     shape, tanh = (28, 28, 1), "mlp(hidden=(200, 200), activation='tanh')"
     model = build_model(shape, 50, encoder=tanh, decoder=tanh, likelihood="bernoulli")
     x = jax.random.uniform(jax.random.key(0), (EXAMPLES, *shape)) < 0.2
@@ -58,7 +58,7 @@ def main() -> None:
     gradients = (TEMPERATURES - 1) * LEAPFROGS * CHAINS * EXAMPLES
     for name, values in seconds.items():
         rate = gradients / np.median(values)
-        hours = 1000 * LEAPFROGS * CHAINS * EXAMPLES / rate / 3600
+        hours = 1000 * LEAPFROGS * CHAINS * 100 / rate / 3600
         print(
             f"{name:16} {rate:8.0f} gradients/s  {hours:.2f} h for 100 images, 1,000 temperatures"
         )
