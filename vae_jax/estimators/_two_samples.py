@@ -43,6 +43,4 @@ def two_samples(x: np.ndarray, y: np.ndarray, seed: int = 0) -> TwoSamples:
     shuffled = np.concatenate([sides[None], draws])
     discrepancy = ((shuffled @ kernel) * shuffled).sum(1)  # grows as MMD^2 does
     as_large = discrepancy >= discrepancy[0] * (1 - 1e-12)
-    return TwoSamples(
-        float(terms.mean()), float(2 * standard_error(terms)), float(as_large.mean())
-    )
+    return TwoSamples(float(terms.mean()), float(2 * standard_error(terms)), float(as_large.mean()))

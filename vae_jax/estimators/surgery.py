@@ -64,7 +64,7 @@ def surgery(*, num_samples: Annotated[int, constraints.integer_greater_than(2)] 
             return z, model.prior(params, *one.conditions).sample(key_p)
 
         z, of_prior = jax.vmap(draws)(keys, batch)
-        return {"_x": batch.x, "_z": z, "_of_prior": of_prior}
+        return {"_surgery_x": batch.x, "_surgery_z": z, "_surgery_prior": of_prior}
 
     held = num_samples  # and x, which the data set holds too
     require = functools.partial(_require, num_samples)
@@ -101,9 +101,9 @@ def _require(num_samples: int, facts: Facts) -> None:
 
 def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
     """The terms of each example, `[n]`, and of each draw, `[n, K]`, an underscore before."""
-    z = jnp.asarray(values["_z"].swapaxes(0, 1), jnp.float32)
+    z = jnp.asarray(values["_surgery_z"].swapaxes(0, 1), jnp.float32)
     program = _program(facts.model.encode, facts.model.prior)
-    draws = program(facts.params, jnp.asarray(values["_x"], jnp.float32), z)
+    draws = program(facts.params, jnp.asarray(values["_surgery_x"], jnp.float32), z)
     named = {n: np.asarray(d, np.float64).swapaxes(0, 1) for n, d in draws.items()}
     by_unit = named.pop("dimension_kl_by_unit", None)
     arrays = {f"_{n}": d for n, d in named.items()} | {n: d.mean(1) for n, d in named.items()}
@@ -129,7 +129,7 @@ def _summary(values: Values) -> dict[str, Number]:
         ("marginal_kl", _left_out(numbers)),
     ):
         numbers[name] = numbers[name]._replace(remark=remark)
-    return numbers | _against_prior(values["_z"][:, 0], values["_of_prior"])
+    return numbers | _against_prior(values["_surgery_z"][:, 0], values["_surgery_prior"])
 
 
 def _at_the_limit(information: Number) -> str:
@@ -138,7 +138,7 @@ def _at_the_limit(information: Number) -> str:
     if information.mean < min(0.95 * most, most - 1):
         return ""
     told = f"mutual_information is near log n = {most:.2f}, the most of {information.n:,} examples"
-    return f"{told}: more of them would raise it and lower marginal_kl"
+    return f"{told}: more would raise it, and lower marginal_kl and with it total_correlation"
 
 
 def _left_out(numbers: Mapping[str, Number]) -> str:
