@@ -18,8 +18,8 @@ def classes_of(labels: np.ndarray) -> np.ndarray:
     """The number of each example's class, `[n]`, -1 where the label is missing (NaN).
 
     Raises:
-        NoClassesError: unless the labels are words or whole numbers, of 2 to 100 kinds, with 5 examples
-            of two kinds.
+        NoClassesError: unless the labels are words or whole numbers, of 2 to 100 kinds, two of
+            which have 5 examples.
     """
     labels = np.asarray(labels)
     is_there = labels == labels

@@ -18,7 +18,9 @@ class TwoSamples(NamedTuple):
     p: float
 
 
-def two_samples(x: np.ndarray, y: np.ndarray, seed: int = 0) -> TwoSamples:
+def two_samples(
+    x: np.ndarray, y: np.ndarray, seed: int = 0, permutations: int = PERMUTATIONS
+) -> TwoSamples:
     """MMD^2 of two samples `[n, d]` and the p-value of their being of one distribution.
 
     MMD^2 = E k(x, x') + k(y, y') - k(x, y') - k(x', y), k(a, b) = exp(-|a - b|^2 / 2 s^2) with s
@@ -31,6 +33,7 @@ def two_samples(x: np.ndarray, y: np.ndarray, seed: int = 0) -> TwoSamples:
         x: one sample, at least 2.
         y: the other, of the same size.
         seed: of the permutations.
+        permutations: how many, beside the one that is there.
     """
     n, points = len(x), np.concatenate([x, y])
     squares = cdist(points, points, "sqeuclidean")
@@ -39,7 +42,7 @@ def two_samples(x: np.ndarray, y: np.ndarray, seed: int = 0) -> TwoSamples:
     h = kernel[:n, :n] + kernel[n:, n:] - kernel[:n, n:] - kernel[n:, :n]
     terms = (h.sum(1) - np.diag(h)) / (n - 1)
     sides = np.repeat([1.0, -1.0], n)
-    draws = np.random.default_rng(seed).permuted(np.tile(sides, (PERMUTATIONS, 1)), axis=1)
+    draws = np.random.default_rng(seed).permuted(np.tile(sides, (permutations, 1)), axis=1)
     shuffled = np.concatenate([sides[None], draws])
     discrepancy = ((shuffled @ kernel) * shuffled).sum(1)  # grows as MMD^2 does
     as_large = discrepancy >= discrepancy[0] * (1 - 1e-12)
