@@ -204,14 +204,14 @@ def interpolations(
     return captioned(plots.image_rows(rows), f"{what}.")
 
 
-def traversals(run: Run, key: Any, x: Any, unit: Unit | None, steps: int = 11) -> Figure:
+def traversals(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
     """Means of p(x | z) as one of the most used latents after another moves, around an example."""
-    most = 10 if unit else 5
+    most, steps = (10, 11) if unit else (5, 25)
     moved = traverse(run, key, x, most, steps)
     names = [f"$z_{{{j + 1}}}$" for j in moved.units]
     of = "each latent" if len(names) == moved.of else f"each of the {len(names)} most used latents"
     what = f"Means of p(x|z) as {of} goes through the middle {1 - 2 * TAIL:.0%} of q(z_j)"
-    what = f"{what}, the others at E[z|x] of a test example; x tells most of the first"
+    what = f"{what}, the others at E[z|x] of a test example, the first the one that x tells most of"
     if unit:
         rows = dict(zip(names, map(unit, moved.means), strict=True))
         return captioned(plots.image_rows(rows), f"{what}.")
