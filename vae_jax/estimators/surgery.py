@@ -1,5 +1,6 @@
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -8,7 +9,9 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from numpyro.distributions import Distribution, constraints
 
+from vae_jax.divergences.units import factors, marginals
 from vae_jax.errors import UserError
+from vae_jax.estimators._two_samples import PERMUTATIONS, two_samples
 from vae_jax.types import (
     NATS,
     Array,
@@ -24,47 +27,87 @@ from vae_jax.types import (
     means,
 )
 
-AT_ONCE = 2**22  # densities times latent dimensions that are held together
+AT_ONCE = 2**20  # densities of single dimensions that are held together
+MOST_HELD = 2**27  # numbers of all draws, 1 GiB
+COMPARED = 1000  # draws of q(z), and of p(z), in the test of two samples
+PARTS = ("mean_kl", "mutual_information", "marginal_kl", "total_correlation", "dimension_kl")
+NO_FACTORS = "surgery: no dimension_kl, since p(z) is no product over the dimensions of z"
+NO_MARGINALS = (
+    "surgery: no total_correlation and no dimension_kl, since q(z_j|x) of single dimensions "
+    "is not known for such a posterior"
+)
 
 
 def surgery(*, num_samples: Annotated[int, constraints.integer_greater_than(2)] = 2) -> Estimator:
-    """E KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || p(z)), the ELBO's prior term in two parts.
+    """E KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || p(z)), the ELBO's prior term in its parts.
 
-    ELBO surgery (Hoffman & Johnson 2016): `mean_kl`, `mutual_information`, which log n bounds, and
-    `marginal_kl`. q(z) is the mixture of the posteriors of the n examples that are evaluated, so
-    that this takes n^2 K densities, K = `num_samples` draws of each. The standard error is over
-    examples, given q(z); the Monte Carlo error is that of the draws.
+    ELBO surgery (Hoffman & Johnson 2016): `mean_kl`, `mutual_information` and `marginal_kl`. Where
+    the prior is a product over the dimensions of z, the last is `total_correlation`, KL(q(z) ||
+    prod_j q(z_j)), and `dimension_kl`, sum_j KL(q(z_j) || p(z_j)) (Chen et al. 2018, eq. 2), whose
+    terms of each example are the array `dimension_kl_by_unit`.
+
+    q(z) is the mixture of the posteriors of the n examples that are evaluated, without weights of
+    batches: n^2 K densities, K = `num_samples` draws of each. Of the q(z) of all x there are the
+    information is below in expectation, at most log n, and both KLs to the prior are above. The
+    standard error is over examples; the Monte Carlo error is that of the draws, given them.
+
+    `mmd_prior` and `mmd_prior_p` hold one draw of q(z|x) of each of up to 1,000 examples against as
+    many of p(z), by a kernel (Gretton et al. 2012), for the q(z) of all x there are.
     """
-    how = f"mean over {num_samples} draws of each example; q(z) of these examples"
-    quantities = {
-        "mean_kl": Quantity(NATS, f"E_q log q(z|x) - log p(z), {how}"),
-        "mutual_information": Quantity(NATS, f"I_q(x; z), E_q log q(z|x) - log q(z), {how}"),
-        "marginal_kl": Quantity(NATS, f"KL(q(z) || p(z)), E_q log q(z) - log p(z), {how}"),
-    }
+    how = f"{num_samples} draws of each example"
+    quantities = _quantities(f"mean over {how}; q(z) of these examples")
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        def draws(key: Array, one: Batch) -> Array:
-            return model.encode(params, one).sample(key, (num_samples,))
+        def draws(key: Array, one: Batch) -> tuple[Array, Array]:
+            key_q, key_p = jax.random.split(key)
+            z = model.encode(params, one).sample(key_q, (num_samples,))
+            return z, model.prior(params, *one.conditions).sample(key_p)
 
-        return {"_x": batch.x, "_z": jax.vmap(draws)(keys, batch)}
+        z, of_prior = jax.vmap(draws)(keys, batch)
+        return {"_surgery_x": batch.x, "_surgery_z": z, "_surgery_prior": of_prior}
 
     held = num_samples  # and x, which the data set holds too
-    return Estimator(of_examples, quantities, _require, _summary, _derive, held)
+    require = functools.partial(_require, num_samples)
+    return Estimator(of_examples, quantities, require, _summary, _derive, held)
 
 
-def _require(facts: Facts) -> None:
+def _quantities(how: str) -> dict[str, Quantity]:
+    below, above = "a lower bound for all x there are", "an upper bound for all x there are"
+    kernel = f"one draw of q(z|x) an example, {COMPARED:,} at most, against as many of p(z)"
+    return {
+        "mean_kl": Quantity(NATS, f"E_q log q(z|x) - log p(z), {how}"),
+        "mutual_information": Quantity(
+            NATS, f"I_q(x; z), E_q log q(z|x) - log q(z), at most log n, {below}; {how}"
+        ),
+        "marginal_kl": Quantity(NATS, f"KL(q(z) || p(z)), E_q log q(z) - log p(z), {above}; {how}"),
+        "total_correlation": Quantity(NATS, f"KL(q(z) || prod_j q(z_j)), {how}"),
+        "dimension_kl": Quantity(NATS, f"sum_j KL(q(z_j) || p(z_j)), {above}; {how}"),
+        "mmd_prior": Quantity("squared MMD", f"Gaussian kernel of the median distance, {kernel}"),
+        "mmd_prior_p": Quantity(
+            "probability", f"of such a squared MMD if q(z) = p(z), {PERMUTATIONS:,} permutations"
+        ),
+    }
+
+
+def _require(num_samples: int, facts: Facts) -> None:
     if facts.posterior.batch_shape:
         raise UserError("surgery takes one q(z|x) an example")
+    count = len(facts.dataset.splits[facts.split]) if facts.dataset else 1
+    size = count * num_samples * facts.posterior.event_shape[0]
+    if size > MOST_HELD:
+        draws = f"{num_samples} draws of {facts.posterior.event_shape[0]:,} numbers"
+        raise UserError(f"surgery holds {draws} for {count:,} examples, more than 1 GiB")
 
 
 def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
-    """The three terms of each example, `[n]`, and of each draw, `[n, K]`, an underscore before."""
-    z = jnp.asarray(values["_z"].swapaxes(0, 1), jnp.float32)
-
+    """The terms of each example, `[n]`, and of each draw, `[n, K]`, an underscore before."""
+    z = jnp.asarray(values["_surgery_z"].swapaxes(0, 1), jnp.float32)
     program = _program(facts.model.encode, facts.model.prior)
-    draws = program(facts.params, jnp.asarray(values["_x"], jnp.float32), z)
-    named = {n: np.asarray(d, np.float64).T for n, d in zip(Surgery._fields, draws, strict=True)}
-    return {f"_{n}": d for n, d in named.items()} | {n: d.mean(1) for n, d in named.items()}
+    draws = program(facts.params, jnp.asarray(values["_surgery_x"], jnp.float32), z)
+    named = {n: np.asarray(d, np.float64).swapaxes(0, 1) for n, d in draws.items()}
+    by_unit = named.pop("dimension_kl_by_unit", None)
+    arrays = {f"_{n}": d for n, d in named.items()} | {n: d.mean(1) for n, d in named.items()}
+    return arrays if by_unit is None else arrays | {"dimension_kl_by_unit": by_unit.mean(1)}
 
 
 @functools.lru_cache(maxsize=1)  # the runs of many seeds share one program
@@ -73,21 +116,63 @@ def _program(encode: Callable[..., Distribution], prior: Callable[..., Distribut
 
 
 def _summary(values: Values) -> dict[str, Number]:
-    numbers = means({name: array for name, array in values.items() if f"_{name}" in values})
-    return {
+    """The means with both errors, what log n hides, what cannot be, and the test of the prior."""
+    numbers = means({name: values[name] for name in PARTS if name in values})
+    numbers = {
         name: number._replace(
             monte_carlo_error=float(_stratified(jnp.asarray(values[f"_{name}"].T)).standard_error)
         )
         for name, number in numbers.items()
     }
+    for name, remark in (
+        ("mutual_information", _at_the_limit(numbers["mutual_information"])),
+        ("marginal_kl", _left_out(numbers)),
+    ):
+        numbers[name] = numbers[name]._replace(remark=remark)
+    return numbers | _against_prior(values["_surgery_z"][:, 0], values["_surgery_prior"])
+
+
+def _at_the_limit(information: Number) -> str:
+    """A line where n examples are too few to tell the information in z; else empty."""
+    most = math.log(information.n)
+    if information.mean < min(0.95 * most, most - 1):
+        return ""
+    told = f"mutual_information is near log n = {most:.2f}, the most of {information.n:,} examples"
+    return f"{told}: more would raise it, and lower marginal_kl and with it total_correlation"
+
+
+def _left_out(numbers: Mapping[str, Number]) -> str:
+    if "total_correlation" not in numbers:
+        return NO_MARGINALS
+    return "" if "dimension_kl" in numbers else NO_FACTORS
+
+
+def _against_prior(z: np.ndarray, of_prior: np.ndarray) -> dict[str, Number]:
+    """The two-sample test, of rows from all over the split; none of fewer than two."""
+    n = min(len(z), COMPARED)
+    rows = np.linspace(0, len(z) - 1, n).astype(int)
+    if n < 2:
+        return {}
+    test = two_samples(z[rows], of_prior[rows])
+    error = math.sqrt(test.p * (1 - test.p) / PERMUTATIONS)
+    return {
+        "mmd_prior": Number(test.mmd, test.error, n),
+        "mmd_prior_p": Number(test.p, None, n, monte_carlo_error=error),
+    }
 
 
 class Surgery(NamedTuple):
-    """The prior matching term of N examples, and the two parts whose sum it is, nats, `[]` each."""
+    """The prior matching term of N examples, and the parts whose sum it is, nats, `[]` each.
+
+    `marginal_kl` = `total_correlation` + `dimension_kl`, where those are known: None unless q(z_j |
+    x_n) is, and the latter None unless the prior is a product over dimensions.
+    """
 
     mean_kl: Estimate  # 1/N sum_n KL(q(z | x_n) || p(z))
     mutual_information: Estimate  # I_q(x; z), at most log N
     marginal_kl: Estimate  # KL(q(z) || p(z))
+    total_correlation: Estimate | None = None  # KL(q(z) || prod_j q(z_j))
+    dimension_kl: Estimate | None = None  # sum_j KL(q(z_j) || p(z_j))
 
 
 def kl_surgery(key: Array, q: Distribution, p: Distribution, num_samples: int = 10) -> Surgery:
@@ -112,21 +197,36 @@ def kl_surgery(key: Array, q: Distribution, p: Distribution, num_samples: int = 
             f"batch {q.batch_shape}, num_samples={num_samples}: "
             "surgery takes a batch [N] of posteriors, and at least 2 draws of each"
         )
+    terms = _terms(q, p, q.sample(key, (num_samples,)))
+    return Surgery(**{name: _stratified(terms[name]) for name in PARTS if name in terms})
 
-    return Surgery(*map(_stratified, _terms(q, p, q.sample(key, (num_samples,)))))
 
+def _terms(q: Distribution, p: Distribution, z: Array) -> dict[str, Array]:
+    """The terms of `Surgery` at z `[K, N, d]`, `[K, N]` each, and `dimension_kl_by_unit`."""
+    K, N, d = z.shape
+    units, units_of_p = marginals(q), factors(p)
 
-def _terms(q: Distribution, p: Distribution, z: Array) -> tuple[Array, Array, Array]:
-    """log q(z|x) - log p(z), log q(z|x) - log q(z), log q(z) - log p(z) at z `[K, N, d]`."""
-    N, d = z.shape[1:]
+    def at_draw(now: tuple[Array, Array]) -> dict[str, Array]:
+        z, n = now
+        each, prior = q.log_prob(z), p.log_prob(z)
+        average = logsumexp(each) - jnp.log(N)
+        terms = {
+            "mean_kl": each[n] - prior,
+            "mutual_information": each[n] - average,
+            "marginal_kl": average - prior,
+        }
+        if units is None:
+            return terms
+        by_unit = logsumexp(units.log_prob(z), 0) - jnp.log(N)
+        terms["total_correlation"] = average - by_unit.sum()
+        if units_of_p is None:
+            return terms
+        by_unit -= units_of_p.log_prob(z)
+        return terms | {"dimension_kl": by_unit.sum(), "dimension_kl_by_unit": by_unit}
 
-    def log_aggregated(z: Array) -> Array:
-        return logsumexp(q.log_prob(z)) - jnp.log(N)
-
-    size = max(1, AT_ONCE // (N * d))
-    average = jax.lax.map(log_aggregated, z.reshape(-1, d), batch_size=size).reshape(-1, N)
-    each, prior = q.log_prob(z), p.log_prob(z)
-    return each - prior, each - average, average - prior
+    draws = z.reshape(-1, d), jnp.tile(jnp.arange(N), K)
+    terms = jax.lax.map(at_draw, draws, batch_size=max(1, AT_ONCE // (N * d)))
+    return {name: values.reshape(K, N, *values.shape[1:]) for name, values in terms.items()}
 
 
 def _stratified(values: Array) -> Estimate:

@@ -1,11 +1,12 @@
 """The numbers of each layer of a model that has several."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.distributions.chain import Chain
 from vae_jax.divergences.layers import have_layers, kl_by_layer
+from vae_jax.divergences.units import moments
+from vae_jax.estimators._active import ACTIVE, halves, products, variances
 from vae_jax.types import (
     NATS,
     Array,
@@ -22,7 +23,6 @@ from vae_jax.types import (
 
 MOST = 16  # layers that are told one by one
 DRAWS = 10
-ACTIVE = 0.01  # of the variance over examples of E[z | x]
 TERM = f"KL of layer {{}}, in closed form given the draws above where it has one, {DRAWS} draws"
 UPWARDS = f"E log q(z_l | z_l-1) - log p(z_l | z_l+1) of layer {{}}, no KL, {DRAWS} draws"
 UNITS = f"dimensions j of layer {{}} with Var_x E[z_j | x] clearly over {ACTIVE}"
@@ -56,10 +56,8 @@ def of_layers(facts: Facts) -> list[Estimator]:
             z = q.sample(key, (DRAWS,))
             terms = kl_by_layer(q, p, z).mean(0)
             named = {f"kl_layer_{n}": kl for n, kl in _from_below(terms)}
-            factors = zip(q.factors(z), q.split(z), strict=True)
-            means_of = [jnp.broadcast_to(d.mean, part.shape) for d, part in factors]
-            halves = [m.reshape(2, DRAWS // 2, -1).mean(1) for m in reversed(means_of)]
-            return named | {f"_means_{n}": half for n, half in enumerate(halves, 1)}
+            layers = reversed(q.split(halves(moments(q, z)[0])))
+            return named | {f"_means_{n}": layer for n, layer in enumerate(layers, 1)}
 
         return jax.vmap(one)(keys, batch)
 
@@ -75,16 +73,14 @@ def _summary(values: Values) -> dict[str, Number]:
     """The means, and the number of active dimensions of each layer."""
     named = {name: array for name, array in values.items() if name.startswith("kl_layer_")}
     counts = {
-        f"active_layer_{name.removeprefix('_means_')}": _active(halves)
-        for name, halves in values.items()
+        f"active_layer_{name.removeprefix('_means_')}": _active(array)
+        for name, array in values.items()
         if name.startswith("_means_")
     }
     return means(named) | counts
 
 
-def _active(halves: np.ndarray) -> Number:
+def _active(means_of: np.ndarray) -> Number:
     """The dimensions of z, `[n, 2, size]`, whose two means vary together, beyond their noise."""
-    apart = halves - halves.mean(0)
-    products = apart[:, 0] * apart[:, 1]
-    least = ACTIVE + 2 * products.std(0) / len(products) ** 0.5
-    return Number(float((products.mean(0) > least).sum()), None, len(halves))
+    variance, error = variances(products(means_of))
+    return Number(float((variance > ACTIVE + 2 * error).sum()), None, len(means_of))

@@ -1,4 +1,4 @@
-"""The figures of a run that its report draws: learning curves, and bounds on log p(x)."""
+"""The figures of a run that its report draws: learning curves, bounds, the use of latents."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vae_jax import plots
+from vae_jax.estimators._active import ACTIVE
 from vae_jax.plots import BLUE, FEW_POINTS, GREEN, ORANGE, captioned
 from vae_jax.runs.age import Age
 from vae_jax.runs.directory import read_metrics
 from vae_jax.runs.results import read_arrays
+from vae_jax.standard_errors import standard_error
 
 Records = Sequence[Mapping[str, Any]]
-NAMES = ("curves", "bounds")
+NAMES = ("curves", "bounds", "latents")
 
 
 def save(workdir: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -35,23 +37,69 @@ def save(workdir: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
         with plots.styled():
             figure = curves(records, known.pop() if len(known) == 1 else "")
         plots.save_figures({"curves": figure}, workdir, about)
-    with_bounds = [name for name, of in results.items() if _has_bounds(of)]
-    for name in sorted(with_bounds, key=lambda name: name != "test")[:1]:
-        age = Age.read(results[name])
-        about = age.entries if age else {}
-        plots.save_figures({"bounds": bounds_of(workdir, name, results[name])}, workdir, about)
+    for name, has_it, draw in (
+        ("bounds", _has_bounds, bounds_of),
+        ("latents", _has_latents, latents_of),
+    ):
+        splits = [split for split, of in results.items() if has_it(workdir, split, of)]
+        for split in sorted(splits, key=lambda split: split != "test")[:1]:
+            age, figure = Age.read(results[split]), draw(workdir, split, results[split])
+            plots.save_figures({name: figure}, workdir, age.entries if age else {})
 
 
-def _has_bounds(results: Mapping[str, Any]) -> bool:
+def _has_bounds(workdir: Path, split: str, results: Mapping[str, Any]) -> bool:
     return any("k" in number for number in results["numbers"].values())
+
+
+def _has_latents(workdir: Path, split: str, results: Mapping[str, Any]) -> bool:
+    return "collapsed_units" in results["numbers"] and "kl_by_unit" in _arrays(
+        workdir, split, results
+    )
+
+
+def _arrays(workdir: Path, split: str, results: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+    """Those of the examples of a split; empty where they are not there."""
+    return read_arrays(workdir / results.get("arrays", f"per_example/{split}.npz")) or {}
 
 
 def bounds_of(workdir: Path, split: str, results: Mapping[str, Any]) -> Figure:
     """The figure of bounds of a split, with gaps where the arrays of the examples are there."""
-    arrays = read_arrays(workdir / results.get("arrays", f"per_example/{split}.npz")) or {}
+    arrays = _arrays(workdir, split, results)
     with plots.styled():
         figure = plots.bounds(results["numbers"], arrays, results.get("probability", ""))
     return captioned(figure, f"{figure.get_label()} Of the {split} split.")
+
+
+def latents_of(workdir: Path, split: str, results: Mapping[str, Any]) -> Figure:
+    """The figure of the KL of each latent of a split, of the arrays that `latents` has kept."""
+    arrays = _arrays(workdir, split, results)
+    with plots.styled():
+        figure = units(arrays["kl_by_unit"], arrays["variance_by_unit"].mean(0) > ACTIVE)
+    return captioned(figure, f"{figure.get_label()} Of the {split} split.")
+
+
+def units(kl: np.ndarray, active: np.ndarray) -> Figure:
+    """KLs `[n, latent_dim]` of each latent, the largest first, those of active units `[d]` dark."""
+    mean, error = kl.mean(0), standard_error(kl)
+    order, latent_dim = np.argsort(-mean, kind="stable"), len(mean)
+    figure = Figure(figsize=(min(10, 3 + 0.18 * latent_dim), 3.2), layout="constrained")
+    axes = figure.subplots()
+    for kind, colour, name in ((True, BLUE, "active"), (False, "#BBBBBB", "not active")):
+        at = np.flatnonzero(active[order] == kind)
+        of = order[at]
+        if len(at):
+            hatch, label = "" if kind else "////", f"{name}: {len(at)}"
+            axes.bar(at, mean[of], 0.8, color=colour, hatch=hatch, edgecolor="white", label=label)
+            axes.errorbar(at, mean[of], error[of], fmt="none", ecolor="black", elinewidth=0.8)
+    axes.set_xlim(-0.7, latent_dim - 0.3)
+    few = latent_dim <= 60
+    axes.set_xticks(range(latent_dim) if few else [], order + 1 if few else [])
+    axes.tick_params(axis="x", length=0, labelsize=7 if latent_dim > 15 else 9)
+    axes.set(xlabel="j, the number of the latent", ylabel=r"KL$_j$ [nats per example]")
+    axes.grid(alpha=0.3, axis="y")
+    axes.legend(frameon=False)
+    what = "KL(q(z_j|x) || p(z_j)) of each latent, with the standard error over examples"
+    return captioned(figure, f"{what}; those with Var E[z_j|x] > 0.01 are active.")
 
 
 def curves(records: Records, probability: str = "") -> Figure:

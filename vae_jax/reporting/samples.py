@@ -15,6 +15,7 @@ from vae_jax.distributions.diffusion import Denoising
 from vae_jax.errors import UserError
 from vae_jax.plots import captioned
 from vae_jax.progress import each
+from vae_jax.reporting.traversals import TAIL, named_paths, traverse
 from vae_jax.runs.run import Run
 from vae_jax.weights import of_seen
 
@@ -42,7 +43,7 @@ def sample(
         steps: of a prior that denoises, on the way from noise to data; None: all it has.
         quiet: no progress on stderr.
     """
-    drawings = _drawings(run, jax.random.split(keys_of(seed).sample, 5), num_samples, steps)
+    drawings = _drawings(run, jax.random.split(keys_of(seed).sample, 6), num_samples, steps)
     with plots.styled():
         return {
             name: drawings[name]() for name in each(list(drawings), "figure", "draw", quiet=quiet)
@@ -66,6 +67,7 @@ def _drawings(
         raise UserError("--steps is of a prior that denoises: prior=denoising(...)")
     else:
         drawings["interpolations"] = lambda: interpolations(run, keys[2], x, unit)
+        drawings["traversals"] = lambda: traversals(run, keys[5], x, unit)
     if run.model.prior(run.params).event_shape == (2,):
         drawings["aggregated_posterior"] = lambda: aggregated_posterior(run, keys[3], keys[4])
         if unit:
@@ -202,6 +204,25 @@ def interpolations(
     return captioned(plots.image_rows(rows), f"{what}.")
 
 
+def traversals(run: Run, key: Any, x: Any, unit: Unit | None) -> Figure:
+    """Means of p(x | z) as one of the most used latents after another moves, around an example."""
+    most, steps = (10, 11) if unit else (5, 25)
+    moved = traverse(run, key, x, most, steps)
+    names = [f"$z_{{{j + 1}}}$" for j in moved.units]
+    of = "each latent" if len(names) == moved.of else f"each of the {len(names)} most used latents"
+    what = f"Means of p(x|z) as {of} goes through the middle {1 - 2 * TAIL:.0%} of q(z_j)"
+    what = f"{what}, the others at E[z|x] of a test example, the first the one that x tells most of"
+    if unit:
+        rows = dict(zip(names, map(unit, moved.means), strict=True))
+        return captioned(plots.image_rows(rows), f"{what}.")
+    far = _counts(run, x) and bool(moved.means.max() > COUNTS)
+    lines = _brought(run, moved.means).reshape(len(names), steps, -1)
+    figure = plots.paths(lines, _shown(x), far)
+    named_paths(figure.axes[0], names, _flat(_brought(run, x))[:, _shown(x)])
+    more = "; squares are the lowest z_j, grey points the data"
+    return captioned(figure, f"{what}{_elements(x)}{_units(run)}{more}.")
+
+
 def _plane(run: Run, key: Any, side: int, margin: float = 0.0) -> Any:
     """A grid `[side, side, 2]` over the prior's mass and a margin; the second axis is z_1."""
     draws = run.model.prior(run.params).sample(key, (10_000,))
@@ -240,6 +261,7 @@ NAMES = (
     "steps",
     "reconstructions",
     "interpolations",
+    "traversals",
     "aggregated_posterior",
     "manifold",
 )

@@ -16,7 +16,7 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """Figures of samples, reconstructions, interpolations and a 2-D latent, into figures/.
+    """Figures of samples, reconstructions, ways through the latent space, into figures/.
 
     Examples:
         vae-jax sample --workdir=runs/digits
