@@ -77,6 +77,7 @@ def evaluate(
     _require_possible(run.dataset, split, batch_size, seed)
     count = _count(run.dataset, split, num_examples)
     facts, began = _facts_of(run.facts, run.dataset, split), time.monotonic()
+    facts = facts._replace(is_own=run.other_data is None)
     chosen = _chosen(asked, facts)
     every = chosen | _unasked(run.dataset, facts)
     values = _with_derived(every, facts, _pass(run, split, count, chosen, batch_size, seed, quiet))
