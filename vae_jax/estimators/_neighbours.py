@@ -40,7 +40,9 @@ def _training(dataset: Dataset) -> Iterator[Array]:
     for start in range(0, len(split), size):
         ids = np.arange(start, start + size)
         ids = np.where(ids < len(split), ids, start)
-        raw = split[ids] if isinstance(split, np.ndarray) else np.stack([split[int(i)] for i in ids])
+        raw = (
+            split[ids] if isinstance(split, np.ndarray) else np.stack([split[int(i)] for i in ids])
+        )
         yield program(key, ids, raw)
 
 

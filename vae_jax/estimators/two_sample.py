@@ -5,7 +5,7 @@ import numpy as np
 from numpyro.distributions import constraints
 from scipy.stats import binom
 
-from vae_jax.config.components import Family, Part
+from vae_jax.config.components import Family, Part, build
 from vae_jax.errors import UserError
 from vae_jax.estimators._classifier import LOOKS, classifier
 from vae_jax.estimators._draws import draws, require_draws
@@ -42,6 +42,7 @@ def two_sample(
         "two_sample_accuracy": Quantity("share", f"samples and data told apart {how}", "lower"),
         "two_sample_p": Quantity("probability", "of that accuracy or more by chance, binomial"),
     }
+    classifying = build("networks", network)
     programs: dict[tuple[int, ...], Any] = {}
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
@@ -50,11 +51,11 @@ def two_sample(
 
     def require(facts: Facts) -> None:
         require_draws(facts)
-        network(facts.x_shape, (1,))
+        classifying(facts.x_shape, (1,))
 
     def derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
         if facts.x_shape not in programs:
-            programs[facts.x_shape] = classifier(network(facts.x_shape, (1,)), updates)
+            programs[facts.x_shape] = classifier(classifying(facts.x_shape, (1,)), updates)
         pairs = [values["_two_sample_x"], values["_two_sample_draws"]]
         return {"_two_sample_right": _judged(programs[facts.x_shape], *pairs)}
 
