@@ -24,11 +24,11 @@ class Density(NamedTuple):
     apart: Array  # how much else half the points of a quadrature give
 
 
-def default_estimator(latents: int) -> Estimator:
-    """Quadrature for one or two latents, importance sampling for more."""
-    return (
-        quadrature() if latents <= PLANE else importance(num_samples=NUM_SAMPLES, iwae_samples=())
-    )
+def default_estimator(latents: int, points: int = 400) -> Estimator:
+    """Quadrature for one or two latents, `points` along each, importance sampling for more."""
+    if latents <= PLANE:
+        return quadrature(points=points)
+    return importance(num_samples=NUM_SAMPLES, iwae_samples=())
 
 
 def name_of_log_p(estimator: Estimator) -> str:
@@ -74,10 +74,10 @@ def grid_over(
         margin: in the examples' standard deviations.
         is_discrete: the places are integers, all of them if there are no more than `points` permit.
     """
-    flat = x.reshape(len(x), -1)
+    flat = x.reshape(len(x), -1).astype(float)
     more, side = margin * flat.std(0), max(3, round(points ** (1 / flat.shape[1])))
     ends = zip(flat.min(0) - more, flat.max(0) + more, strict=True)
-    return [_places(low, high, side, is_discrete) for low, high in ends]
+    return [_places(float(low), float(high), side, is_discrete) for low, high in ends]
 
 
 def _places(low: float, high: float, side: int, is_discrete: bool) -> np.ndarray:
@@ -91,3 +91,8 @@ def points_of(axes: list[np.ndarray], x_shape: tuple[int, ...]) -> np.ndarray:
     """The grid's points as x, `[n, *x_shape]`, the last element's places moving fastest."""
     mesh = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     return mesh.reshape(-1, *x_shape).astype(np.float32)
+
+
+def is_accepted(model: Model, x: np.ndarray) -> np.ndarray:
+    """Which of the points `[n, *x_shape]` p(x | z) is of: elsewhere a density says nothing."""
+    return np.logical_and.reduce(np.asarray(model.accepts(x)).reshape(len(x), -1), axis=1)

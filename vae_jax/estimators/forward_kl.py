@@ -14,6 +14,7 @@ from vae_jax.estimators._grid import (
     default_estimator,
     density_of,
     grid_over,
+    is_accepted,
     name_of_log_p,
     points_of,
     program_of,
@@ -128,7 +129,7 @@ def _integral(
     """sum_x p(x) [log p(x) - log p_theta(x)] times what a point stands for."""
     x, sides = points_of(axes, facts.x_shape), [len(axis) for axis in axes]
     cell = float(np.prod([axis[1] - axis[0] if len(axis) > 1 else 1.0 for axis in axes]))
-    inside = np.asarray(facts.model.accepts(x)).reshape(len(x), -1).all(1)
+    inside = is_accepted(facts.model, x)
     log_p = np.where(inside, _at(log_prob, x), -np.inf)
     density = program(facts.params, jnp.asarray(x))
     log_q, drawn, apart = (np.asarray(a, np.float64) for a in density)

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 
 from vae_jax.errors import UserError
 from vae_jax.estimators._grid import (
+    NUM_SAMPLES,
     PLANE,
     default_estimator,
     grid_over,
+    is_accepted,
     points_of,
     program_of,
 )
@@ -21,7 +23,9 @@ from vae_jax.plots import BLUE, ORANGE, captioned
 from vae_jax.runs.run import Run
 from vae_jax.types import Estimator
 
-POINTS = 128**2  # of the grid
+POINTS = 100**2  # of the grid
+LATENTS = 150  # points along each element of z: a picture needs fewer than a number
+HIGHEST = 0.998  # of the points' share is shown: levels at an end may hold much
 SHOWN = 500  # test data and samples
 
 
@@ -29,8 +33,9 @@ def estimator_of(run: Run) -> Estimator | None:
     """Quadrature where it is possible, else importance sampling; None for x of more elements."""
     if int(np.prod(run.parts.x_shape)) > PLANE:
         return None
-    first = default_estimator(run.facts.prior.event_shape[0])
-    return next(filter(lambda e: _is_possible(e, run), (first, importance(num_samples=1000))), None)
+    first = default_estimator(run.facts.prior.event_shape[0], LATENTS)
+    every = (first, importance(num_samples=NUM_SAMPLES, iwae_samples=()))
+    return next((e for e in every if _is_possible(e, run)), None)
 
 
 def _is_possible(estimator: Estimator, run: Run) -> bool:
@@ -52,12 +57,15 @@ def densities(run: Run, estimator: Estimator, x: Any, draws: Any) -> Figure:
     """
     discrete = run.facts.likelihood.support.is_discrete
     axes = grid_over(np.asarray(x), POINTS, margin=0.5, is_discrete=discrete)
-    points = jnp.asarray(points_of(axes, run.parts.x_shape))
-    sides = [len(places) for places in axes]
-    log_p = program_of(estimator, run.model)(run.params, points).log_p
-    model = np.exp(np.asarray(log_p)).reshape(sides)
+    points = points_of(axes, run.parts.x_shape)
+    inside, sides = is_accepted(run.model, points), [len(places) for places in axes]
+
+    def drawn(log_p: Any) -> np.ndarray:
+        return np.where(inside, np.exp(np.asarray(log_p)), 0).reshape(sides)
+
+    model = drawn(program_of(estimator, run.model)(run.params, jnp.asarray(points)).log_p)
     known = run.dataset.log_prob
-    data = None if known is None else np.exp(np.asarray(jax.jit(known)(points))).reshape(sides)
+    data = None if known is None else drawn(jax.jit(known)(points))
     kind = "mass" if discrete else "density"
     clouds = [np.asarray(some).reshape(len(some), -1)[:SHOWN] for some in (x, draws)]
     draw = _curves if len(axes) == 1 else _planes
@@ -78,16 +86,16 @@ def _curves(
 ) -> Figure:
     """Both as curves, or as dots where x is discrete, over marks for data and samples."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
-    plot, mark = figure.subplots(), "o" if kind == "mass" else ""
+    plot, styles = figure.subplots(), ("o", "x") if kind == "mass" else ("-", "--")
     if data is not None:
-        plot.plot(axes[0], data, f"{mark}-", color=BLUE, label="data, $p(x)$")
-    plot.plot(axes[0], model, f"{mark}--", color=ORANGE, label=r"model, $p_\theta(x)$")
+        plot.plot(axes[0], data, styles[0], color=BLUE, label="data, $p(x)$")
+    plot.plot(axes[0], model, styles[1], color=ORANGE, label=r"model, $p_\theta(x)$")
     top = max(np.max(curve) for curve in (data, model) if curve is not None)
     named = zip(clouds, (BLUE, ORANGE), ("test data", "samples"), strict=True)
     for row, (cloud, colour, name) in enumerate(named):
         heights = np.full(len(cloud), -0.05 * (row + 1) * top)
         plot.plot(cloud[:, 0], heights, "|", color=colour, alpha=0.3, label=name)
-    plot.set(xlabel="$x_1$", ylabel=kind)
+    plot.set(xlabel="$x$", ylabel=kind)
     plot.legend()
     return figure
 
@@ -102,18 +110,18 @@ def _planes(
     """Two planes, one of the data and one of the model, with points; one scale of colours."""
     figure = Figure(figsize=(8.2, 3.8), layout="constrained")
     both = figure.subplots(1, 2, sharex=True, sharey=True)
-    top = max(np.max(values) for values in (data, model) if values is not None)
+    tops = [np.quantile(values, HIGHEST) for values in (data, model) if values is not None]
     names = (
         "test data" if data is None else f"data: {kind} $p(x)$, test data",
         rf"model: {kind} $p_\theta(x)$, samples",
     )
     for plot, values, cloud, name in zip(both, (data, model), clouds, names, strict=True):
         if values is not None:
-            style = {"cmap": "Blues", "vmin": 0, "vmax": top, "rasterized": True}
+            style = {"cmap": "Blues", "vmin": 0, "vmax": max(tops), "rasterized": True}
             image = plot.pcolormesh(*axes, values.T, shading="nearest", **style)
         plot.plot(*cloud.T, ".", ms=1.5, color=ORANGE, alpha=0.6)
         plot.set(title=name, xlabel="$x_1$")
         plot.set_aspect("equal")
     both[0].set(ylabel="$x_2$", xlim=axes[0][[0, -1]], ylim=axes[1][[0, -1]])
-    figure.colorbar(image, ax=both, label=kind)
+    figure.colorbar(image, ax=both, label=kind, shrink=0.8, extend="max")
     return figure
