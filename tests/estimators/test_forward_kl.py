@@ -49,10 +49,23 @@ def test_the_sum_over_x_is_the_closed_form(d, latents):
 
 
 def test_by_importance_sampling_it_is_within_its_error():
+    """q(z | x) = N(0, 1) is the prior, with which weights are bounded."""
     run, kl = normal_run(2, 3)
+    run.params["encoder"] = jax.tree.map(jnp.zeros_like, run.params["encoder"])
     number = numbers_of(run, "forward_kl(points=400)")["forward_kl"]
     assert 0 < number["monte_carlo_error"] < 0.02
     assert abs(number["mean"] - kl) < 5 * number["monte_carlo_error"] + 1e-3
+    assert "remark" not in number
+
+
+def test_weights_that_are_too_heavy_are_said():
+    """q(z | x) is far from p(z | x), and narrower."""
+    run, kl = normal_run(2, 3)
+    encoder = run.params["encoder"]
+    encoder["Dense_0"]["bias"] = jnp.repeat(jnp.array([1.5, -1.5]), 3)
+    number = numbers_of(run, "forward_kl(points=400)")["forward_kl"]
+    assert "the weights' tail is too heavy: KL is too high" in number["remark"]
+    assert number["mean"] > kl
 
 
 def test_more_elements_are_sampled_and_say_so():

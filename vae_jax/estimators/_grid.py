@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.estimators.importance import importance
+from vae_jax.estimators.importance import HEAVIEST, importance
 from vae_jax.estimators.quadrature import quadrature
 from vae_jax.types import Array, Batch, Estimator, Model, Params
 
@@ -17,11 +17,12 @@ AT_ONCE = 2**24  # numbers of an estimator that are held together
 
 
 class Density(NamedTuple):
-    """log p(x) of the model, nats, `[n]`, and its two errors, 0 where there is none."""
+    """log p(x) of the model, nats, `[n]`, and the doubts about it, 0 where there are none."""
 
     log_p: Array
     drawn: Array  # the standard error of its draws
     apart: Array  # how much else half the points of a quadrature give
+    heavy: Array  # 1 where importance weights are too heavy for their number to help, else 0
 
 
 def default_estimator(latents: int, points: int = 400) -> Estimator:
@@ -43,7 +44,8 @@ def density_of(estimator: Estimator, values: Mapping[str, Array]) -> Density:
     none = jnp.zeros_like(values[name])
     error = values.get(f"{name}_error", none)
     errors = (none, error) if name == "log_p_quadrature" else (error, none)
-    return Density(values[name], *errors)
+    heavy = values.get("pareto_k", none) > HEAVIEST
+    return Density(values[name], *errors, heavy.astype(float))
 
 
 def program_of(estimator: Estimator, model: Model) -> Callable[[Params, Array], Density]:

@@ -35,6 +35,7 @@ from vae_jax.types import (
 TOLERANCE = 0.01  # nats, or of a mass
 MEAN = "mean of log p(x) - log p_theta(x) over simulated examples"
 APART = "half the points of the quadrature over z give up to {:.2g} nats else"
+HEAVY = "of {:.1%} of the {} the weights' tail is too heavy: KL is too high"
 
 
 class Integral(NamedTuple):
@@ -46,6 +47,7 @@ class Integral(NamedTuple):
     model_mass: float  # of p_theta, which is at most 1
     drawn: float  # its standard error, from the draws that make log p_theta(x)
     apart: float  # how much else half the points of a quadrature over z give, at most
+    heavy: float  # the data's mass where importance weights are too heavy
 
 
 def forward_kl(
@@ -75,6 +77,7 @@ def forward_kl(
             "_forward_kl_x": batch.x,
             "_forward_kl_log_p": density.log_p,
             "_forward_kl_apart": density.apart,
+            "_forward_kl_heavy": density.heavy,
             "forward_kl_sampled_error": density.drawn,
         }
 
@@ -132,7 +135,7 @@ def _integral(
     inside = is_accepted(facts.model, x)
     log_p = np.where(inside, _at(log_prob, x), -np.inf)
     density = program(facts.params, jnp.asarray(x))
-    log_q, drawn, apart = (np.asarray(a, np.float64) for a in density)
+    log_q, drawn, apart, heavy = (np.asarray(a, np.float64) for a in density)
     p, q = np.exp(log_p) * cell, np.exp(np.where(inside, log_q, -np.inf)) * cell
 
     def expected(values: np.ndarray) -> np.ndarray:
@@ -144,20 +147,22 @@ def _integral(
         every_other = tuple(slice(None, None, 2) for _ in sides)
         coarse = terms.reshape(sides)[every_other].sum() * 2 ** len(sides)
     error = np.sqrt((expected(drawn) ** 2).sum())
-    return Integral(terms.sum(), coarse, p.sum(), q.sum(), error, expected(apart).sum())
+    doubts = expected(apart).sum(), expected(heavy).sum()
+    return Integral(terms.sum(), coarse, p.sum(), q.sum(), error, *doubts)
 
 
 def _summary(values: Values) -> dict[str, Number]:
     """The mean over examples with its error, and the sum over the grid where there is one."""
     n, errors = len(values["forward_kl_sampled"]), values["forward_kl_sampled_error"]
     mean = means({"mean": values["forward_kl_sampled"]})["mean"]
-    apart = float(values["_forward_kl_apart"].mean())
-    remark = f"forward_kl_sampled: {APART.format(apart)}" if not apart < TOLERANCE else ""
+    apart, heavy = (float(values[f"_forward_kl_{name}"].mean()) for name in ("apart", "heavy"))
+    reasons = [(apart, APART.format(apart)), (heavy, HEAVY.format(heavy, "examples"))]
     drawn = float(np.sqrt((errors**2).sum()) / n) or None
+    remark = _told("forward_kl_sampled", reasons)
     mean = mean._replace(monte_carlo_error=drawn, remark=remark)
     if "_forward_kl_integral" not in values:
         how = f"KL(p || p_theta), {MEAN}: x has more than {PLANE} elements"
-        return {"forward_kl_sampled": mean, "forward_kl": mean._replace(how=how)}
+        return {"forward_kl_sampled": mean, "forward_kl": mean._replace(how=how, remark="")}
     integral = Integral(*map(float, values["_forward_kl_integral"]))
     kl = Number(integral.kl, None, n, integral.drawn or None, remark=_doubt(integral))
     return {"forward_kl": kl, "forward_kl_sampled": mean}
@@ -171,6 +176,11 @@ def _doubt(integral: Integral) -> str:
         (integral.model_mass - 1, f"the model's mass on it is {integral.model_mass:.3f}, over 1"),
         (apart, f"half the points of x give {apart:.2g} nats else"),
         (integral.apart, APART.format(integral.apart)),
+        (integral.heavy, HEAVY.format(integral.heavy, "data's mass")),
     ]
+    return _told("forward_kl", reasons)
+
+
+def _told(name: str, reasons: list[tuple[float, str]]) -> str:
     told = [reason for size, reason in reasons if not size < TOLERANCE]  # NaN is doubted, too
-    return f"forward_kl is not sure: {', '.join(told)}" if told else ""
+    return f"{name} is not sure: {', '.join(told)}" if told else ""
