@@ -274,6 +274,7 @@ class Facts(NamedTuple):
     has_closed_form: bool  # KL(q(z | x) || p(z))
     dataset: Dataset | None = None  # that is evaluated; None: only arrays are there
     split: str = ""  # of it
+    is_own: bool = True  # the data set that the model was trained on
 
     @property
     def are_known(self) -> bool:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpyro.distributions import Normal
 
 from tests.by_hand import run_of, with_parts
 from vae_jax import UserError, build_model, evaluate
@@ -72,8 +73,10 @@ def linear_run():
     model = build_model((3,), 2, **options)
     params = model.init(jax.random.key(0), x)
     params["encoder"] = jax.tree.map(lambda w: 0.3 * w, params["encoder"])  # wide: bounded weights
+    density = Normal(jnp.zeros(3), 1.0).to_event(1)
     labels = {"test": np.arange(12) % 2}
-    return run_of(model, make_dataset({"train": x, "test": x}, labels=labels), params)
+    dataset = make_dataset({"train": x, "test": x}, labels=labels, log_prob=density.log_prob)
+    return run_of(model, dataset, params)
 
 
 @pytest.mark.parametrize("name", components.names("estimators"))

@@ -5,8 +5,8 @@ import jax
 import numpy as np
 from numpyro.distributions import constraints
 
-from vae_jax.errors import UserError
 from vae_jax.estimators import _annealing as annealing
+from vae_jax.estimators._draws import draw_joint, require_draws
 from vae_jax.types import (
     NATS,
     Array,
@@ -50,10 +50,8 @@ def bdmc(
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         def one(key: Array, example: Batch) -> dict[str, Array]:
             draw, pilot, up, back = jax.random.split(key, 4)
-            key_z, key_x = jax.random.split(draw)
-            z = model.prior(params, *example.conditions).sample(key_z)
-            x = model.decode(params, z, *example.conditions).sample(key_x)
-            path = annealing.path_from(start, model, params, example._replace(x=x.astype(float)))
+            z, x = draw_joint(model, params, draw, example)
+            path = annealing.path_from(start, model, params, example._replace(x=x))
             kernel = annealing.tuned(path, pilot, temperatures, leapfrog_steps)
             upwards = partial(annealing.forward, path, kernel)
             backwards = partial(annealing.backward, path, kernel, z=z)
@@ -78,10 +76,7 @@ def bdmc(
 
 def _require(facts: Facts) -> None:
     annealing.require(facts)
-    try:
-        jax.eval_shape(lambda p, key: p.sample(key), facts.likelihood, jax.random.key(0))
-    except NotImplementedError as error:
-        raise UserError("bdmc draws x from the model: this p(x|z) has no draws") from error
+    require_draws(facts)
 
 
 def _summary(values: Values) -> dict[str, Number]:

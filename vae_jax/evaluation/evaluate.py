@@ -79,6 +79,7 @@ def evaluate(
     _require_possible(run.dataset, split, batch_size, seed)
     count = _count(run.dataset, split, num_examples)
     facts, began = _facts_of(run.facts, run.dataset, split), time.monotonic()
+    facts = facts._replace(is_own=run.other_data is None)
     chosen = _chosen(asked, facts)
     every = chosen | _unasked(run.dataset, facts)
     kept = _kept(run, split, count, chosen, seed)

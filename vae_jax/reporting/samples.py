@@ -15,6 +15,7 @@ from vae_jax.distributions.diffusion import Denoising
 from vae_jax.errors import UserError
 from vae_jax.plots import captioned
 from vae_jax.progress import each
+from vae_jax.reporting.densities import densities, estimator_of
 from vae_jax.reporting.traversals import TAIL, named_paths, traverse
 from vae_jax.runs.run import Run
 from vae_jax.weights import of_seen
@@ -72,6 +73,9 @@ def _drawings(
         drawings["aggregated_posterior"] = lambda: aggregated_posterior(run, keys[3], keys[4])
         if unit:
             drawings["manifold"] = lambda: manifold(run, keys[4], unit)
+    if estimator := estimator_of(run):
+        draws = _ancestral(run, keys[1], len(x), steps)[1]
+        drawings["densities"] = lambda: densities(run, estimator, x, draws)
     return drawings
 
 
@@ -264,4 +268,5 @@ NAMES = (
     "traversals",
     "aggregated_posterior",
     "manifold",
+    "densities",
 )
