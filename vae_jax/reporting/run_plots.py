@@ -99,7 +99,7 @@ def units(kl: np.ndarray, active: np.ndarray) -> Figure:
     axes.grid(alpha=0.3, axis="y")
     axes.legend(frameon=False)
     what = "KL(q(z_j|x) || p(z_j)) of each latent, with the standard error over examples"
-    return captioned(figure, f"{what}; those with Var E[z_j|x] > 0.01 are active.")
+    return captioned(figure, f"{what}; those with Var E[z_j|x] > {ACTIVE} are active.")
 
 
 def curves(records: Records, probability: str = "") -> Figure:
