@@ -28,7 +28,7 @@ from vae_jax.types import (
 RICHER = {"full_normal": families.full_normal, "flow": families.flow}  # each holds those before it
 MOST_LAYERS = 16
 NUMBERS_A_ROW = 200  # of a family, which take the memory of a decoded z
-SURE = 5  # Monte Carlo errors
+SURE = 3  # Monte Carlo errors
 NO_LOG_P = "approximation_gap needs log p(x): ask for ais or importance besides"
 Several = Annotated[int, constraints.integer_greater_than(2)]
 Count = Annotated[int, constraints.positive_integer]
@@ -156,7 +156,7 @@ def _summary(asked: list[str], max_steps: int, values: Values) -> dict[str, Numb
     remarks = {name: _unfinished(name, max_steps, values) for name in ends}
     if best:
         remarks["approximation_gap"] = _too_low(best, ends, values)
-        below = f": no more, {best} is from below" if best in FROM_BELOW else ""
+        below = f": at least, {best} is from below" if best in FROM_BELOW else ""
         how = f"{best} - elbo_optimal, example by example{below}"
         numbers["approximation_gap"] = numbers["approximation_gap"]._replace(how=how)
     else:
