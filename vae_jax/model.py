@@ -1,6 +1,7 @@
 """Wires the five parts into a `Model`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,23 @@ OF_REFIT = 2**32 - 1  # the number of the draw for refits; objectives count thei
 PRECISIONS = ("float32", "bfloat16")  # of the networks
 
 
+@dataclass(frozen=True)
+class Encoder:
+    """`Model.encode` in two steps: numbers of x, and the q(z | x) of its family that they name.
+
+    A plain function encodes as well; this one shows the family, so that q can be optimized in it.
+    """
+
+    features: Callable[
+        [Params, Examples], Array
+    ]  # (params, x) -> any real numbers, [..., features]
+    distribution: Callable[[Params, Array], Distribution]  # (params, those) -> q, [latent_dim]
+
+    def __call__(self, params: Params, batch: Examples) -> Distribution:
+        """q(z | x)."""
+        return self.distribution(params, self.features(params, batch))
+
+
 def build_model(
     x_shape: Shape,
     latent_dim: int | Shape | None = None,
@@ -56,9 +74,12 @@ def build_model(
             that do not fit the shapes.
     """
 
-    def encode(params: Params, batch: Examples) -> Distribution:
+    def features(params: Params, batch: Examples) -> Array:
         x = p.inputs(_only_x(batch, spec.x_shape))
-        return q.distribution(params, encoder_network.apply(params["encoder"], x))
+        return encoder_network.apply(params["encoder"], x)
+
+    def posterior_of(params: Params, features: Array) -> Distribution:
+        return q.distribution(params, features)
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
         _require_latent(z, (spec.latent_dim, visible), given)
@@ -68,6 +89,7 @@ def build_model(
         _require_unconditional(given)
         return p_z.distribution(params)
 
+    encode = Encoder(features, posterior_of)
     spec = _spec(tuple(x_shape), _sizes(latent_dim), encode, decode, prior_of)
     q = _make("posteriors", posterior, Posterior, spec)
     spec = _with_layers(spec, q, latent_dim)

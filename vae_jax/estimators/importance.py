@@ -11,10 +11,10 @@ from numpyro.distributions import constraints
 
 from vae_jax.divergences import closed_form_kl
 from vae_jax.errors import UserError
+from vae_jax.estimators._best import best_log_p, error_of_mean
 from vae_jax.estimators._pareto import FEWEST, pareto_k
 from vae_jax.estimators._rows import decoded_rows
 from vae_jax.estimators.closed_form_kl import KL
-from vae_jax.estimators.quadrature import is_sure
 from vae_jax.types import (
     NATS,
     Array,
@@ -36,7 +36,6 @@ IWAE_SAMPLES = (1, 5, 50, 500)
 FEW = 10  # draws
 HEAVIEST = 0.7  # Pareto k, and less where 10^(1 / (1 - k)) draws are more than there are
 SHAPE = "of the largest weights' generalized Pareto, which has 1 / k moments; over 0.7 is too heavy"
-BEST = ("log_p_exact", "log_p_quadrature", "log_p_ais", "log_p")  # the first that was computed
 GAP = "the bound's gap, {} - elbo, example by example"
 MOST_LAYERS = 16
 Count = Annotated[int, constraints.integer_interval(1, LARGEST)]
@@ -123,23 +122,16 @@ def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
     kl = values.get("kl", values["kl_sampled"])
     elbo = values["log_likelihood"] - kl
     both = {"kl_sampled_minus_kl": values["kl_sampled"] - kl} if "kl" in values else {}
-    return {"elbo": elbo, **both, "log_p_minus_elbo": values[_best(values)] - elbo}
-
-
-def _best(values: Values) -> str:
-    """The name of the best log p(x) there is."""
-    held = [name for name in BEST if name in values]
-    unsure = "log_p_quadrature" in held and not is_sure(values)
-    return next(name for name in held if not (unsure and name == "log_p_quadrature"))
+    return {"elbo": elbo, **both, "log_p_minus_elbo": values[best_log_p(values)] - elbo}
 
 
 def _summary(values: Values, *, num_samples: int) -> dict[str, Number]:
     """Means; that of log p(x) with its draws' error, and a remark where they are too few."""
     numbers, errors = means(values), values["log_p_error"]
-    monte_carlo = float(np.sqrt((errors**2).sum()) / len(errors)) if num_samples > 1 else None
+    monte_carlo = error_of_mean(errors) if num_samples > 1 else None
     remark = _doubt(values, num_samples)
     log_p = numbers["log_p"]._replace(monte_carlo_error=monte_carlo, remark=remark)
-    gap = numbers["log_p_minus_elbo"]._replace(how=GAP.format(_best(values)))
+    gap = numbers["log_p_minus_elbo"]._replace(how=GAP.format(best_log_p(values)))
     return numbers | {"log_p": log_p, "log_p_minus_elbo": gap}
 
 
