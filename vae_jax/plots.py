@@ -56,6 +56,15 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
     axes.set_axis_off()
 
 
+def pair(narrow: bool = False, count: int = 2) -> tuple[Figure, np.ndarray]:
+    """A figure of two axes side by side, or below each other where that is too wide; or of one."""
+    if narrow:
+        figure = Figure(figsize=(4.4, 3.1 * count), layout="constrained")
+        return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
+    figure = Figure(figsize=(5 * count, 3.6), layout="constrained")
+    return figure, figure.subplots(1, count, squeeze=False)[0]
+
+
 def image_panels(panels: Mapping[str, np.ndarray], columns: int) -> Figure:
     """Sheets of images side by side, each under its title."""
     figure = Figure(figsize=(3.7 * len(panels), 4.1), layout="constrained")
@@ -207,6 +216,7 @@ def bounds(
     numbers: Mapping[str, Mapping[str, Any]],
     arrays: Mapping[str, np.ndarray] | None = None,
     probability: str = "",
+    narrow: bool = False,
 ) -> Figure:
     """Bounds on log p(x) against k, its estimates as lines, and the gaps of the bounds to one.
 
@@ -214,14 +224,14 @@ def bounds(
         numbers: by name, as in `results.json`.
         arrays: those of the examples, `[n]` by name; without them no gaps are drawn.
         probability: "mass" or "density", what the bounds are of; empty if that is not known.
+        narrow: the axes below each other.
     """
     labelled = {name: n for name, n in numbers.items() if n.get("label")}
     lines = {name: n for name, n in labelled.items() if "k" not in n}
     points = sorted((n["k"], name) for name, n in labelled.items() if "k" in n)
     reference, gaps = _gaps(numbers, arrays or {}, lines, points)
     ks = sorted({k for k, _ in points})
-    figure = Figure(figsize=(10 if gaps else 5, 3.6), layout="constrained")
-    left, *more = figure.subplots(1, 2 if gaps else 1, sharex=True, squeeze=False)[0]
+    figure, (left, *more) = pair(narrow, 2 if gaps else 1)
     marks = dict(zip(dict.fromkeys(n["label"] for n in labelled.values()), MARKERS, strict=False))
     for label in dict.fromkeys(labelled[name]["label"] for _, name in points):
         of = [(k, labelled[name]["mean"]) for k, name in points if labelled[name]["label"] == label]
@@ -242,7 +252,7 @@ def bounds(
         axes.grid(alpha=0.3)
     left.legend(frameon=False)
     text = "Bounds on log p(x) from k samples, means over examples"
-    paired = f"; right, {reference} minus each, with standard errors over paired examples"
+    paired = f"; and {reference} minus each, with standard errors over paired examples"
     return captioned(figure, f"{text}{paired if gaps else ''}.")
 
 

@@ -1,8 +1,7 @@
-"""The figures of a run that its report draws: learning curves, and bounds on log p(x)."""
+"""The figures of a run that its report draws: the decomposition, learning curves, bounds."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,66 +10,111 @@ from matplotlib.ticker import MaxNLocator
 
 from vae_jax import plots
 from vae_jax.plots import BLUE, FEW_POINTS, GREEN, ORANGE, captioned
+from vae_jax.reporting.decomposition import decomposition
+from vae_jax.reporting.entries import Entry, richest
+from vae_jax.reporting.summary import BEST, Story, terms, way
 from vae_jax.runs.age import Age
-from vae_jax.runs.directory import read_metrics
-from vae_jax.runs.results import read_arrays
 
 Records = Sequence[Mapping[str, Any]]
-NAMES = ("curves", "bounds")
 
 
-def save(workdir: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draws the figures that a run's records allow into `figures/`; others of their names go.
+class Drawing(NamedTuple):
+    """A figure that can be drawn: for a page, and narrow for a phone or a column."""
 
-    Args:
-        workdir: the run's directory.
-        results: by split.
-    """
-    for name in NAMES:
-        (workdir / "figures" / f"{name}.png").unlink(missing_ok=True)
-    records = read_metrics(workdir)
-    known = {of.get("probability", "") for of in results.values()}
-    if any("bound" in r for r in records):
-        about = Age("last", records[-1]["step"]).entries
-        with plots.styled():
-            figure = curves(records, known.pop() if len(known) == 1 else "")
-        plots.save_figures({"curves": figure}, workdir, about)
-    with_bounds = [name for name, of in results.items() if _has_bounds(of)]
-    for name in sorted(with_bounds, key=lambda name: name != "test")[:1]:
-        age = Age.read(results[name])
-        about = age.entries if age else {}
-        plots.save_figures({"bounds": bounds_of(workdir, name, results[name])}, workdir, about)
+    make: Callable[[bool], Figure]
+    about: Mapping[str, Any]  # the entries of its `Age`; empty where that is not known
 
 
-def _has_bounds(results: Mapping[str, Any]) -> bool:
-    return any("k" in number for number in results["numbers"].values())
+def drawings(story: Story) -> dict[str, Drawing]:
+    """The figures that a run's records and numbers allow, by a name of `NAMES`."""
+    every = {name: draw(story) for name, draw in DRAWN.items()}
+    return {name: drawing for name, drawing in every.items() if drawing}
 
 
-def bounds_of(workdir: Path, split: str, results: Mapping[str, Any]) -> Figure:
-    """The figure of bounds of a split, with gaps where the arrays of the examples are there."""
-    arrays = read_arrays(workdir / results.get("arrays", f"per_example/{split}.npz")) or {}
+def _decomposition(story: Story) -> Drawing | None:
+    above, below = way(story), terms(story)
+    figure = decomposition(above, below)
+    if figure is None:
+        return None
+    return Drawing(lambda narrow: decomposition(above, below, narrow) or figure,
+                   _about(above or below))  # fmt: skip
+
+
+def _curves(story: Story) -> Drawing | None:
+    records = story.records
+    if not any("bound" in r for r in records):
+        return None
+    known = {entry.results.get("probability", "") for entry in story.entries}
+    probability = known.pop() if len(known) == 1 else ""
+    about = Age("last", records[-1]["step"]).entries
+    return Drawing(lambda narrow: curves(records, probability, narrow), about)
+
+
+def _bounds(story: Story) -> Drawing | None:
+    having = [e for e in story.entries if any("k" in n for n in e.numbers.values())]
+    entry = richest(having, BEST)
+    if entry is None:
+        return None
+    return Drawing(lambda narrow: bounds_of(entry, narrow), _about(entry))
+
+
+DRAWN = {"decomposition": _decomposition, "curves": _curves, "bounds": _bounds}
+NAMES = tuple(DRAWN)
+
+
+def _about(entry: Entry | None) -> Mapping[str, Any]:
+    age = Age.read(entry.results) if entry else None
+    return age.entries if age else {}
+
+
+def bounds_of(entry: Entry, narrow: bool = False) -> Figure:
+    """The figure of bounds of an entry, with gaps where the arrays of the examples are there."""
+    probability = entry.results.get("probability", "")
     with plots.styled():
-        figure = plots.bounds(results["numbers"], arrays, results.get("probability", ""))
-    return captioned(figure, f"{figure.get_label()} Of the {split} split.")
+        figure = plots.bounds(entry.numbers, entry.arrays, probability, narrow)
+    return captioned(figure, f"{figure.get_label()} Of {entry.examples}.")
 
 
-def curves(records: Records, probability: str = "") -> Figure:
+def curves(records: Records, probability: str = "", narrow: bool = False) -> Figure:
     """Bound, log-likelihood and KL against epochs, the validation bound with its error.
 
     Args:
         records: of metrics.jsonl.
         probability: "mass" or "density", what the bound is of; empty if that is not known.
+        narrow: the axes below each other.
     """
     train = [r for r in records if "bound" in r]
     held = [r for r in records if "validation_bound" in r]
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    with plots.styled():
+        figure, (left, right) = plots.pair(narrow)
+        is_cut = _draw_curves(left, right, train, held, f" ({probability})" if probability else "")
+    start = " The axes leave out the steep beginning." if is_cut else ""
+    of_both = ", of training and of validation examples with its standard error" if held else ""
+    return captioned(
+        figure, f"The bound{of_both}; and its two terms, of training examples.{start}{_best(held)}"
+    )
+
+
+def _best(held: Records) -> str:
+    """The sentence on where the validation bound is best."""
+    if len(held) < 2:
+        return ""
+    best = max(held, key=lambda r: r["validation_bound"])
+    fallen = best["validation_bound"] - held[-1]["validation_bound"]
+    since = f"; it has fallen by {fallen:.2f} nats since" if fallen > 0 else ""
+    return (
+        f" The validation bound is best at epoch {best['epoch']:g}, "
+        f"{best['validation_bound']:.2f}{since}."
+    )
+
+
+def _draw_curves(left: Axes, right: Axes, train: Records, held: Records, of: str) -> bool:
+    """Draws both axes; whether they leave out the beginning."""
     epochs, bound = [r["epoch"] for r in train], [r["bound"] for r in train]
     mark = "o" if len(train) <= FEW_POINTS else ""
     left.plot(epochs, bound, color=BLUE, lw=1, marker=mark, ms=3, label="training")
     low = _validation(left, held)
     left.set_ylim(_without_start(bound, *low), None)
-    of = f" ({probability})" if probability else ""
     left.set(xlabel="epoch", ylabel=f"bound [nats per example{of}]")
     right.plot(epochs, [r["kl"] for r in train], color=GREEN, marker=mark, ms=3, label="KL")
     distortion = [-r["log_likelihood"] for r in train]
@@ -82,13 +126,7 @@ def curves(records: Records, probability: str = "") -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=epochs[-1] >= 1, min_n_ticks=1))
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
-    is_cut = min(bound) < left.get_ylim()[0] or max(distortion) > right.get_ylim()[1]
-    start = " The axes leave out the steep beginning." if is_cut else ""
-    of_both = ", of training and of validation examples with its standard error" if held else ""
-    return captioned(
-        figure,
-        f"Training. Left, the bound{of_both}; right, its two terms, of training examples.{start}",
-    )
+    return min(bound) < left.get_ylim()[0] or max(distortion) > right.get_ylim()[1]
 
 
 def _validation(axes: Axes, held: Records) -> list[np.ndarray]:

@@ -1,0 +1,195 @@
+"""The sentences at the top of a page: how far the bound is from log p(x), and where nats go."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vae_jax.estimators.importance import BEST
+from vae_jax.evaluation.warnings import probability
+from vae_jax.reporting.entries import Amount, Entry, richest
+
+Records = Sequence[Mapping[str, Any]]
+GAPS = ("amortization_gap", "approximation_gap")
+KL = ("kl", "mean_kl", "kl_sampled", "kl_term")  # the first is told
+SURGERY = ("mutual_information", "marginal_kl")
+WITHIN = ("total_correlation", "dimension_kl")
+ABOVE = ("elbo", *BEST, *GAPS)  # of the way from the ELBO to log p(x)
+BELOW = ("log_likelihood", *KL, *SURGERY, *WITHIN)  # of the ELBO's terms
+HOW = {
+    "log_p_exact": "in closed form",
+    "log_p_quadrature": "by quadrature",
+    "log_p_ais": "by annealing",
+    "log_p": "by importance sampling",
+}
+
+
+class Story(NamedTuple):
+    """All that sentences are made of."""
+
+    entries: Sequence[Entry]  # of the split that is told, that of most examples first
+    cfg: ConfigDict
+    records: Records = ()  # of metrics.jsonl
+
+
+def sentences(story: Story) -> list[str]:
+    """The sentences that the numbers allow, in an order to be read in."""
+    return [text for tell in TELLERS if (text := tell(story))]
+
+
+def best_kl(entry: Entry) -> str | None:
+    """The name of the KL that is told of an entry."""
+    return next((name for name in KL if name in entry.numbers), None)
+
+
+def way(story: Story) -> Entry | None:
+    """The entry that tells the way from the ELBO to log p(x)."""
+    return richest(story.entries, ABOVE, "elbo")
+
+
+def terms(story: Story) -> Entry | None:
+    """The entry that tells the ELBO's terms."""
+    return richest(story.entries, BELOW, "log_likelihood")
+
+
+def _headline(story: Story) -> Entry | None:
+    return next((e for e in story.entries if "elbo" in e.numbers), None)
+
+
+def _bound(story: Story) -> str:
+    """The ELBO of the most examples."""
+    entry = _headline(story)
+    if entry is None:
+        return ""
+    what = probability(entry.numbers["elbo"], entry.results)
+    of = f" of a {what}" if what else ""
+    where = f"on the {entry.examples}" if entry.is_part else f"on {entry.examples}"
+    return (
+        f"The ELBO, a lower bound on log p(x), is {entry.amount('elbo')} nats per example{of}, "
+        f"{where}."
+    )
+
+
+def _gap(story: Story) -> str:
+    """log p(x), how far the ELBO of the same examples lies below it, and what the gap is made of.
+
+    Of the most examples, and of those that tell most where these are others.
+    """
+    entries = [_headline(story), way(story)]
+    told = dict.fromkeys(_above(story, e) for e in entries if e is not None and e.best)
+    return " ".join(told)
+
+
+def _above(story: Story, entry: Entry) -> str:
+    best = entry.best or ""
+    up = entry.difference(best, "elbo")
+    whose = "it" if not _where(story, entry) else f"their ELBO of {entry.amount('elbo')}"
+    text = f"log p(x) {HOW[best]} is {entry.amount(best)}, {up} nats above {whose}"
+    return f"{_where(story, entry)}{text}{_shares(entry)}."
+
+
+def _shares(entry: Entry) -> str:
+    if not all(name in entry.numbers for name in GAPS):
+        return ""
+    amortization, approximation = (entry.amount(name) for name in GAPS)
+    return (
+        f": {approximation} are the family's, which does not hold p(z|x) (approximation), and "
+        f"{amortization} the encoder's, which does not find the family's best (amortization)"
+    )
+
+
+def _where(story: Story, entry: Entry) -> str:
+    """`On the first 100 of test `, where that is another set of examples than the headline's."""
+    if entry.name == getattr(_headline(story), "name", entry.name):
+        return ""
+    return f"On the {entry.examples} " if entry.is_part else f"On {entry.examples} "
+
+
+def _terms(story: Story) -> str:
+    """The ELBO's two terms, and what the KL is made of."""
+    entry = terms(story)
+    kl = entry and best_kl(entry)
+    if entry is None or kl is None:
+        return ""
+    what = f"E_q log p(x|z) is {entry.amount('log_likelihood')}, and the KL {entry.amount(kl)} nats"
+    if not all(name in entry.numbers for name in SURGERY):
+        return f"{_where(story, entry)}{what}."
+    tells, apart = (entry.amount(name) for name in SURGERY)
+    inner = ""
+    if all(name in entry.numbers for name in WITHIN):
+        between, each = (entry.amount(name) for name in WITHIN)
+        inner = f" ({between} between its dimensions, {each} within them)"
+    return (
+        f"{_where(story, entry)}{what}: {tells} tell which example it is (mutual information), "
+        f"{apart} are q(z)'s distance from the prior{inner}."
+    )
+
+
+def _units(story: Story) -> str:
+    """How many dimensions of z are used, in all or layer by layer."""
+    entry = richest(story.entries, ("active_units",))
+    size = int(np.sum(story.cfg.latent_dim))
+    if entry:
+        active = f"{entry.numbers['active_units']['mean']:g} of {size} units are active"
+        remark = entry.numbers.get("collapsed_units", {}).get("remark", "")
+        return f"{_where(story, entry)}{active}{f'; {remark}' if remark else ''}."
+    names = sorted({n for e in story.entries for n in e.matching(["active_layer_*"])}, key=_layer)
+    entry = richest(story.entries, names)
+    if entry is None:
+        return ""
+    each = [f"{entry.numbers[n]['mean']:g} in layer {_layer(n)}" for n in names]
+    return f"{_where(story, entry)}of {size} units these are active: {', '.join(each)}."
+
+
+def _layer(name: str) -> int:
+    return int(name.rpartition("_")[2])
+
+
+def _labels(story: Story) -> str:
+    """How well z tells labels."""
+    names = {"probe_accuracy": "a linear probe", "neighbour_accuracy": "the nearest neighbours"}
+    entry = richest(story.entries, tuple(names))
+    if entry is None:
+        return ""
+    each = [f"{who} {entry.amount(n)}" for n, who in names.items() if n in entry.numbers]
+    return f"{_where(story, entry)}labels are read from z with accuracy: {', '.join(each)}."
+
+
+def _learned(story: Story) -> str:
+    """How far the model's draws are from the data."""
+    told = []
+    if entry := richest(story.entries, ("two_sample_accuracy",)):
+        accuracy = entry.amount("two_sample_accuracy")
+        told.append(
+            f"{_where(story, entry)}a classifier tells draws of the model from data with accuracy "
+            f"{accuracy}, where 0.5 is not at all"
+        )
+    if entry := richest(story.entries, ("forward_kl",)):
+        told.append(f"KL(p || p_theta) is {entry.amount('forward_kl')} nats")
+    entry = richest(story.entries, ("log_p_data", *BEST), "log_p_data")
+    if entry and entry.best:
+        gap: Amount = entry.difference("log_p_data", entry.best)
+        told.append(f"{_where(story, entry)}log p(x) is {gap} nats below the data's own density")
+    return f"{'; '.join(told)}." if told else ""
+
+
+def _training(story: Story) -> str:
+    """Where training ended, on examples that it has seen and on others."""
+    train = [r for r in story.records if "bound" in r]
+    held = [r for r in story.records if "validation_bound" in r]
+    if not train:
+        return ""
+    text = f"Training ended at epoch {train[-1]['epoch']:g} with a bound of {train[-1]['bound']:.1f}"
+    if not held:
+        return f"{text} on training examples."
+    last = Amount(held[-1]["validation_bound"], held[-1].get("validation_error"))
+    return f"{text} on training and {last} on validation examples."
+
+
+def _capital(tell: Callable[[Story], str]) -> Callable[[Story], str]:
+    return lambda story: (text := tell(story)) and text[0].upper() + text[1:]
+
+
+# log p(x) keeps its small letter
+TELLERS = (_bound, _gap, _terms, *map(_capital, (_units, _labels, _learned)), _training)
