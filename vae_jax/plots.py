@@ -1,5 +1,6 @@
 """Figures, made from arrays and without pyplot; each function returns a matplotlib Figure."""
 
+import io
 import itertools
 import json
 import os
@@ -24,6 +25,7 @@ LINES = ((GREEN, "--"), (ORANGE, "-"), ("#CC79A7", ":"), (GREY, "-."))  # of est
 COLUMN = 4.5  # inches; at the 3.4 of a paper's column, type has 7.5 points
 FEW_POINTS = 20  # a curve of no more has its points marked
 MOST_CLASSES = 20  # in a key
+About = Mapping[str, Any] | None  # what a figure is of, such as the entries of an `Age`
 DPI, ABOUT = 150, "vae_jax"  # of files: dots per inch, the entry that says what they are of
 
 
@@ -57,12 +59,10 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
 
 
 def pair(narrow: bool = False, count: int = 2) -> tuple[Figure, np.ndarray]:
-    """A figure of two axes side by side, or below each other where that is too wide; or of one."""
-    if narrow:
-        figure = Figure(figsize=(4.4, 3.1 * count), layout="constrained")
-        return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
-    figure = Figure(figsize=(5 * count, 3.6), layout="constrained")
-    return figure, figure.subplots(1, count, squeeze=False)[0]
+    """A figure of axes side by side, or below each other where that is too wide."""
+    size, shape = ((4.4, 3.1 * count), (count, 1)) if narrow else ((5 * count, 3.6), (1, count))
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(*shape, squeeze=False).ravel()
 
 
 def image_panels(panels: Mapping[str, np.ndarray], columns: int) -> Figure:
@@ -272,29 +272,28 @@ def _gaps(
     return numbers[exact[0]]["label"], some
 
 
-def save_figures(
-    figures: dict[str, Figure], workdir: Path, about: Mapping[str, Any] | None = None
-) -> list[Path]:
-    """Writes `workdir/figures/<name>.png` for each, with its caption and what it is of inside.
+def png(figure: Figure, about: About = None) -> bytes:
+    """The figure as a PNG with its caption, and what it is of, inside."""
+    inside = {"Description": str(figure.get_label()), ABOUT: json.dumps(about or {})}
+    content = io.BytesIO()
+    with styled():  # fonts are looked up again as it is drawn
+        figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata=inside)
+    return content.getvalue()
 
-    Args:
-        figures: by name.
-        workdir: a run's directory, or that of many.
-        about: what they are of, such as the entries of an `Age`, which `read_figure` gives back.
-    """
+
+def save_figures(figures: dict[str, Figure], workdir: Path, about: About = None) -> list[Path]:
+    """Writes `figures/<name>.png` of a run, or of many, each with its caption and `about` inside."""
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     for name, figure in each(list(figures.items()), "figure", "write"):
-        inside = {"Description": str(figure.get_label()), ABOUT: json.dumps(about or {})}
-        with styled():  # fonts are looked up again as it is drawn
-            new = folder / f"{name}.{os.getpid()}.tmp.png"
-            figure.savefig(new, dpi=DPI, bbox_inches="tight", metadata=inside)
+        new = folder / f"{name}.{os.getpid()}.tmp.png"
+        new.write_bytes(png(figure, about))
         new.replace(folder / f"{name}.png")
     return [folder / f"{name}.png" for name in figures]
 
 
-def read_figure(path: Path) -> tuple[str, dict[str, Any], float]:
+def read_figure(source: Path | io.BytesIO) -> tuple[str, dict[str, Any], float]:
     """The caption of a figure, what it is of, and its width in inches, as `save_figures` wrote."""
-    with Image.open(path) as image:
+    with Image.open(source) as image:
         text, dpi = image.info, image.info.get("dpi", (DPI, DPI))[0]
         return text.get("Description", ""), json.loads(text.get(ABOUT, "{}")), image.width / dpi

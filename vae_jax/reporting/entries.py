@@ -1,7 +1,6 @@
 """The numbers of a run, by the examples that they are of: differences are of one set of them."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,10 +10,9 @@ import numpy as np
 
 from vae_jax.errors import counted
 from vae_jax.estimators.importance import BEST
-from vae_jax.runs.results import read_arrays, read_splits
+from vae_jax.runs.results import Name, read_arrays, read_splits
 from vae_jax.standard_errors import known_error
 
-FIRST = re.compile(r"first \d+ of ")  # before the split of an entry that is a part of it
 SPLITS = ("test", "validation", "train")  # the first that was evaluated is told
 
 
@@ -25,25 +23,21 @@ class Amount(NamedTuple):
     error: float | None = None  # None: of a single example, or none is known
 
     def __str__(self) -> str:
-        digits = self._digits
-        error = f" ± {self.error:.{digits}f}" if _positive(self.error) else ""
-        return f"{self.mean:.{digits}f}{error}"
+        if not self._known:
+            return f"{self.mean:.0f}" if float(self.mean).is_integer() else f"{self.mean:.3g}"
+        figures, power = f"{self._known:.1e}".split("e")  # two figures are shown where the first is 1
+        digits = min(5, max(1, (figures[0] == "1") - int(power)))
+        return f"{self.mean:.{digits}f} ± {self._known:.{digits}f}"
 
     @property
-    def _digits(self) -> int:
-        if not _positive(self.error):
-            return 0 if float(self.mean).is_integer() else 2
-        first = f"{self.error:.1e}"
-        return min(5, max(1, -int(first[4:]) + (first[0] == "1")))
+    def _known(self) -> float:
+        """The error, 0 where it is not known."""
+        return self.error if self.error and math.isfinite(self.error) else 0.0
 
     @property
     def is_positive(self) -> bool:
         """Whether it is over zero by more than two standard errors."""
-        return self.mean > 2 * (self.error if _positive(self.error) and self.error else 0.0)
-
-
-def _positive(error: float | None) -> bool:
-    return error is not None and math.isfinite(error) and error > 0
+        return self.mean > 2 * self._known
 
 
 class Entry(NamedTuple):
@@ -66,12 +60,12 @@ class Entry(NamedTuple):
     @property
     def is_part(self) -> bool:
         """Whether they are the first of a split alone."""
-        return bool(FIRST.match(self.name))
+        return Name.read(self.name).count is not None
 
     @property
-    def split(self) -> str:
-        """The split, with the other data that it is of: `test`, `test of npz(...)`."""
-        return FIRST.sub("", self.name, count=1)
+    def split(self) -> tuple[str, str]:
+        """The split, and the data that it is of where this is not the run's."""
+        return Name.read(self.name)[::2]
 
     @property
     def examples(self) -> str:
@@ -124,7 +118,7 @@ def told(entries: Sequence[Entry]) -> list[Entry]:
     its numbers.
     """
     ranked = {name: i for i, name in enumerate(SPLITS)}
-    splits = sorted({e.split for e in entries}, key=lambda s: (ranked.get(s, len(ranked)), s))
+    splits = sorted({e.split for e in entries}, key=lambda s: (s[1], ranked.get(s[0], 9), s))
     mine = sorted((e for e in entries if [e.split] == splits[:1]), key=lambda e: -e.count)
     return [e for i, e in enumerate(mine) if not any(_covers(more, e) for more in mine[:i])]
 

@@ -1,9 +1,9 @@
 """The sections of a run's page: each declares its figures, its numbers, and what would give them."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -11,8 +11,10 @@ from ml_collections import ConfigDict
 from vae_jax.config import components
 from vae_jax.evaluation.warnings import unit
 from vae_jax.kl_comparison.models import figures as kl_figures
-from vae_jax.reporting.entries import SPLITS, Entry
+from vae_jax.reporting.entries import Entry
+from vae_jax.runs.results import Name
 
+USUAL = "importance"  # estimators that an evaluation computes unless others are asked for
 FEW = 100  # examples, of which estimators that take long are computed
 MOST_LAYERS = 16  # that importance sampling and annealing take
 
@@ -44,7 +46,7 @@ class Section(NamedTuple):
     pictures: tuple[Picture, ...] = ()
     places: tuple[Place, ...] = ()
     command: str = ""  # that draws the pictures, where none is there
-    is_shown_empty: bool = True
+    shows_comparison: bool = False  # of KLs, with its table
 
 
 def has_few_layers(cfg: ConfigDict) -> bool:
@@ -167,7 +169,7 @@ COMPARED = Section(
     "KL(q(z|x) || p(z)), in closed form and sampled",
     "",
     tuple(Picture(name, "Estimates of the KL") for name in kl_figures.NAMES),
-    is_shown_empty=False,
+    shows_comparison=True,
 )
 SECTIONS = (WAY, TRAINING, SAMPLES, ESTIMATES, PRIOR, LATENTS, LEARNED, COMPARED)
 
@@ -199,19 +201,40 @@ def _line(name: str, entries: Sequence[Entry]) -> Line:
 
 
 def missing(
-    section: Section, workdir: Path, cfg: ConfigDict, entries: Sequence[Entry]
+    section: Section,
+    workdir: Path,
+    cfg: ConfigDict,
+    entries: Sequence[Entry],
+    figures: Collection[str],
 ) -> list[tuple[str, str]]:
-    """The places that no estimator has filled: what they would tell, and the command for it."""
+    """The places that nothing has filled: what they would tell, and the command for it.
+
+    Args:
+        section: of the page.
+        workdir: as it stands in the commands.
+        cfg: the run's.
+        entries: the numbers that are told.
+        figures: the names of those that are there.
+    """
+    wanted: dict[str, list[str]] = {}
+    for place in section.places:
+        if _is_open(place, cfg, entries):
+            wanted.setdefault(_command(place, workdir, entries), []).append(place.tells)
+    if section.command and not any(picture.name in figures for picture in section.pictures):
+        wanted[written(workdir, section.command)] = ["the pictures"]
+    return [("; ".join(tells), command) for command, tells in wanted.items()]
+
+
+def _is_open(place: Place, cfg: ConfigDict, entries: Sequence[Entry]) -> bool:
+    """Whether an estimator would fill a place that none has filled."""
     known = components.names("estimators")
-    open_places = [
-        place
-        for place in section.places
-        if place.suits(cfg)
+    return (
+        all(components.parse(text).name in known for text in place.estimators.split("|") if text)
+        and bool(place.estimators)
+        and place.suits(cfg)
         and not any(entry.matching(place.names) for entry in entries)
         and (not place.given or any(place.given in entry.numbers for entry in entries))
-        and all(components.parse(e).name in known for e in place.estimators.split("|"))
-    ]
-    return [(place.tells, _command(place, workdir, entries)) for place in open_places]
+    )
 
 
 def evaluation(workdir: Path, cfg: ConfigDict) -> str:
@@ -222,18 +245,15 @@ def evaluation(workdir: Path, cfg: ConfigDict) -> str:
 
 def _command(place: Place, workdir: Path, entries: Sequence[Entry]) -> str:
     """The command that fills a place, of the split and the checkpoint that are told."""
-    split, _, data = entries[0].split.partition(" of ") if entries else (SPLITS[0], "", "")
-    last = bool(entries) and entries[0].results.get("checkpoint") == "last"
-    is_small = any(not e.is_part and e.count <= FEW for e in entries)
-    asked = place.estimators if place.estimators != "importance" else ""
-    flags = {
-        f"--split={split}": split != SPLITS[0],
-        f"--data={shlex.quote(data)}": bool(data),
-        "--checkpoint=last": last,
-        f"--num_examples={FEW}": place.for_few and not is_small,
-        f'--estimators="{asked}"': bool(asked),
-    }
-    return written(workdir, "evaluate", *(flag for flag, is_set in flags.items() if is_set))
+    whole = max(entries, key=lambda entry: entry.count, default=None)
+    is_small = whole is not None and not whole.is_part and whole.count <= FEW
+    few = FEW if place.for_few and not is_small else None
+    flags = Name.read(whole.name)._replace(count=few).flags if whole else Name("test", few, "").flags
+    if whole and whole.results.get("checkpoint") == "last":
+        flags.append("--checkpoint=last")
+    if place.estimators != USUAL:
+        flags.append(f'--estimators="{place.estimators}"')
+    return written(workdir, "evaluate", *flags)
 
 
 def written(workdir: Path, command: str, *flags: str) -> str:
@@ -241,11 +261,6 @@ def written(workdir: Path, command: str, *flags: str) -> str:
     return " ".join(["vae-jax", command, f"--workdir={shlex.quote(str(workdir))}", *flags])
 
 
-def picture_names(wanted: Sequence[Section] = SECTIONS) -> list[str]:
+def picture_names() -> list[str]:
     """The names of the figures of all sections."""
-    return [picture.name for section in wanted for picture in section.pictures]
-
-
-def shown(section: Section, figures: dict[str, Any]) -> list[tuple[Picture, Any]]:
-    """The section's pictures that are there, with their figures."""
-    return [(p, figures[p.name]) for p in section.pictures if p.name in figures]
+    return [picture.name for section in SECTIONS for picture in section.pictures]
