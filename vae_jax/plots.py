@@ -216,6 +216,7 @@ def bounds(
     numbers: Mapping[str, Mapping[str, Any]],
     arrays: Mapping[str, np.ndarray] | None = None,
     probability: str = "",
+    best: str = "log_p",
     narrow: bool = False,
 ) -> Figure:
     """Bounds on log p(x) against k, its estimates as lines, and the gaps of the bounds to one.
@@ -224,12 +225,13 @@ def bounds(
         numbers: by name, as in `results.json`.
         arrays: those of the examples, `[n]` by name; without them no gaps are drawn.
         probability: "mass" or "density", what the bounds are of; empty if that is not known.
+        best: the estimate that the gaps are to.
         narrow: the axes below each other.
     """
     labelled = {name: n for name, n in numbers.items() if n.get("label")}
     lines = {name: n for name, n in labelled.items() if "k" not in n}
     points = sorted((n["k"], name) for name, n in labelled.items() if "k" in n)
-    reference, gaps = _gaps(numbers, arrays or {}, lines, points)
+    gaps = _gaps(arrays or {}, best, points) if best in lines else []
     ks = sorted({k for k, _ in points})
     figure, (left, *more) = pair(narrow, 2 if gaps else 1)
     marks = dict(zip(dict.fromkeys(n["label"] for n in labelled.values()), MARKERS, strict=False))
@@ -252,24 +254,17 @@ def bounds(
         axes.grid(alpha=0.3)
     left.legend(frameon=False)
     text = "Bounds on log p(x) from k samples, means over examples"
-    paired = f"; and {reference} minus each, with standard errors over paired examples"
-    return captioned(figure, f"{text}{paired if gaps else ''}.")
+    less = f"; and {lines[best]['label']} minus each, with standard errors" if gaps else ""
+    return captioned(figure, f"{text}{less and less + ' over paired examples'}.")
 
 
 def _gaps(
-    numbers: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray],
-    lines: Mapping[str, Any],
-    points: Sequence[tuple[int, str]],
-) -> tuple[str, list[tuple[int, float, float]]]:
-    """The estimate that bounds are held against, and k, mean and error of each paired gap."""
-    known = [n for n in lines if n in arrays and numbers[n].get("better")]
-    exact = [n for n in known if "monte_carlo_error" not in numbers[n]] or known
-    if not exact:
-        return "", []
-    gaps = [(k, arrays[exact[0]] - arrays[name]) for k, name in points if name in arrays]
-    some = [(k, gap.mean(), standard_error(gap)) for k, gap in gaps if len(gap) > 1 and gap.any()]
-    return numbers[exact[0]]["label"], some
+    arrays: Mapping[str, np.ndarray], best: str, points: Sequence[tuple[int, str]]
+) -> list[tuple[int, float, float]]:
+    """k, mean and error of each paired gap to the best estimate."""
+    known = [(k, name) for k, name in points if {name, best} <= arrays.keys()]
+    gaps = [(k, arrays[best] - arrays[name]) for k, name in known]
+    return [(k, gap.mean(), standard_error(gap)) for k, gap in gaps if len(gap) > 1 and gap.any()]
 
 
 def png(figure: Figure, about: About = None) -> bytes:

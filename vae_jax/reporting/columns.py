@@ -10,7 +10,7 @@ from vae_jax.errors import UserError
 from vae_jax.evaluation.warnings import of_the_data, unit
 from vae_jax.reporting import ages, doubts, readable, sections
 from vae_jax.reporting.entries import Entry, read_entries, told
-from vae_jax.reporting.sections import Line, Picture, Section
+from vae_jax.reporting.sections import Picture, Section, Table
 from vae_jax.reporting.shown import Shown
 from vae_jax.reporting.summary import Story, sentences
 from vae_jax.runs import directory
@@ -29,7 +29,7 @@ class Column(NamedTuple):
     command: str  # that gives its first numbers; empty where it has some
     entries: Sequence[Entry]  # that the sections tell
     figures: Mapping[str, Shown]
-    lines: Mapping[str, Sequence[Line]]  # by section
+    tables: Mapping[str, Table]  # by section
     missing: Mapping[str, Sequence[tuple[str, str]]]  # what a command would tell, by section
     results: Mapping[str, Any]  # all, by split
     compared: Mapping[str, Any] | None  # KLs
@@ -39,7 +39,7 @@ class Column(NamedTuple):
 
     def has(self, section: Section) -> bool:
         """Whether it shows anything of a section."""
-        told = self.lines[section.title] or self.missing[section.title]
+        told = self.tables[section.title].lines or self.missing[section.title]
         return bool(told or self.pictures(section) or (section.shows_comparison and self.compared))
 
     def pictures(self, section: Section) -> list[tuple[Picture, Shown]]:
@@ -72,7 +72,7 @@ def column(workdir: Path, drawn: Callable[[Story], Mapping[str, Shown]]) -> Colu
         "" if mine else sections.evaluation(workdir, cfg),
         mine,
         figures,
-        {s.title: sections.lines(s, mine) for s in parts},
+        {s.title: sections.table(s, mine) for s in parts},
         {s.title: sections.missing(s, workdir, cfg, mine, figures) for s in parts},
         {entry.name: _shown(workdir, entry) for entry in every},
         compared,
@@ -93,16 +93,16 @@ def _results(workdir: Path) -> dict[str, Any]:
 
 def _state(workdir: Path) -> str:
     if failure := directory.failure(workdir):
-        return f"{failure['kind']}: {failure['message']}"
+        return readable.sentence(f"{failure['kind']}: {failure['message']}")
     now = age_now(workdir, "last")
-    return now.unfinished if now else ""
+    return readable.sentence(now.unfinished) if now and now.left else ""
 
 
 def _shown(workdir: Path, entry: Entry) -> dict[str, Any]:
     """The results of a split with the units that are shown, their age and the doubts about them."""
     numbers = {n: {**of, "unit": unit(of, entry.results)} for n, of in entry.numbers.items()}
     old = ages.of_results(workdir, entry.name, entry.results)
-    remarks = [*of_the_data(entry.results), *filter(None, [old])]
+    remarks = [readable.sentence(text) for text in (*of_the_data(entry.results), old) if text]
     age = str(Age.read(entry.results) or "")
     return {**entry.results, "numbers": numbers, "age": age, "doubts": remarks}
 

@@ -170,8 +170,8 @@ def _caption(parts: Sequence[tuple[Entry, Sequence[Step]]]) -> str:
     told = []
     for entry, steps in parts:
         if steps[0].label == NAMES["elbo"]:
-            told.append(f"From the ELBO to log p(x) on {entry.examples}.")
+            told.append(f"From the ELBO to log p(x) on {entry.where}.")
         else:
-            told.append(f"The ELBO's terms on {entry.examples}.")
+            told.append(f"The ELBO's terms on {entry.where}.")
     errors = "Lines are standard errors over examples; those of gaps are paired."
     return " ".join([*told, errors])

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vae_jax.evaluation.warnings import of_the_data
-from vae_jax.reporting import ages
+from vae_jax.reporting import ages, readable
 from vae_jax.reporting.entries import Amount, Entry
 
 LITTLE = 0.1  # nats, below which a difference between estimates is not told
@@ -24,14 +24,14 @@ def of_numbers(workdir: Path, entries: Sequence[Entry]) -> list[str]:
     doubts += [ages.of_results(workdir, entry.name, entry.results) for entry in entries]
     doubts += [text for rule in RULES for entry in entries for text in rule(entry)]
     doubts += [*_of_other_parameters(entries)]
-    return list(dict.fromkeys(filter(None, doubts)))
+    return [readable.sentence(text) for text in dict.fromkeys(filter(None, doubts))]
 
 
 def _remarks(entry: Entry) -> Iterator[str]:
     """The doubts that estimators have about their own numbers."""
     for name in dict.fromkeys(entry.matching(DOUBTED)):
         if remark := entry.numbers[name].get("remark"):
-            yield f"{name} on {entry.examples}: {remark}"
+            yield f"{name} on {entry.where}: {remark}"
 
 
 def _annealing_is_above(entry: Entry) -> Iterator[str]:
@@ -44,7 +44,7 @@ def _annealing_is_above(entry: Entry) -> Iterator[str]:
             apart = entry.difference(high, low)
             if apart.is_positive and apart.mean > LITTLE:
                 told = words.format(apart)
-                yield f"{told}, a lower bound too, is above it on {entry.examples}"
+                yield f"{told}, a lower bound too, is above it on {entry.where}"
 
 
 def _still_rises(entry: Entry) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _still_rises(entry: Entry) -> Iterator[str]:
             samples = f" to {method.rpartition(', ')[2]}" if ", K = " in method else ""
             yield (
                 f"log_p is a lower bound that still rises: by {rise} nats from k = {largest:,}"
-                f"{samples} on {entry.examples}"
+                f"{samples} on {entry.where}"
             )
 
 

@@ -69,8 +69,13 @@ class Entry(NamedTuple):
 
     @property
     def examples(self) -> str:
-        """`test, 10,000 examples` or `first 100 of test`, the head of a column."""
-        return self.name if self.is_part else f"{self.name}, {counted_in_words(self.count)}"
+        """`test (10,000 examples)` or `first 100 of test`, the head of a column."""
+        return self.name if self.is_part else f"{self.name} ({counted_in_words(self.count)})"
+
+    @property
+    def where(self) -> str:
+        """The same within a sentence: `the first 100 of test`."""
+        return f"the {self.name}" if self.is_part else self.examples
 
     @property
     def best(self) -> str | None:

@@ -71,8 +71,8 @@ def bounds_of(entry: Entry, narrow: bool = False) -> Figure:
     """The figure of bounds of an entry, with gaps where the arrays of the examples are there."""
     probability = entry.results.get("probability", "")
     with plots.styled():
-        figure = plots.bounds(entry.numbers, entry.arrays, probability, narrow)
-    return captioned(figure, f"{figure.get_label()} Of {entry.examples}.")
+        figure = plots.bounds(entry.numbers, entry.arrays, probability, entry.best or "", narrow)
+    return captioned(figure, f"{figure.get_label()} Of {entry.where}.")
 
 
 def curves(records: Records, probability: str = "", narrow: bool = False) -> Figure:
@@ -101,7 +101,8 @@ def _best(held: Records) -> str:
         return ""
     best = max(held, key=lambda r: r["validation_bound"])
     fallen = best["validation_bound"] - held[-1]["validation_bound"]
-    since = f"; it has fallen by {fallen:.2f} nats since" if fallen > 0 else ""
+    is_clear = fallen > (held[-1].get("validation_error") or 0.0)
+    since = f"; it has fallen by {fallen:.1f} nats since" if is_clear else ""
     return (
         f" The validation bound is best at epoch {best['epoch']:g}, "
         f"{best['validation_bound']:.2f}{since}."

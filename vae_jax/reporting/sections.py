@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from vae_jax.config import components
 from vae_jax.evaluation.warnings import unit
+from vae_jax.estimators.importance import BEST
 from vae_jax.kl_comparison.models import figures as kl_figures
 from vae_jax.reporting.entries import Entry
 from vae_jax.runs.results import Name
@@ -72,7 +73,8 @@ WAY = Section(
         ),
     ),
     (
-        Place("the ELBO and log p(x)", ("elbo", "log_p"), "importance", suits=has_few_layers),
+        Place("the ELBO and log p(x)", ("elbo", *BEST, "log_p_minus_elbo"), "importance",
+              suits=has_few_layers),
         Place("the ELBO", ("elbo",), "bound(kl='one_layer')", suits=has_many_layers),
         Place("the ELBO's terms", ("log_likelihood", "kl", "kl_term"), "importance",
               suits=has_few_layers),
@@ -184,11 +186,19 @@ class Line(NamedTuple):
     remark: str
 
 
-def lines(section: Section, entries: Sequence[Entry]) -> list[Line]:
-    """The numbers that a section tells, one a row, with a cell for each entry."""
+class Table(NamedTuple):
+    """The numbers that a section tells."""
+
+    heads: Sequence[str]  # the examples, a column each
+    lines: Sequence[Line]
+
+
+def table(section: Section, entries: Sequence[Entry]) -> Table:
+    """The table of a section, with a column for each entry that has any of its numbers."""
     patterns = [pattern for place in section.places for pattern in place.names]
-    names = dict.fromkeys(name for p in patterns for e in entries for name in e.matching([p]))
-    return [_line(name, entries) for name in names]
+    having = [entry for entry in entries if entry.matching(patterns)]
+    names = dict.fromkeys(name for p in patterns for e in having for name in e.matching([p]))
+    return Table([e.examples for e in having], [_line(name, having) for name in names])
 
 
 def _line(name: str, entries: Sequence[Entry]) -> Line:
@@ -197,7 +207,7 @@ def _line(name: str, entries: Sequence[Entry]) -> Line:
     first, results = having[0].numbers[name], having[0].results
     remarks = dict.fromkeys(e.numbers[name].get("remark", "") for e in having)
     text = "; ".join(filter(None, remarks))
-    return Line(name, cells, unit(first, results), first["method"], text)
+    return Line(name, cells, unit(first, results), first.get("method", ""), text)
 
 
 def missing(

@@ -1,6 +1,6 @@
 """The sentences at the top of a page: how far the bound is from log p(x), and where nats go."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from vae_jax.estimators.importance import BEST
 from vae_jax.evaluation.warnings import probability
+from vae_jax.reporting import readable
 from vae_jax.reporting.entries import Amount, Entry, richest
 
 Records = Sequence[Mapping[str, Any]]
@@ -35,7 +36,7 @@ class Story(NamedTuple):
 
 def sentences(story: Story) -> list[str]:
     """The sentences that the numbers allow, in an order to be read in."""
-    return [text for tell in TELLERS if (text := tell(story))]
+    return [readable.sentence(text) for tell in TELLERS if (text := tell(story))]
 
 
 def best_kl(entry: Entry) -> str | None:
@@ -63,11 +64,10 @@ def _bound(story: Story) -> str:
     if entry is None:
         return ""
     what = probability(entry.numbers["elbo"], entry.results)
-    of = f" of a {what}" if what else ""
-    where = f"on the {entry.examples}" if entry.is_part else f"on {entry.examples}"
+    of = f" (log of a {what})" if what else ""
     return (
-        f"The ELBO, a lower bound on log p(x), is {entry.amount('elbo')} nats per example{of}, "
-        f"{where}."
+        f"The ELBO, a lower bound on log p(x), is {entry.amount('elbo')} nats per example{of} "
+        f"on {entry.where}."
     )
 
 
@@ -103,7 +103,7 @@ def _where(story: Story, entry: Entry) -> str:
     """`On the first 100 of test `, where that is another set of examples than the headline's."""
     if entry.name == getattr(_headline(story), "name", entry.name):
         return ""
-    return f"On the {entry.examples} " if entry.is_part else f"On {entry.examples} "
+    return f"On {entry.where} "
 
 
 def _terms(story: Story) -> str:
@@ -187,9 +187,4 @@ def _training(story: Story) -> str:
     return f"{text} on training and {last} on validation examples."
 
 
-def _capital(tell: Callable[[Story], str]) -> Callable[[Story], str]:
-    return lambda story: (text := tell(story)) and text[0].upper() + text[1:]
-
-
-# log p(x) keeps its small letter
-TELLERS = (_bound, _gap, _terms, *map(_capital, (_units, _labels, _learned)), _training)
+TELLERS = (_bound, _gap, _terms, _units, _labels, _learned, _training)
