@@ -13,7 +13,7 @@ from vae_jax.plots import BLUE, GREEN, GREY, ORANGE, captioned
 from vae_jax.reporting.entries import Amount, Entry
 from vae_jax.reporting.summary import GAPS, SURGERY, WITHIN, best_kl
 
-PAD = 126  # points that labels take, which begin at one line
+PAD = {"small": 126, "medium": 152}  # points that labels take, which begin at one line
 LIGHT_GREEN, PALE_GREEN = "#66C4A8", "#B2E0D3"  # parts of the KL, and parts of these
 NAMES = {
     "elbo": "ELBO",
@@ -112,13 +112,13 @@ def decomposition(above: Entry | None, below: Entry | None, narrow: bool = False
         figure = Figure(figsize=size, layout="constrained")
         every = figure.subplots(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0]
         for axes, (entry, steps) in zip(every, parts, strict=True):
-            _draw(axes, steps, entry)
+            _draw(axes, steps, entry, "small" if narrow else "medium")
     return captioned(figure, _caption(parts))
 
 
-def _draw(axes: Axes, steps: Sequence[Step], entry: Entry) -> None:
+def _draw(axes: Axes, steps: Sequence[Step], entry: Entry, size: str) -> None:
     for place, step in enumerate(steps):
-        _row(axes, place, step)
+        _row(axes, place, step, size)
     for place, (step, later) in enumerate(zip(steps, steps[1:], strict=False)):
         if later.sign or math.isclose(later.start, step.end, abs_tol=1e-3):
             axes.plot([later.start] * 2, [place, place + 1], ":", color=GREY, lw=1, zorder=0)
@@ -126,17 +126,17 @@ def _draw(axes: Axes, steps: Sequence[Step], entry: Entry) -> None:
     if steps[0].label == NAMES["elbo"] and (marks := _iwae(entry)):
         _marks(axes, len(labels), marks)
         labels.append("IWAE bounds, k")
-    axes.set_yticks(range(len(labels)), labels, ha="left", size="small")
-    axes.tick_params(axis="y", length=0, pad=PAD)
-    axes.tick_params(axis="x", labelsize="small")
+    axes.set_yticks(range(len(labels)), labels, ha="left", size=size)
+    axes.tick_params(axis="y", length=0, pad=PAD[size])
+    axes.tick_params(axis="x", labelsize=size)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_title(entry.examples, loc="left", size="small", color=GREY)
-    axes.set_xlabel("nats per example", size="small")
+    axes.set_title(entry.examples, loc="left", size=size, color=GREY)
+    axes.set_xlabel("nats per example", size=size)
     axes.grid(axis="x", alpha=0.3)
     axes.spines["left"].set_visible(False)
 
 
-def _row(axes: Axes, place: int, step: Step) -> None:
+def _row(axes: Axes, place: int, step: Step, size: str) -> None:
     """A point or a bar with its error, and the number beside the axes."""
     error = step.amount.error or 0.0
     if step.sign:
@@ -147,7 +147,7 @@ def _row(axes: Axes, place: int, step: Step) -> None:
         axes.errorbar(step.start, place, xerr=error, fmt="o", ms=5, color=step.colour,
                       elinewidth=1, capsize=3)  # fmt: skip
     axes.text(1.02, place, str(step.amount), transform=axes.get_yaxis_transform(),
-              va="center", size="small")  # fmt: skip
+              va="center", size=size)  # fmt: skip
 
 
 def _iwae(entry: Entry) -> list[tuple[int, float]]:

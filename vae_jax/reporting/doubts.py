@@ -1,6 +1,5 @@
 """The sentences at the top of a page on what to distrust: each names the numbers and the reason."""
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from vae_jax.reporting import ages, readable
 from vae_jax.reporting.entries import Amount, Entry
 
 LITTLE = 0.1  # nats, below which a difference between estimates is not told
-AT_LIMIT = 0.9  # of log n, from which the mutual information is limited by it
 DOUBTED = ("elbo*", "log_p*", "iwae_*", "bdmc_*", "*_gap", "kl*", "m*_kl", "mutual_*", "*_kl")
 
 
@@ -62,17 +60,6 @@ def _still_rises(entry: Entry) -> Iterator[str]:
             )
 
 
-def _information_is_limited(entry: Entry) -> Iterator[str]:
-    """q(z) is a mixture of n posteriors, of which no z can tell more than log n."""
-    if "mutual_information" in entry.numbers:
-        told, most = entry.amount("mutual_information"), math.log(entry.count)
-        if told.mean > AT_LIMIT * most:
-            yield (
-                f"mutual_information of {told} nats is at its limit, log {entry.count:,} = "
-                f"{most:.2f}: more examples would raise it, and lower marginal_kl"
-            )
-
-
 def _is_far_apart(entry: Entry) -> Iterator[str]:
     """Annealing from both sides that does not meet."""
     if "bdmc_width" in entry.numbers:
@@ -89,4 +76,4 @@ def _of_other_parameters(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"the numbers of {names} are not all of the same parameters and data"
 
 
-RULES = (_annealing_is_above, _still_rises, _is_far_apart, _information_is_limited, _remarks)
+RULES = (_annealing_is_above, _still_rises, _is_far_apart, _remarks)

@@ -25,7 +25,9 @@ class Amount(NamedTuple):
     def __str__(self) -> str:
         if not self._known:
             return f"{self.mean:.0f}" if float(self.mean).is_integer() else f"{self.mean:.3g}"
-        figures, power = f"{self._known:.1e}".split("e")  # two figures are shown where the first is 1
+        figures, power = f"{self._known:.1e}".split(
+            "e"
+        )  # two figures are shown where the first is 1
         digits = min(5, max(1, (figures[0] == "1") - int(power)))
         return f"{self.mean:.{digits}f} ± {self._known:.{digits}f}"
 

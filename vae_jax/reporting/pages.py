@@ -124,4 +124,3 @@ def _shared(configs: list[Any]) -> dict[str, Any]:
     names = [field for field in fields if field not in FIXED]
     same = [field for field in names if len({str(c[field]) for c in configs}) == 1]
     return {field: configs[0][field] for field in same}
-

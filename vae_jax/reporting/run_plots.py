@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vae_jax import plots
-from vae_jax.plots import BLUE, FEW_POINTS, GREEN, ORANGE, captioned
+from vae_jax.evaluation.of_layers import ACTIVE
+from vae_jax.plots import BLUE, FEW_POINTS, GREEN, GREY, ORANGE, captioned
 from vae_jax.reporting.decomposition import decomposition
 from vae_jax.reporting.entries import Entry, richest
 from vae_jax.reporting.summary import BEST, Story, terms, way
 from vae_jax.runs.age import Age
+from vae_jax.standard_errors import standard_error
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -58,7 +60,14 @@ def _bounds(story: Story) -> Drawing | None:
     return Drawing(lambda narrow: bounds_of(entry, narrow), _about(entry))
 
 
-DRAWN = {"decomposition": _decomposition, "curves": _curves, "bounds": _bounds}
+def _units(story: Story) -> Drawing | None:
+    having = [e for e in story.entries if {"kl_by_unit", "variance_by_unit"} & e.arrays.keys()]
+    if not having:
+        return None
+    return Drawing(lambda narrow: units(having[0], narrow), _about(having[0]))
+
+
+DRAWN = {"decomposition": _decomposition, "curves": _curves, "bounds": _bounds, "units": _units}
 NAMES = tuple(DRAWN)
 
 
@@ -73,6 +82,34 @@ def bounds_of(entry: Entry, narrow: bool = False) -> Figure:
     with plots.styled():
         figure = plots.bounds(entry.numbers, entry.arrays, probability, entry.best or "", narrow)
     return captioned(figure, f"{figure.get_label()} Of {entry.where}.")
+
+
+UNITS = {
+    "kl_by_unit": "KL(q(z_j|x) || p(z_j)) [nats]",
+    "variance_by_unit": "variance over x of E[z_j|x]",
+}
+
+
+def units(entry: Entry, narrow: bool = False) -> Figure:
+    """The KL of each dimension of z, and the variance of its mean, the largest first.
+
+    Args:
+        entry: with arrays `[n, latent_dim]`.
+        narrow: the axes below each other.
+    """
+    known = {name: entry.arrays[name] for name in UNITS if name in entry.arrays}
+    with plots.styled():
+        figure, panels = plots.pair(narrow, len(known))
+        for axes, (name, values) in zip(panels, known.items(), strict=True):
+            order = np.argsort(-values.mean(0))
+            mean, error = (a[order] for a in (values.mean(0), standard_error(values)))
+            axes.bar(range(1, 1 + len(mean)), mean, yerr=error, color=BLUE, ecolor=GREY)
+            axes.set(xlabel="dimensions of z, sorted", ylabel=UNITS[name])
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if "variance_by_unit" in known:
+            axes.axhline(ACTIVE, color=ORANGE, lw=1, ls="--", label=f"{ACTIVE}: active")
+            axes.legend()
+    return captioned(figure, f"Each dimension of z on {entry.where}, with standard errors.")
 
 
 def curves(records: Records, probability: str = "", narrow: bool = False) -> Figure:

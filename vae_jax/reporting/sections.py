@@ -141,16 +141,21 @@ PRIOR = Section(
     (
         Place("how q(z) differs from p(z)",
               ("mean_kl", "mutual_information", "marginal_kl", "total_correlation",
-               "dimension_kl", "mmd_prior_p"), "surgery", suits=has_few_layers),
+               "dimension_kl", "mmd_prior*"), "surgery", suits=has_few_layers),
     ),
 )  # fmt: skip
 LATENTS = Section(
     "The latents",
     "Which dimensions of z are used, and what do they know?",
-    places=(
+    (
+        Picture("units", "The KL and the variance of the mean of each dimension of z, sorted",
+                "Dimensions at zero nats, or below the line, are not used: z needs no more than "
+                "the others."),
+    ),
+    (
         Place("units that are used",
-              ("active_units", "collapsed_units", "active_layer_*", "kl_layer_*"), "latents",
-              suits=has_few_layers),
+              ("active_units", "collapsed_units", "mean_scale", "active_layer_*", "kl_layer_*"),
+              "latents", suits=has_few_layers),
         Place("what z knows of the labels", ("probe_accuracy", "neighbour_accuracy"), "latents",
               suits=has_few_layers),
     ),
@@ -161,8 +166,9 @@ LEARNED = Section(
     places=(
         Place("whether draws can be told from data", ("two_sample_*",), "two_sample"),
         Place("whether draws are copies of training examples",
-              ("nearer_than_test", "exact_copies"), "memorization"),
-        Place("how far p_theta is from the p that made the data", ("forward_kl",), "forward_kl",
+              ("nearer_than_test*", "exact_copies*", "sample_to_train", "test_to_train"),
+              "memorization"),
+        Place("how far p_theta is from the p that made the data", ("forward_kl*",), "forward_kl",
               given="log_p_data"),
         Place("the data's own density", ("log_p_data",), given="log_p_data"),
     ),
@@ -258,7 +264,9 @@ def _command(place: Place, workdir: Path, entries: Sequence[Entry]) -> str:
     whole = max(entries, key=lambda entry: entry.count, default=None)
     is_small = whole is not None and not whole.is_part and whole.count <= FEW
     few = FEW if place.for_few and not is_small else None
-    flags = Name.read(whole.name)._replace(count=few).flags if whole else Name("test", few, "").flags
+    flags = (
+        Name.read(whole.name)._replace(count=few).flags if whole else Name("test", few, "").flags
+    )
     if whole and whole.results.get("checkpoint") == "last":
         flags.append("--checkpoint=last")
     if place.estimators != USUAL:

@@ -18,6 +18,10 @@ SURGERY = ("mutual_information", "marginal_kl")
 WITHIN = ("total_correlation", "dimension_kl")
 ABOVE = ("elbo", *BEST, *GAPS)  # of the way from the ELBO to log p(x)
 BELOW = ("log_likelihood", *KL, *SURGERY, *WITHIN)  # of the ELBO's terms
+FINDINGS = {
+    "two_sample_accuracy": "a classifier tells samples from data with accuracy {}; 0.5 is a coin's",
+    "nearer_than_test": "{} of the samples are nearer to the training set than test data is",
+}
 HOW = {
     "log_p_exact": "in closed form",
     "log_p_quadrature": "by quadrature",
@@ -158,20 +162,23 @@ def _labels(story: Story) -> str:
 
 def _learned(story: Story) -> str:
     """How far the model's draws are from the data."""
-    told = []
-    if entry := richest(story.entries, ("two_sample_accuracy",)):
-        accuracy = entry.amount("two_sample_accuracy")
-        told.append(
-            f"{_where(story, entry)}a classifier tells draws of the model from data with accuracy "
-            f"{accuracy}, where 0.5 is not at all"
-        )
+    told = [_finding(story, name, text) for name, text in FINDINGS.items()]
     if entry := richest(story.entries, ("forward_kl",)):
         told.append(f"KL(p || p_theta) is {entry.amount('forward_kl')} nats")
     entry = richest(story.entries, ("log_p_data", *BEST), "log_p_data")
     if entry and entry.best:
         gap: Amount = entry.difference("log_p_data", entry.best)
         told.append(f"{_where(story, entry)}log p(x) is {gap} nats below the data's own density")
-    return f"{'; '.join(told)}." if told else ""
+    return "; ".join(filter(None, told))
+
+
+def _finding(story: Story, name: str, text: str) -> str:
+    """The remark of a number, which is its finding in words, or else the number itself."""
+    entry = richest(story.entries, (name,))
+    if entry is None:
+        return ""
+    remark = entry.numbers[name].get("remark", "")
+    return _where(story, entry) + (remark.partition(": ")[2] or text.format(entry.amount(name)))
 
 
 def _training(story: Story) -> str:
@@ -180,7 +187,9 @@ def _training(story: Story) -> str:
     held = [r for r in story.records if "validation_bound" in r]
     if not train:
         return ""
-    text = f"Training ended at epoch {train[-1]['epoch']:g} with a bound of {train[-1]['bound']:.1f}"
+    text = (
+        f"Training ended at epoch {train[-1]['epoch']:g} with a bound of {train[-1]['bound']:.1f}"
+    )
     if not held:
         return f"{text} on training examples."
     last = Amount(held[-1]["validation_bound"], held[-1].get("validation_error"))
