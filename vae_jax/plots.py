@@ -277,7 +277,7 @@ def png(figure: Figure, about: About = None) -> bytes:
 
 
 def save_figures(figures: dict[str, Figure], workdir: Path, about: About = None) -> list[Path]:
-    """Writes `figures/<name>.png` of a run, or of many, each with its caption and `about` inside."""
+    """Writes `figures/<name>.png` of a run, or of many, with captions and `about` inside."""
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     for name, figure in each(list(figures.items()), "figure", "write"):

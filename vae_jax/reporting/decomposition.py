@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -119,7 +120,7 @@ def decomposition(above: Entry | None, below: Entry | None, narrow: bool = False
 def _draw(axes: Axes, steps: Sequence[Step], entry: Entry, size: str) -> None:
     for place, step in enumerate(steps):
         _row(axes, place, step, size)
-    for place, (step, later) in enumerate(zip(steps, steps[1:], strict=False)):
+    for place, (step, later) in enumerate(pairwise(steps)):
         if later.sign or math.isclose(later.start, step.end, abs_tol=1e-3):
             axes.plot([later.start] * 2, [place, place + 1], ":", color=GREY, lw=1, zorder=0)
     labels = [step.label for step in steps]

@@ -25,10 +25,8 @@ class Amount(NamedTuple):
     def __str__(self) -> str:
         if not self._known:
             return f"{self.mean:.0f}" if float(self.mean).is_integer() else f"{self.mean:.3g}"
-        figures, power = f"{self._known:.1e}".split(
-            "e"
-        )  # two figures are shown where the first is 1
-        digits = min(5, max(1, (figures[0] == "1") - int(power)))
+        figures, power = f"{self._known:.1e}".split("e")
+        digits = max(1, (figures[0] == "1") - int(power))  # two figures where the first is 1
         return f"{self.mean:.{digits}f} ± {self._known:.{digits}f}"
 
     @property
@@ -55,14 +53,14 @@ class Entry(NamedTuple):
         return self.results.get("numbers", {})
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many examples they are."""
         return int(self.results.get("num_examples", 0))
 
     @property
     def is_part(self) -> bool:
         """Whether they are the first of a split alone."""
-        return Name.read(self.name).count is not None
+        return Name.read(self.name).first is not None
 
     @property
     def split(self) -> tuple[str, str]:
@@ -72,7 +70,7 @@ class Entry(NamedTuple):
     @property
     def examples(self) -> str:
         """`test (10,000 examples)` or `first 100 of test`, the head of a column."""
-        return self.name if self.is_part else f"{self.name} ({counted_in_words(self.count)})"
+        return self.name if self.is_part else f"{self.name} ({counted_in_words(self.size)})"
 
     @property
     def where(self) -> str:
@@ -126,7 +124,7 @@ def told(entries: Sequence[Entry]) -> list[Entry]:
     """
     ranked = {name: i for i, name in enumerate(SPLITS)}
     splits = sorted({e.split for e in entries}, key=lambda s: (s[1], ranked.get(s[0], 9), s))
-    mine = sorted((e for e in entries if [e.split] == splits[:1]), key=lambda e: -e.count)
+    mine = sorted((e for e in entries if [e.split] == splits[:1]), key=lambda e: -e.size)
     return [e for i, e in enumerate(mine) if not any(_covers(more, e) for more in mine[:i])]
 
 
@@ -144,4 +142,4 @@ def richest(entries: Iterable[Entry], names: Sequence[str], needed: str = "") ->
     """
     held = {e.name: sum(name in e.numbers for name in names) for e in entries}
     able = [e for e in entries if held[e.name] and (not needed or needed in e.numbers)]
-    return max(able, key=lambda e: (held[e.name], e.count), default=None)
+    return max(able, key=lambda e: (held[e.name], e.size), default=None)

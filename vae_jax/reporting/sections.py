@@ -1,4 +1,4 @@
-"""The sections of a run's page: each declares its figures, its numbers, and what would give them."""
+"""The sections of a run's page: each declares its figures, its numbers, and what gives them."""
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
@@ -9,10 +9,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax.config import components
-from vae_jax.evaluation.warnings import unit
 from vae_jax.estimators.importance import BEST
+from vae_jax.evaluation.warnings import unit
 from vae_jax.kl_comparison.models import figures as kl_figures
-from vae_jax.reporting.entries import Entry
+from vae_jax.reporting.entries import SPLITS, Entry
 from vae_jax.runs.results import Name
 
 USUAL = "importance"  # estimators that an evaluation computes unless others are asked for
@@ -261,12 +261,11 @@ def evaluation(workdir: Path, cfg: ConfigDict) -> str:
 
 def _command(place: Place, workdir: Path, entries: Sequence[Entry]) -> str:
     """The command that fills a place, of the split and the checkpoint that are told."""
-    whole = max(entries, key=lambda entry: entry.count, default=None)
-    is_small = whole is not None and not whole.is_part and whole.count <= FEW
+    whole = max(entries, key=lambda entry: entry.size, default=None)
+    is_small = whole is not None and not whole.is_part and whole.size <= FEW
     few = FEW if place.for_few and not is_small else None
-    flags = (
-        Name.read(whole.name)._replace(count=few).flags if whole else Name("test", few, "").flags
-    )
+    name = Name.read(whole.name) if whole else Name(SPLITS[0], None, "")
+    flags = name._replace(first=few).flags
     if whole and whole.results.get("checkpoint") == "last":
         flags.append("--checkpoint=last")
     if place.estimators != USUAL:

@@ -1,6 +1,7 @@
 """`side_by_side.html`: runs in columns, and the paired differences of each to the first."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def report(workdirs: Sequence[str | Path], output: str | Path | None = None) -> 
         place_of(paths[0], None, is_printed=False)
     else:
         make_directory(named(output), "output")
-    columns = [column(path, lambda story, path=path: _figures(path, story)) for path in paths]
+    columns = [column(path, partial(_figures, path)) for path in paths]
     columns = _distinct(columns, paths)
     values = pages.of_columns(columns) | {"differences": differences(columns, paths)}
     return pages.write(named(output or paths[0]) / NAME, "report.html.jinja", **values)

@@ -169,7 +169,7 @@ def _learned(story: Story) -> str:
     if entry and entry.best:
         gap: Amount = entry.difference("log_p_data", entry.best)
         told.append(f"{_where(story, entry)}log p(x) is {gap} nats below the data's own density")
-    return "; ".join(filter(None, told))
+    return " ".join(readable.sentence(text) for text in told if text)
 
 
 def _finding(story: Story, name: str, text: str) -> str:
@@ -187,13 +187,12 @@ def _training(story: Story) -> str:
     held = [r for r in story.records if "validation_bound" in r]
     if not train:
         return ""
-    text = (
-        f"Training ended at epoch {train[-1]['epoch']:g} with a bound of {train[-1]['bound']:.1f}"
-    )
+    last = train[-1]
+    text = f"Training ended at epoch {last['epoch']:g} with a bound of {last['bound']:.1f}"
     if not held:
         return f"{text} on training examples."
-    last = Amount(held[-1]["validation_bound"], held[-1].get("validation_error"))
-    return f"{text} on training and {last} on validation examples."
+    other = Amount(held[-1]["validation_bound"], held[-1].get("validation_error"))
+    return f"{text} on training and {other} on validation examples."
 
 
 TELLERS = (_bound, _gap, _terms, _units, _labels, _learned, _training)

@@ -46,21 +46,21 @@ class Name(NamedTuple):
     """The parts of what `name_of` gives."""
 
     split: str
-    count: int | None  # of a part, its first examples
+    first: int | None  # of a part: so many examples
     data: str  # another than the run's, by its name; empty: the run's
 
     @classmethod
     def read(cls, name: str) -> "Name":
         """`first 100 of test of npz(...)` -> test, 100, npz(...)."""
-        first = FIRST.match(name)
-        split, _, data = name[first.end() if first else 0 :].partition(" of ")
-        return cls(split, int(first[1]) if first else None, data)
+        part = FIRST.match(name)
+        split, _, data = name[part.end() if part else 0 :].partition(" of ")
+        return cls(split, int(part[1]) if part else None, data)
 
     @property
     def flags(self) -> list[str]:
         """The flags of an evaluation of these examples, as a shell takes them."""
         flags = [f"--split={self.split}"] if self.split != "test" else []
-        flags += [f"--num_examples={self.count}"] if self.count else []
+        flags += [f"--num_examples={self.first}"] if self.first else []
         return flags + ([f"--data={shlex.quote(self.data)}"] if self.data else [])
 
 
