@@ -88,7 +88,7 @@ def _results(workdir: Path) -> dict[str, Any]:
         return read_results(workdir)
     except ValueError as error:
         path = workdir / "results.json"
-        raise UserError(f"{path} is damaged: delete it, and evaluate again ({error})") from error
+        raise UserError(f"{path} is damaged ({error}): move it away, and evaluate again") from error
 
 
 def _state(workdir: Path) -> str:

@@ -62,7 +62,7 @@ def upwards(entry: Entry) -> list[Step]:
         for name, colour in zip(GAPS, (ORANGE, GREEN), strict=True):
             steps.append(Step(NAMES[name], steps[-1].end, entry.amount(name), colour, 1))
     else:
-        gap = entry.difference(best, "elbo")
+        gap = entry.gap or Amount(0.0)
         steps.append(Step("+ gap of the bound", steps[0].end, gap, ORANGE, 1))
     known = [name for name in BEST if name in entry.numbers and name != best]
     return [*steps, _point(entry, best, BLUE), *(_point(entry, n, GREY) for n in known)]

@@ -13,6 +13,7 @@ from vae_jax.estimators.importance import BEST
 from vae_jax.runs.results import Name, read_arrays, read_splits
 from vae_jax.standard_errors import known_error
 
+GAP = "log_p_minus_elbo"  # of the best log p(x) that the same evaluation had
 SPLITS = ("test", "validation", "train")  # the first that was evaluated is told
 
 
@@ -96,6 +97,16 @@ class Entry(NamedTuple):
             apart = pair[0] - pair[1]
             return Amount(float(apart.mean()), known_error(apart))
         return Amount(self.amount(name).mean - self.amount(other).mean)
+
+    @property
+    def gap(self) -> Amount | None:
+        """The best log p(x) minus the ELBO; None where one of them is missing."""
+        if self.best is None or "elbo" not in self.numbers:
+            return None
+        gap, known = self.difference(self.best, "elbo"), self.numbers.get(GAP)
+        if gap.error is None and known and math.isclose(gap.mean, known["mean"], rel_tol=1e-4):
+            return self.amount(GAP)
+        return gap
 
     def matching(self, patterns: Iterable[str]) -> list[str]:
         """The names of its numbers that match one of the patterns, in the order of these."""

@@ -18,6 +18,7 @@ SURGERY = ("mutual_information", "marginal_kl")
 WITHIN = ("total_correlation", "dimension_kl")
 ABOVE = ("elbo", *BEST, *GAPS)  # of the way from the ELBO to log p(x)
 BELOW = ("log_likelihood", *KL, *SURGERY, *WITHIN)  # of the ELBO's terms
+UNKNOWN = "How far it lies below log p(x) is not known: no estimate of log p(x) is there"
 FINDINGS = {
     "two_sample_accuracy": "a classifier tells samples from data with accuracy {}; 0.5 is a coin's",
     "nearer_than_test": "{} of the samples are nearer to the training set than test data is",
@@ -80,14 +81,13 @@ def _gap(story: Story) -> str:
 
     Of the most examples, and of those that tell most where these are others.
     """
-    entries = [_headline(story), way(story)]
-    told = dict.fromkeys(_above(story, e) for e in entries if e is not None and e.best)
-    return " ".join(told)
+    headline = _headline(story)
+    told = dict.fromkeys(_above(story, e) for e in (headline, way(story)) if e and e.gap)
+    return " ".join(told) or (UNKNOWN if headline else "")
 
 
 def _above(story: Story, entry: Entry) -> str:
-    best = entry.best or ""
-    up = entry.difference(best, "elbo")
+    best, up = entry.best or "", entry.gap
     whose = "it" if not _where(story, entry) else f"their ELBO of {entry.amount('elbo')}"
     text = f"log p(x) {HOW[best]} is {entry.amount(best)}, {up} nats above {whose}"
     return f"{_where(story, entry)}{text}{_shares(entry)}."
