@@ -13,6 +13,7 @@ from vae_jax.estimators.importance import BEST
 from vae_jax.runs.results import Name, read_arrays, read_splits
 from vae_jax.standard_errors import known_error
 
+ROUNDING = 1e-9  # relative
 GAP = "log_p_minus_elbo"  # of the best log p(x) that the same evaluation had
 SPLITS = ("test", "validation", "train")  # the first that was evaluated is told
 
@@ -32,8 +33,9 @@ class Amount(NamedTuple):
 
     @property
     def _known(self) -> float:
-        """The error, 0 where it is not known."""
-        return self.error if self.error and math.isfinite(self.error) else 0.0
+        """The error, 0 where it is not known or is rounding."""
+        error = self.error or 0.0
+        return error if math.isfinite(error) and error > ROUNDING * abs(self.mean) else 0.0
 
     @property
     def is_positive(self) -> bool:
