@@ -26,12 +26,10 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from numpyro.distributions import Bernoulli
 from tabulate import tabulate
 
 import vae_jax
-from vae_jax import plots
-from vae_jax.plots import BLUE, GREEN, GREY, ORANGE
+from vae_jax.plots import BLUE, ORANGE
 
 plt.style.use("vae_jax.paper")
 
@@ -105,7 +103,9 @@ grid = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)
 @jax.jit
 def log_joint(x):
     """log p(x, z) on the grid."""
-    return run.model.decode(run.params, grid).log_prob(x) + run.model.prior(run.params).log_prob(grid)
+    return run.model.decode(run.params, grid).log_prob(x) + run.model.prior(run.params).log_prob(
+        grid
+    )
 
 
 # %% tags=["cover"]
@@ -122,7 +122,9 @@ for panel, digit in zip(axes, np.argsort(missed["log_p"])[[50, 98, 99]], strict=
     panel.set(xlim=(low[1], high[1]), ylim=(low[0], high[0]), xlabel="$z_1$", ylabel="$z_2$")
     panel.set_title(f"{missed['log_p'][digit]:.2f} nats lost", fontsize="small")
 axes[0].legend(loc="upper left", markerscale=3, fontsize="small")
-figure.suptitle("$p_\\theta(z|x)$ of three digits, grey: the middle one of all, and the two of the largest loss")
+figure.suptitle(
+    "$p_\\theta(z|x)$ of three digits, grey: the middle one of all, and the two of the largest loss"
+)
 
 # %% [markdown]
 # Of the ordinary digit the cloud covers the posterior. Of the others a part of the grey has next to no orange. More draws help slowly.

@@ -1,5 +1,6 @@
 """Figures, made from arrays and without pyplot; each function returns a matplotlib Figure."""
 
+import io
 import itertools
 import json
 import os
@@ -24,6 +25,7 @@ LINES = ((GREEN, "--"), (ORANGE, "-"), ("#CC79A7", ":"), (GREY, "-."))  # of est
 COLUMN = 4.5  # inches; at the 3.4 of a paper's column, type has 7.5 points
 FEW_POINTS = 20  # a curve of no more has its points marked
 MOST_CLASSES = 20  # in a key
+About = Mapping[str, Any] | None  # what a figure is of, such as the entries of an `Age`
 DPI, ABOUT = 150, "vae_jax"  # of files: dots per inch, the entry that says what they are of
 
 
@@ -54,6 +56,13 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
         sheet[top : top + height, left : left + width] = image
     axes.imshow(sheet.squeeze(), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
+
+
+def pair(narrow: bool = False, count: int = 2) -> tuple[Figure, np.ndarray]:
+    """A figure of axes side by side, or below each other where that is too wide."""
+    size, shape = ((4.4, 3.1 * count), (count, 1)) if narrow else ((5 * count, 3.6), (1, count))
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(*shape, squeeze=False).ravel()
 
 
 def image_panels(panels: Mapping[str, np.ndarray], columns: int) -> Figure:
@@ -207,6 +216,8 @@ def bounds(
     numbers: Mapping[str, Mapping[str, Any]],
     arrays: Mapping[str, np.ndarray] | None = None,
     probability: str = "",
+    best: str = "log_p",
+    narrow: bool = False,
 ) -> Figure:
     """Bounds on log p(x) against k, its estimates as lines, and the gaps of the bounds to one.
 
@@ -214,14 +225,15 @@ def bounds(
         numbers: by name, as in `results.json`.
         arrays: those of the examples, `[n]` by name; without them no gaps are drawn.
         probability: "mass" or "density", what the bounds are of; empty if that is not known.
+        best: the estimate that the gaps are to.
+        narrow: the axes below each other.
     """
     labelled = {name: n for name, n in numbers.items() if n.get("label")}
     lines = {name: n for name, n in labelled.items() if "k" not in n}
     points = sorted((n["k"], name) for name, n in labelled.items() if "k" in n)
-    reference, gaps = _gaps(numbers, arrays or {}, lines, points)
+    gaps = _gaps(arrays or {}, best, points) if best in lines else []
     ks = sorted({k for k, _ in points})
-    figure = Figure(figsize=(10 if gaps else 5, 3.6), layout="constrained")
-    left, *more = figure.subplots(1, 2 if gaps else 1, sharex=True, squeeze=False)[0]
+    figure, (left, *more) = pair(narrow, 2 if gaps else 1)
     marks = dict(zip(dict.fromkeys(n["label"] for n in labelled.values()), MARKERS, strict=False))
     for label in dict.fromkeys(labelled[name]["label"] for _, name in points):
         of = [(k, labelled[name]["mean"]) for k, name in points if labelled[name]["label"] == label]
@@ -242,49 +254,41 @@ def bounds(
         axes.grid(alpha=0.3)
     left.legend(frameon=False)
     text = "Bounds on log p(x) from k samples, means over examples"
-    paired = f"; right, {reference} minus each, with standard errors over paired examples"
-    return captioned(figure, f"{text}{paired if gaps else ''}.")
+    less = f"; and {lines[best]['label']} minus each, with standard errors" if gaps else ""
+    return captioned(figure, f"{text}{less and less + ' over paired examples'}.")
 
 
 def _gaps(
-    numbers: Mapping[str, Any],
-    arrays: Mapping[str, np.ndarray],
-    lines: Mapping[str, Any],
-    points: Sequence[tuple[int, str]],
-) -> tuple[str, list[tuple[int, float, float]]]:
-    """The estimate that bounds are held against, and k, mean and error of each paired gap."""
-    known = [n for n in lines if n in arrays and numbers[n].get("better")]
-    exact = [n for n in known if "monte_carlo_error" not in numbers[n]] or known
-    if not exact:
-        return "", []
-    gaps = [(k, arrays[exact[0]] - arrays[name]) for k, name in points if name in arrays]
-    some = [(k, gap.mean(), standard_error(gap)) for k, gap in gaps if len(gap) > 1 and gap.any()]
-    return numbers[exact[0]]["label"], some
+    arrays: Mapping[str, np.ndarray], best: str, points: Sequence[tuple[int, str]]
+) -> list[tuple[int, float, float]]:
+    """k, mean and error of each paired gap to the best estimate."""
+    known = [(k, name) for k, name in points if {name, best} <= arrays.keys()]
+    gaps = [(k, arrays[best] - arrays[name]) for k, name in known]
+    return [(k, gap.mean(), standard_error(gap)) for k, gap in gaps if len(gap) > 1 and gap.any()]
 
 
-def save_figures(
-    figures: dict[str, Figure], workdir: Path, about: Mapping[str, Any] | None = None
-) -> list[Path]:
-    """Writes `workdir/figures/<name>.png` for each, with its caption and what it is of inside.
+def png(figure: Figure, about: About = None) -> bytes:
+    """The figure as a PNG with its caption, and what it is of, inside."""
+    inside = {"Description": str(figure.get_label()), ABOUT: json.dumps(about or {})}
+    content = io.BytesIO()
+    with styled():  # fonts are looked up again as it is drawn
+        figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata=inside)
+    return content.getvalue()
 
-    Args:
-        figures: by name.
-        workdir: a run's directory, or that of many.
-        about: what they are of, such as the entries of an `Age`, which `read_figure` gives back.
-    """
+
+def save_figures(figures: dict[str, Figure], workdir: Path, about: About = None) -> list[Path]:
+    """Writes `figures/<name>.png` of a run, or of many, with captions and `about` inside."""
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
     for name, figure in each(list(figures.items()), "figure", "write"):
-        inside = {"Description": str(figure.get_label()), ABOUT: json.dumps(about or {})}
-        with styled():  # fonts are looked up again as it is drawn
-            new = folder / f"{name}.{os.getpid()}.tmp.png"
-            figure.savefig(new, dpi=DPI, bbox_inches="tight", metadata=inside)
+        new = folder / f"{name}.{os.getpid()}.tmp.png"
+        new.write_bytes(png(figure, about))
         new.replace(folder / f"{name}.png")
     return [folder / f"{name}.png" for name in figures]
 
 
-def read_figure(path: Path) -> tuple[str, dict[str, Any], float]:
+def read_figure(source: Path | io.BytesIO) -> tuple[str, dict[str, Any], float]:
     """The caption of a figure, what it is of, and its width in inches, as `save_figures` wrote."""
-    with Image.open(path) as image:
+    with Image.open(source) as image:
         text, dpi = image.info, image.info.get("dpi", (DPI, DPI))[0]
         return text.get("Description", ""), json.loads(text.get(ABOUT, "{}")), image.width / dpi

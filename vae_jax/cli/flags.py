@@ -70,6 +70,12 @@ class Flags:
         self.path("workdir", None, "the directory of a run, or of many")
         self._needs_workdir = True
 
+    def workdirs(self) -> None:
+        """Declares `--workdir`, which must be given, once or several times."""
+        self.texts("workdir", "the directory of a run, or of many; several runs: side by side")
+        self._paths.append("workdir")
+        self._needs_workdir = True
+
     def output(self) -> None:
         """Declares `--output`, for what is made of a run."""
         self.path("output", None, "where it goes, with links to the run; default: into the run")
@@ -125,7 +131,7 @@ class Flags:
             raise UserError("--workdir=DIR is needed")
         given = {name for name in self.values if self.values[name].present}
         read: dict[str, Any] = {name: self.values[name].value for name in self.values}
-        read |= {name: str(places.named(read[name])) for name in self._paths if read[name]}
+        read |= {name: _named(read[name]) for name in self._paths if read[name]}
         if self.takes_config:
             read |= {"config_file": read["config"], "overrides": overrides}
             read["config"] = _config(read["config"], overrides)
@@ -141,6 +147,12 @@ class Flags:
             raise arguments.unknown_flag(error.flagname, names, fields) from error
         except absl_flags.Error as error:
             raise UserError(str(error)) from error
+
+
+def _named(paths: str | list[str]) -> str | list[str]:
+    """The path that was written, or each of several."""
+    one = [str(places.named(path)) for path in ([paths] if isinstance(paths, str) else paths)]
+    return one[0] if isinstance(paths, str) else one
 
 
 def _config(text: str | None, overrides: dict[str, str]) -> Any:
@@ -183,7 +195,15 @@ def run_directory(args: Args) -> Path:
     Raises:
         UserError: if it is empty or not there.
     """
-    path = workdir(args)
+    return require_filled(workdir(args))
+
+
+def require_filled(path: Path) -> Path:
+    """The directory of a run, or of many.
+
+    Raises:
+        UserError: if it is empty or not there.
+    """
     if not any(path.glob("*")):
         raise UserError(f"{path} holds no run: there is no config.json")
     return path

@@ -7,15 +7,14 @@ from typing import Any
 
 from vae_jax.reporting import run_plots, samples
 from vae_jax.runs.age import Age, age_now, outdated
+from vae_jax.runs.results import Name
 
 
 def of_results(workdir: Path, split: str, results: Mapping[str, Any]) -> str:
     """A sentence on old numbers of a split, with the command that renews them, or empty."""
-    name, _, other = split.partition(" of ")
-    more = f" --split={name}" if name != "test" else ""
-    more += f" --data={shlex.quote(other)}" if other else ""
     age = Age.read(results)
-    return _renewed(workdir, age, f"evaluate{_taken(age)}{more}") or _early(age)
+    command = " ".join([f"evaluate{_taken(age)}", *Name.read(split).flags])
+    return _renewed(workdir, age, command) or _early(age)
 
 
 def of_comparison(workdir: Path, compared: Mapping[str, Any]) -> str:

@@ -1,102 +1,61 @@
 """`report.html`, of a run or of a comparison of many: one file that needs no other."""
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vae_jax import config
-from vae_jax.evaluation.warnings import of_the_data, probability, unit
-from vae_jax.kl_comparison.models import figures as kl_figures
+from vae_jax.evaluation.warnings import probability
 from vae_jax.places import named
-from vae_jax.plots import read_figure, save_figures
-from vae_jax.reporting import ages, readable, run_plots, samples, sweep_plots, tables
+from vae_jax.plots import save_figures
+from vae_jax.reporting import readable, run_plots, sections, sweep_plots, tables
+from vae_jax.reporting.columns import Column, column, environment
+from vae_jax.reporting.shown import Shown, stored
 from vae_jax.runs import directory
-from vae_jax.runs.age import Age, age_now
-from vae_jax.runs.results import COMPARISON, read_results, read_splits
 from vae_jax.sweeps.compare import Comparison
 from vae_jax.sweeps.plan import FIXED
-
-RUN_FIGURES = (*run_plots.NAMES, *samples.NAMES, *kl_figures.NAMES)
-POINTS_PER_INCH = 86  # of the page, so that type has one size in all figures
 
 
 def report(workdir: str | Path) -> Path:
     """Writes `report.html` from what the run directory holds, and returns its path.
 
     Raises:
-        UserError: if there is no run.
+        UserError: if there is no run, or its results cannot be read.
     """
     workdir = named(workdir)
-    cfg = config.stored(workdir / "config.json")
-    results = read_splits(workdir)
-    run_plots.save(workdir, results)
-    compared = read_results(workdir).get(COMPARISON)
-    return _write(
-        workdir,
-        "report.html.jinja",
-        RUN_FIGURES,
-        about=readable.run(cfg),
-        state=_state(workdir),
-        config=readable.entries(cfg.to_dict()),
-        results={name: _shown(workdir, name, of) for name, of in results.items()},
-        compared=compared,
-        compared_note=ages.of_comparison(workdir, compared) if compared else "",
-        environment=_environment(workdir),
-    )
+    page = column(workdir, lambda story: _saved(workdir, run_plots.drawings(story)))
+    return write(workdir / "report.html", "report.html.jinja", **of_columns([page]))
 
 
-def _state(workdir: Path) -> str:
-    """How a run has not come to its end; empty if it has."""
-    if failure := directory.failure(workdir):
-        return f"{failure['kind']}: {failure['message']}"
-    now = age_now(workdir, "last")
-    return now.unfinished if now else ""
+def of_columns(columns: Sequence[Column]) -> dict[str, Any]:
+    """The values of the template of runs."""
+    return {
+        "name": " | ".join(column.name for column in columns),
+        "columns": columns,
+        "sections": [s for s in sections.SECTIONS if any(c.has(s) for c in columns)],
+    }
 
 
-def _shown(workdir: Path, split: str, results: Mapping[str, Any]) -> dict[str, Any]:
-    """The results of a split with the units that are shown, their age and the doubts about them."""
-    numbers = {n: {**of, "unit": unit(of, results)} for n, of in results["numbers"].items()}
-    age, old = Age.read(results), ages.of_results(workdir, split, results)
-    doubts = [*of_the_data(results), *filter(None, [old])]
-    return {**results, "numbers": numbers, "age": str(age), "doubts": doubts}
+def _saved(workdir: Path, drawings: Mapping[str, run_plots.Drawing]) -> dict[str, Shown]:
+    """Draws figures into `figures/`, where old ones of their names go, and reads all back."""
+    for name in run_plots.NAMES:
+        (workdir / "figures" / f"{name}.png").unlink(missing_ok=True)
+    for name, drawing in drawings.items():
+        save_figures({name: drawing.make(False)}, workdir, drawing.about)
+    names = sections.picture_names()
+    figures = {name: stored(workdir, name, drawings.get(name)) for name in names}
+    return {name: figure for name, figure in figures.items() if figure}
 
 
-def _write(workdir: Path, template: str, names: Sequence[str], **values: Any) -> Path:
-    """Renders a template, with those figures that the directory holds, into `report.html`."""
+def write(path: Path, template: str, **values: Any) -> Path:
+    """Renders a template into a file."""
     import jinja2
 
     loader = jinja2.PackageLoader("vae_jax.reporting", ".")
     page = jinja2.Environment(loader=loader, autoescape=True).get_template(template)
-    figures = [_figure(workdir, name) for name in names if _path(workdir, name).exists()]
-    text = page.render(name=workdir.resolve().name, figures=figures, **values)
-    (workdir / "report.html").write_text(text, encoding="utf-8")
-    return workdir / "report.html"
-
-
-def _path(workdir: Path, name: str) -> Path:
-    return workdir / "figures" / f"{name}.png"
-
-
-def _figure(workdir: Path, name: str) -> dict[str, Any]:
-    """A figure as the page shows it: encoded, its width, its caption and the doubts about it."""
-    path = _path(workdir, name)
-    caption, about, inches = read_figure(path)
-    return {
-        "name": name,
-        "png": base64.b64encode(path.read_bytes()).decode(),
-        "width": round(POINTS_PER_INCH * inches),
-        "caption": caption,
-        "note": ages.of_figure(workdir, name, about),
-    }
-
-
-def _environment(workdir: Path) -> dict[str, str]:
-    path = workdir / "environment.json"
-    return readable.entries(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    path.write_text(page.render(**values), encoding="utf-8")
+    return path
 
 
 def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
@@ -114,9 +73,8 @@ def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
     }
     for name, text in texts.items():
         (workdir / name).write_text(text, encoding="utf-8")
-    page = _write(
-        workdir, "sweep.html.jinja", sweep_plots.NAMES, **_sweep_values(comparison, workdir)
-    )
+    values = _sweep_values(comparison, workdir)
+    page = write(workdir / "report.html", "sweep.html.jinja", **values)
     return [page, *(workdir / name for name in texts)]
 
 
@@ -124,7 +82,10 @@ def _sweep_values(comparison: Comparison, workdir: Path) -> dict[str, Any]:
     rows, known = comparison.rows, [row.cfg for row in comparison.rows if row.cfg]
     metrics = list(dict.fromkeys(n for r in rows for run in r.runs for n in _means(run)))
     paths = [p for seeds in directory.run_folders(workdir).values() for p in seeds.values()]
+    figures = [figure for name in sweep_plots.NAMES if (figure := stored(workdir, name))]
     return {
+        "name": workdir.resolve().name,
+        "figures": figures,
         "legend": tables.legend(comparison),
         "header": tables.header(comparison),
         "cells": tables.cells(comparison),
@@ -134,7 +95,7 @@ def _sweep_values(comparison: Comparison, workdir: Path) -> dict[str, Any]:
         "metrics": [_named(comparison, metric) for metric in metrics],
         "all_numbers": [(row.label, _over_seeds(row, metrics)) for row in rows],
         "shared": readable.entries(_shared(known)),
-        "environment": _environment(paths[0]) if paths else {},
+        "environment": environment(paths[0]) if paths else {},
         "about": readable.sweep(comparison, known),
     }
 

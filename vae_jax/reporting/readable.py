@@ -15,6 +15,14 @@ MODEL = (
 )
 
 
+def sentence(text: str) -> str:
+    """With a capital letter, unless it begins with a number's name, and a full stop."""
+    first = text.partition(" ")[0]
+    is_name = "_" in first or first in ("log", "elbo", "kl")
+    begun = text if is_name else text[:1].upper() + text[1:]
+    return begun if begun.endswith((".", "!", "?")) else f"{begun}."
+
+
 def run(cfg: ConfigDict) -> str:
     """A sentence on the parts and the data of a run."""
     model = MODEL.format(**cfg)

@@ -1,8 +1,7 @@
-"""The figures of a run that its report draws: learning curves, bounds, the use of latents."""
+"""The figures of a run that its report draws: the decomposition, learning curves, bounds."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,114 +10,151 @@ from matplotlib.ticker import MaxNLocator
 
 from vae_jax import plots
 from vae_jax.estimators._active import ACTIVE
-from vae_jax.plots import BLUE, FEW_POINTS, GREEN, ORANGE, captioned
+from vae_jax.plots import BLUE, FEW_POINTS, GREEN, GREY, ORANGE, captioned
+from vae_jax.reporting.decomposition import decomposition
+from vae_jax.reporting.entries import Entry, richest
+from vae_jax.reporting.summary import BEST, Story, terms, way
 from vae_jax.runs.age import Age
-from vae_jax.runs.directory import read_metrics
-from vae_jax.runs.results import read_arrays
 from vae_jax.standard_errors import standard_error
 
 Records = Sequence[Mapping[str, Any]]
-NAMES = ("curves", "bounds", "latents")
 
 
-def save(workdir: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draws the figures that a run's records allow into `figures/`; others of their names go.
+class Drawing(NamedTuple):
+    """A figure that can be drawn: for a page, and narrow for a phone or a column."""
+
+    make: Callable[[bool], Figure]
+    about: Mapping[str, Any]  # the entries of its `Age`; empty where that is not known
+
+
+def drawings(story: Story) -> dict[str, Drawing]:
+    """The figures that a run's records and numbers allow, by a name of `NAMES`."""
+    every = {name: draw(story) for name, draw in DRAWN.items()}
+    return {name: drawing for name, drawing in every.items() if drawing}
+
+
+def _decomposition(story: Story) -> Drawing | None:
+    above, below = way(story), terms(story)
+    figure = decomposition(above, below)
+    if figure is None:
+        return None
+    return Drawing(lambda narrow: decomposition(above, below, narrow) or figure,
+                   _about(above or below))  # fmt: skip
+
+
+def _curves(story: Story) -> Drawing | None:
+    records = story.records
+    if not any("bound" in r for r in records):
+        return None
+    known = {entry.results.get("probability", "") for entry in story.entries}
+    probability = known.pop() if len(known) == 1 else ""
+    about = Age("last", records[-1]["step"]).entries
+    return Drawing(lambda narrow: curves(records, probability, narrow), about)
+
+
+def _bounds(story: Story) -> Drawing | None:
+    having = [e for e in story.entries if any("k" in n for n in e.numbers.values())]
+    entry = richest(having, BEST)
+    if entry is None:
+        return None
+    return Drawing(lambda narrow: bounds_of(entry, narrow), _about(entry))
+
+
+def _units(story: Story) -> Drawing | None:
+    having = [e for e in story.entries if {"kl_by_unit", "variance_by_unit"} & e.arrays.keys()]
+    if not having:
+        return None
+    return Drawing(lambda narrow: units(having[0], narrow), _about(having[0]))
+
+
+DRAWN = {"decomposition": _decomposition, "curves": _curves, "bounds": _bounds, "units": _units}
+NAMES = tuple(DRAWN)
+
+
+def _about(entry: Entry | None) -> Mapping[str, Any]:
+    age = Age.read(entry.results) if entry else None
+    return age.entries if age else {}
+
+
+def bounds_of(entry: Entry, narrow: bool = False) -> Figure:
+    """The figure of bounds of an entry, with gaps where the arrays of the examples are there."""
+    probability = entry.results.get("probability", "")
+    with plots.styled():
+        figure = plots.bounds(entry.numbers, entry.arrays, probability, entry.best or "", narrow)
+    return captioned(figure, f"{figure.get_label()} Of {entry.where}.")
+
+
+NAMED = 50  # dimensions of z, at most, whose numbers are written
+UNITS = {
+    "kl_by_unit": "KL(q(z_j|x) || p(z_j)) [nats]",
+    "variance_by_unit": "variance over x of E[z_j|x]",
+}
+
+
+def units(entry: Entry, narrow: bool = False) -> Figure:
+    """The KL of each dimension of z, and the variance of its mean, the largest first.
 
     Args:
-        workdir: the run's directory.
-        results: by split.
+        entry: with arrays `[n, latent_dim]`.
+        narrow: the axes below each other.
     """
-    for name in NAMES:
-        (workdir / "figures" / f"{name}.png").unlink(missing_ok=True)
-    records = read_metrics(workdir)
-    known = {of.get("probability", "") for of in results.values()}
-    if any("bound" in r for r in records):
-        about = Age("last", records[-1]["step"]).entries
-        with plots.styled():
-            figure = curves(records, known.pop() if len(known) == 1 else "")
-        plots.save_figures({"curves": figure}, workdir, about)
-    for name, has_it, draw in (
-        ("bounds", _has_bounds, bounds_of),
-        ("latents", _has_latents, latents_of),
-    ):
-        splits = [split for split, of in results.items() if has_it(workdir, split, of)]
-        for split in sorted(splits, key=lambda split: split != "test")[:1]:
-            age, figure = Age.read(results[split]), draw(workdir, split, results[split])
-            plots.save_figures({name: figure}, workdir, age.entries if age else {})
-
-
-def _has_bounds(workdir: Path, split: str, results: Mapping[str, Any]) -> bool:
-    return any("k" in number for number in results["numbers"].values())
-
-
-def _has_latents(workdir: Path, split: str, results: Mapping[str, Any]) -> bool:
-    return "collapsed_units" in results["numbers"] and "kl_by_unit" in _arrays(
-        workdir, split, results
-    )
-
-
-def _arrays(workdir: Path, split: str, results: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
-    """Those of the examples of a split; empty where they are not there."""
-    return read_arrays(workdir / results.get("arrays", f"per_example/{split}.npz")) or {}
-
-
-def bounds_of(workdir: Path, split: str, results: Mapping[str, Any]) -> Figure:
-    """The figure of bounds of a split, with gaps where the arrays of the examples are there."""
-    arrays = _arrays(workdir, split, results)
+    known = {name: entry.arrays[name] for name in UNITS if name in entry.arrays}
     with plots.styled():
-        figure = plots.bounds(results["numbers"], arrays, results.get("probability", ""))
-    return captioned(figure, f"{figure.get_label()} Of the {split} split.")
+        figure, panels = plots.pair(narrow, len(known))
+        for axes, (name, values) in zip(panels, known.items(), strict=True):
+            order = np.argsort(-values.mean(0))
+            mean, error = (a[order] for a in (values.mean(0), standard_error(values)))
+            axes.bar(range(1, 1 + len(mean)), mean, yerr=error, color=BLUE, ecolor=GREY)
+            axes.set(xlabel="j, the largest first", ylabel=UNITS[name])
+            shown = range(len(mean)) if len(mean) <= NAMED else ()
+            axes.set_xticks([i + 1 for i in shown], [str(order[i] + 1) for i in shown], fontsize=7)
+        if "variance_by_unit" in known:
+            axes.axhline(ACTIVE, color=ORANGE, lw=1, ls="--", label=f"{ACTIVE}: active")
+            axes.legend()
+    return captioned(figure, f"Each dimension of z on {entry.where}, with standard errors.")
 
 
-def latents_of(workdir: Path, split: str, results: Mapping[str, Any]) -> Figure:
-    """The figure of the KL of each latent of a split, of the arrays that `latents` has kept."""
-    arrays = _arrays(workdir, split, results)
-    with plots.styled():
-        figure = units(arrays["kl_by_unit"], arrays["variance_by_unit"].mean(0) > ACTIVE)
-    return captioned(figure, f"{figure.get_label()} Of the {split} split.")
-
-
-def units(kl: np.ndarray, active: np.ndarray) -> Figure:
-    """KLs `[n, latent_dim]` of each latent, the largest first, those of active units `[d]` dark."""
-    mean, error = kl.mean(0), standard_error(kl)
-    order, latent_dim = np.argsort(-mean, kind="stable"), len(mean)
-    figure = Figure(figsize=(min(10, 3 + 0.18 * latent_dim), 3.2), layout="constrained")
-    axes = figure.subplots()
-    for kind, colour, name in ((True, BLUE, "active"), (False, "#BBBBBB", "not active")):
-        at = np.flatnonzero(active[order] == kind)
-        of = order[at]
-        if len(at):
-            hatch, label = "" if kind else "////", f"{name}: {len(at)}"
-            axes.bar(at, mean[of], 0.8, color=colour, hatch=hatch, edgecolor="white", label=label)
-            axes.errorbar(at, mean[of], error[of], fmt="none", ecolor="black", elinewidth=0.8)
-    axes.set_xlim(-0.7, latent_dim - 0.3)
-    few = latent_dim <= 60
-    axes.set_xticks(range(latent_dim) if few else [], order + 1 if few else [])
-    axes.tick_params(axis="x", length=0, labelsize=7 if latent_dim > 15 else 9)
-    axes.set(xlabel="j, the number of the latent", ylabel=r"KL$_j$ [nats per example]")
-    axes.grid(alpha=0.3, axis="y")
-    axes.legend(frameon=False)
-    what = "KL(q(z_j|x) || p(z_j)) of each latent, with the standard error over examples"
-    return captioned(figure, f"{what}; those with Var E[z_j|x] > {ACTIVE} are active.")
-
-
-def curves(records: Records, probability: str = "") -> Figure:
+def curves(records: Records, probability: str = "", narrow: bool = False) -> Figure:
     """Bound, log-likelihood and KL against epochs, the validation bound with its error.
 
     Args:
         records: of metrics.jsonl.
         probability: "mass" or "density", what the bound is of; empty if that is not known.
+        narrow: the axes below each other.
     """
     train = [r for r in records if "bound" in r]
     held = [r for r in records if "validation_bound" in r]
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    with plots.styled():
+        figure, (left, right) = plots.pair(narrow)
+        is_cut = _draw_curves(left, right, train, held, f" ({probability})" if probability else "")
+    start = " The axes leave out the steep beginning." if is_cut else ""
+    of_both = ", of training and of validation examples with its standard error" if held else ""
+    return captioned(
+        figure, f"The bound{of_both}; and its two terms, of training examples.{start}{_best(held)}"
+    )
+
+
+def _best(held: Records) -> str:
+    """The sentence on where the validation bound is best."""
+    if len(held) < 2:
+        return ""
+    best = max(held, key=lambda r: r["validation_bound"])
+    fallen = best["validation_bound"] - held[-1]["validation_bound"]
+    is_clear = fallen > (held[-1].get("validation_error") or 0.0)
+    since = f"; it has fallen by {fallen:.1f} nats since" if is_clear else ""
+    return (
+        f" The validation bound is best at epoch {best['epoch']:g}, "
+        f"{best['validation_bound']:.2f}{since}."
+    )
+
+
+def _draw_curves(left: Axes, right: Axes, train: Records, held: Records, of: str) -> bool:
+    """Draws both axes; whether they leave out the beginning."""
     epochs, bound = [r["epoch"] for r in train], [r["bound"] for r in train]
     mark = "o" if len(train) <= FEW_POINTS else ""
     left.plot(epochs, bound, color=BLUE, lw=1, marker=mark, ms=3, label="training")
     low = _validation(left, held)
     left.set_ylim(_without_start(bound, *low), None)
-    of = f" ({probability})" if probability else ""
     left.set(xlabel="epoch", ylabel=f"bound [nats per example{of}]")
     right.plot(epochs, [r["kl"] for r in train], color=GREEN, marker=mark, ms=3, label="KL")
     distortion = [-r["log_likelihood"] for r in train]
@@ -130,13 +166,7 @@ def curves(records: Records, probability: str = "") -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=epochs[-1] >= 1, min_n_ticks=1))
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
-    is_cut = min(bound) < left.get_ylim()[0] or max(distortion) > right.get_ylim()[1]
-    start = " The axes leave out the steep beginning." if is_cut else ""
-    of_both = ", of training and of validation examples with its standard error" if held else ""
-    return captioned(
-        figure,
-        f"Training. Left, the bound{of_both}; right, its two terms, of training examples.{start}",
-    )
+    return min(bound) < left.get_ylim()[0] or max(distortion) > right.get_ylim()[1]
 
 
 def _validation(axes: Axes, held: Records) -> list[np.ndarray]:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
+import shlex
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from vae_jax.runs.agreement import agreement
 from vae_jax.runs.directory import locked, write_json
 
 COMPARISON = "compare_kl"  # in results.json, beside the splits
+FIRST = re.compile(r"first (\d+) of ")  # before the split, of a part of it
 OF_EVALUATION = ("checkpoint", "finished", "seed", "fingerprint")  # of what draws it is
 
 
@@ -38,6 +41,28 @@ def name_of(split: str, results: Mapping[str, Any]) -> str:
     of_part = "" if results.get("is_all", True) else f"first {results['num_examples']} of "
     of_other = f" of {results['other_data']}" if results["other_data"] else ""
     return f"{of_part}{split}{of_other}"
+
+
+class Name(NamedTuple):
+    """The parts of what `name_of` gives."""
+
+    split: str
+    first: int | None  # of a part: so many examples
+    data: str  # another than the run's, by its name; empty: the run's
+
+    @classmethod
+    def read(cls, name: str) -> "Name":
+        """`first 100 of test of npz(...)` -> test, 100, npz(...)."""
+        part = FIRST.match(name)
+        split, _, data = name[part.end() if part else 0 :].partition(" of ")
+        return cls(split, int(part[1]) if part else None, data)
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of an evaluation of these examples, as a shell takes them."""
+        flags = [f"--split={self.split}"] if self.split != "test" else []
+        flags += [f"--num_examples={self.first}"] if self.first else []
+        return flags + ([f"--data={shlex.quote(self.data)}"] if self.data else [])
 
 
 def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:

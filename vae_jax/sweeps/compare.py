@@ -89,7 +89,7 @@ def compare(
     numbers = [run.results["numbers"][metric] for row in rows for run in row.good]
     if not numbers:
         _require_known(rows, workdir, split, metric)
-    why = {row.name: _incomparable(row, chosen, metric) for row in rows}
+    why = {row.name: incomparable(row, chosen, metric) for row in rows}
     count = sum(not reason for reason in why.values())
     compared = [_compared(row, chosen, why[row.name], confidence, count) for row in rows]
     first = (numbers or [{}])[0]
@@ -171,7 +171,7 @@ def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) 
         raise unknown("evaluated split", split, splits)
 
 
-def _incomparable(row: Row, baseline: Row, metric: str) -> str:
+def incomparable(row: Row, baseline: Row, metric: str) -> str:
     """Why a setting has no difference to the baseline; empty if it has one."""
     if row.name == baseline.name:
         return "baseline"

@@ -1,10 +1,12 @@
-from vae_jax.cli.flags import Args, Flags, run_directory
+from pathlib import Path
+
+from vae_jax.cli.flags import Args, Flags, require_filled
 from vae_jax.progress import begin
 
 
 def flags(flags: Flags) -> None:
     """Declares what is reported and, of many runs, what is compared."""
-    flags.workdir()
+    flags.workdirs()
     about = "of many runs: what is compared, a name of results.json; default: log_p, or the first"
     flags.text("metric", None, about)
     flags.text("split", "test", "of many runs: where it is compared")
@@ -16,20 +18,27 @@ def flags(flags: Flags) -> None:
 def run(args: Args) -> None:
     """One self-contained report.html of a run, or of many: then with tables that compare them.
 
+    Several --workdir make side_by_side.html, with each run in a column and paired differences to
+    the first; it goes into the first directory.
+
     Examples:
         vae-jax report --workdir=runs/digits
+        vae-jax report --workdir=runs/digits --workdir=runs/other
         vae-jax report --workdir=runs/priors --baseline=prior=standard_normal
     """
-    path = run_directory(args)
-    begin(f"report on {path}")
+    paths = [require_filled(Path(path)) for path in args.workdir]
+    begin(f"report on {' and '.join(map(str, paths))}")
 
-    from vae_jax.reporting import pages, tables
+    from vae_jax.reporting import pages, side_by_side, tables
     from vae_jax.runs import directory
     from vae_jax.runs.outputs import place_of
     from vae_jax.sweeps.compare import compare
     from vae_jax.sweeps.plan import read_plan
 
-    path = place_of(path, args.output, is_printed=False)
+    if len(paths) > 1:
+        print(side_by_side.report(paths, args.output))
+        return
+    path = place_of(paths[0], args.output, is_printed=False)
     single = (path / "config.json").exists()
     if single or not (directory.run_folders(path) or read_plan(path)["settings"]):
         print(pages.report(path))

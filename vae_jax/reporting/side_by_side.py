@@ -1,0 +1,142 @@
+"""`side_by_side.html`: runs in columns, and the paired differences of each to the first."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vae_jax import config
+from vae_jax.errors import UserError
+from vae_jax.evaluation.warnings import unit
+from vae_jax.places import named
+from vae_jax.reporting import pages, run_plots, sections
+from vae_jax.reporting.columns import Column, column
+from vae_jax.reporting.entries import Amount, Entry
+from vae_jax.reporting.shown import Shown, drawn, stored
+from vae_jax.reporting.summary import Story
+from vae_jax.runs.directory import make_directory, run_folders
+from vae_jax.runs.outputs import place_of
+from vae_jax.sweeps.compare import incomparable
+from vae_jax.sweeps.results import Row, RunResult
+from vae_jax.sweeps.statistics import estimate
+
+NAME = "side_by_side.html"
+
+
+class Difference(NamedTuple):
+    """A number of two runs, on the same examples."""
+
+    name: str
+    first: Amount
+    other: Amount
+    apart: Amount | None  # `other` minus `first`, paired over examples
+    why: str  # there is no difference
+    unit: str
+
+
+class Differences(NamedTuple):
+    """The numbers that a run and the first one both have of an entry."""
+
+    examples: str
+    first: str  # a run's name
+    other: str
+    why: str  # none compares, where all have one reason
+    lines: Sequence[Difference]
+
+
+def report(workdirs: Sequence[str | Path], output: str | Path | None = None) -> Path:
+    """Writes a page with each run in a column, and returns its path.
+
+    Args:
+        workdirs: the runs' directories, two or more.
+        output: where it goes; None: into the first of them.
+
+    Raises:
+        UserError: if one is not the directory of a single run, or is given twice, or the page
+            cannot be written.
+    """
+    paths = [named(path) for path in workdirs]
+    _require_single(paths)
+    if output is None:
+        place_of(paths[0], None, is_printed=False)
+    else:
+        make_directory(named(output), "output")
+    columns = [column(path, partial(_figures, path)) for path in paths]
+    columns = _distinct(columns, paths)
+    values = pages.of_columns(columns) | {"differences": differences(columns, paths)}
+    return pages.write(named(output or paths[0]) / NAME, "report.html.jinja", **values)
+
+
+def _require_single(paths: Sequence[Path]) -> None:
+    known: list[Path] = []
+    for path in paths:
+        if path.resolve() in known:
+            raise UserError(f"--workdir={path} is given twice: side by side are different runs")
+        known.append(path.resolve())
+        if not (path / "config.json").exists():
+            runs = [str(p) for seeds in run_folders(path).values() for p in seeds.values()]
+            hint = f"it holds many runs, such as {runs[0]}" if runs else "there is no config.json"
+            raise UserError(f"--workdir={path} is no single run, as side by side are: {hint}")
+
+
+def _figures(workdir: Path, story: Story) -> Mapping[str, Shown]:
+    """The figures of a run, those that reports draw in the width of a column."""
+    figures = {n: drawn(workdir, n, d) for n, d in run_plots.drawings(story).items()}
+    others = [name for name in sections.picture_names() if name not in run_plots.NAMES]
+    kept = {name: figure for name in others if (figure := stored(workdir, name))}
+    return figures | kept
+
+
+def _distinct(columns: Sequence[Column], paths: Sequence[Path]) -> list[Column]:
+    """The columns by the names of their directories, or by their paths where these are alike."""
+    if len({column.name for column in columns}) == len(columns):
+        return list(columns)
+    return [c._replace(name=str(path)) for c, path in zip(columns, paths, strict=True)]
+
+
+def differences(columns: Sequence[Column], paths: Sequence[Path]) -> list[Differences]:
+    """The differences of each run to the first, by the examples that both were evaluated on."""
+    configs = [config.stored(path / "config.json") for path in paths]
+    first = columns[0]
+    return [
+        _differences(first.name, (mine, configs[0]), other.name, (theirs, cfg))
+        for other, cfg in zip(columns[1:], configs[1:], strict=True)
+        for mine in first.entries
+        for theirs in other.entries
+        if mine.name == theirs.name
+    ]
+
+
+Told = tuple[Entry, ConfigDict]
+
+
+def _differences(first: str, mine: Told, other: str, theirs: Told) -> Differences:
+    entry, later = mine[0], theirs[0]
+    names = [name for name in entry.numbers if name in later.numbers]
+    lines = [_difference(name, mine, theirs) for name in names]
+    reasons = {line.why for line in lines}
+    why = reasons.pop() if len(reasons) == 1 else ""
+    return Differences(entry.examples, first, other, why, lines)
+
+
+def _difference(name: str, mine: Told, theirs: Told) -> Difference:
+    first, other = mine[0].amount(name), theirs[0].amount(name)
+    row, baseline = _row("other", name, *theirs), _row("first", name, *mine)
+    why = incomparable(row, baseline, name).replace("baseline", "first run")
+    apart = None
+    if not why:
+        values = [r.good[0].values for r in (row, baseline)]
+        paired = estimate(np.asarray(values[0])[None] - np.asarray(values[1])[None])
+        apart = Amount(paired.mean, paired.examples_error)
+    return Difference(name, first, other, apart, why, unit(mine[0].numbers[name], mine[0].results))
+
+
+def _row(label: str, name: str, entry: Entry, cfg: ConfigDict) -> Row:
+    """A run as sweeps compare settings: a row of one."""
+    values = entry.arrays.get(name, np.zeros((0, 0)))
+    values = values if values.ndim == 1 else np.array([entry.amount(name).mean])
+    run = RunResult(0, "done", "", entry.results, values, 0.0, np.zeros((0, 2)), False)
+    return Row(label, {}, cfg, [run], estimate(values[None]), None, "", None)
