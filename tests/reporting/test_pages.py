@@ -33,7 +33,7 @@ def test_a_page_needs_no_other_file_and_no_program(trained):
     images = re.findall(r"<img [^>]{0,200}", page)
     assert len(images) >= 3
     assert all(re.search(r'alt="[^"]+"', image) for image in images)
-    assert "name=\"viewport\"" in page
+    assert 'name="viewport"' in page
     assert "@media print" in page
 
 
