@@ -87,7 +87,7 @@ def test_only_single_runs_that_are_not_the_same_stand_side_by_side(tmp_path):
         report([run, many])
     with pytest.raises(UserError, match="given twice"):
         report([run, Path(f"{run}/../a")])
-    with pytest.raises(UserError, match="no config.json"):
+    with pytest.raises(UserError, match=r"no config\.json"):
         report([run, tmp_path])
 
 

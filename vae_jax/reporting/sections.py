@@ -82,7 +82,8 @@ WAY = Section(
               suits=has_few_layers),
         Place("whose the gap is, the family's or the encoder's",
               ("amortization_gap", "approximation_gap", "elbo_optimal", "elbo_full_normal",
-               "elbo_flow", "gaps_converged"), "importance|gaps", for_few=True, suits=has_few_layers),
+               "elbo_flow", "gaps_converged"),
+              "importance|gaps", for_few=True, suits=has_few_layers),
     ),
 )  # fmt: skip
 TRAINING = Section(
