@@ -89,8 +89,7 @@ def test_damaged_results_end_with_a_line(tmp_path):
 def test_results_of_the_first_version_are_told(tmp_path):
     path = write(tmp_path / "run")
     old = {"num_examples": 359, "checkpoint": "last", "warning": "a doubt of then"}
-    numbers = {"elbo": number(-44.0), "log_p": number(-43.4)}
-    old["numbers"] = {n: dict(r) for n, r in numbers.items()}
+    old["numbers"] = {"elbo": number(-44.0), "log_p": number(-43.4)}
     (path / "results.json").write_text(json.dumps({"test": old}))
     text = words(report(path))
     assert "is -44.0 ± 0.2 nats per example on test (359 examples)." in text

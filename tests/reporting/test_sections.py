@@ -93,12 +93,15 @@ def test_what_needs_the_data_to_be_simulated_is_offered_there_alone(monkeypatch)
 
 
 def test_a_table_has_a_column_for_each_set_of_examples_that_it_tells_of():
-    whole, part = entry(elbo=-1.0), entry("first 10 of test", 10, log_p=number(-0.5, remark="no"))
+    doubted = number(-0.5, remark="too few")  # this stands at the top
+    whole, part = entry(elbo=-1.0), entry("first 10 of test", 10, log_p=doubted)
     told = table(sections.WAY, [whole, part])
     assert told.heads == ["test (100 examples)", "first 10 of test"]
     cells = {line.name: (*line.cells, line.remark) for line in told.lines}
-    assert cells == {"elbo": ("-1.0 ± 0.2", "", ""), "log_p": ("", "-0.5 ± 0.2", "no")}
+    assert cells == {"elbo": ("-1.0 ± 0.2", "", ""), "log_p": ("", "-0.5 ± 0.2", "")}
     assert table(sections.LATENTS, [whole, part]) == ([], [])
+    units = entry(collapsed_units=number(3.0, remark="1-3"))
+    assert [line.remark for line in table(sections.LATENTS, [units]).lines] == ["1-3"]
 
 
 def test_each_figure_has_one_place_and_words_in_its_place():

@@ -15,11 +15,14 @@ from vae_jax.reporting.entries import Amount, Entry
 from vae_jax.reporting.summary import GAPS, SURGERY, WITHIN, best_kl
 
 PAD = {"small": 126, "medium": 152}  # points that labels take, which begin at one line
+FAMILIES = ("elbo_full_normal", "elbo_flow")  # whose best q is richer than that of the encoder
 LIGHT_GREEN, PALE_GREEN = "#66C4A8", "#B2E0D3"  # parts of the KL, and parts of these
 NAMES = {
     "elbo": "ELBO",
     "amortization_gap": "+ amortization",
     "approximation_gap": "+ approximation",
+    "elbo_full_normal": "ELBO, full_normal",
+    "elbo_flow": "ELBO, flow",
     "log_p": "log p(x), importance",
     "log_p_ais": "log p(x), annealing",
     "log_p_quadrature": "log p(x), quadrature",
@@ -64,7 +67,7 @@ def upwards(entry: Entry) -> list[Step]:
     else:
         gap = entry.gap or Amount(0.0)
         steps.append(Step("+ gap of the bound", steps[0].end, gap, ORANGE, 1))
-    known = [name for name in BEST if name in entry.numbers and name != best]
+    known = [name for name in (*BEST, *FAMILIES) if name in entry.numbers and name != best]
     return [*steps, _point(entry, best, BLUE), *(_point(entry, n, GREY) for n in known)]
 
 
@@ -121,7 +124,7 @@ def _draw(axes: Axes, steps: Sequence[Step], entry: Entry, size: str) -> None:
     for place, step in enumerate(steps):
         _row(axes, place, step, size)
     for place, (step, later) in enumerate(pairwise(steps)):
-        if later.sign or math.isclose(later.start, step.end, abs_tol=1e-3):
+        if step.sign or later.sign:
             axes.plot([later.start] * 2, [place, place + 1], ":", color=GREY, lw=1, zorder=0)
     labels = [step.label for step in steps]
     if steps[0].label == NAMES["elbo"] and (marks := _iwae(entry)):

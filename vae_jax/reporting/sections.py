@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from vae_jax.config import components
 from vae_jax.estimators._best import BEST
 from vae_jax.evaluation.warnings import unit
 from vae_jax.kl_comparison.models import figures as kl_figures
+from vae_jax.reporting.doubts import DOUBTED
 from vae_jax.reporting.entries import SPLITS, Entry
 from vae_jax.runs.results import Name
 
@@ -80,7 +82,8 @@ WAY = Section(
               suits=has_few_layers),
         Place("whose the gap is, the family's or the encoder's",
               ("amortization_gap", "approximation_gap", "elbo_optimal", "elbo_full_normal",
-               "elbo_flow"), "importance|gaps", for_few=True, suits=has_few_layers),
+               "elbo_flow", "gaps_converged"),
+              "importance|gaps", for_few=True, suits=has_few_layers),
     ),
 )  # fmt: skip
 TRAINING = Section(
@@ -189,7 +192,7 @@ class Line(NamedTuple):
     cells: Sequence[str]
     unit: str
     how: str
-    remark: str
+    remark: str  # a finding in words
 
 
 class Table(NamedTuple):
@@ -211,8 +214,9 @@ def _line(name: str, entries: Sequence[Entry]) -> Line:
     cells = [str(e.amount(name)) if name in e.numbers else "" for e in entries]
     having = [e for e in entries if name in e.numbers]
     first, results = having[0].numbers[name], having[0].results
+    is_doubted = any(fnmatchcase(name, pattern) for pattern in DOUBTED)  # these stand at the top
     remarks = dict.fromkeys(e.numbers[name].get("remark", "") for e in having)
-    text = "; ".join(filter(None, remarks))
+    text = "" if is_doubted else "; ".join(filter(None, remarks))
     return Line(name, cells, unit(first, results), first.get("method", ""), text)
 
 
