@@ -13,11 +13,11 @@
 # lie, how would we know, and which part of the model loses the nats?
 #
 # The gap is $D_{\mathrm{KL}}\left(q_\phi(z\mid x)\,\|\,p_\theta(z\mid x)\right)$, and $p_\theta(z\mid x)$ is what we do not have.
-# With two latents we do: a sum over a fine grid of $z$ gives $\log p_\theta(x)$ to many digits. So we take such a model, and
-# hold every estimator that would also work with fifty latents against that sum:
+# With two latents we do: a sum over a fine grid of $z$ gives $\log p_\theta(x)$ to many digits. So we begin there, hold the
+# estimators against the sum, and go on to sixteen latents, where there is no grid:
 #
-# 1. importance sampling, and how it says that it has failed;
-# 2. annealed importance sampling, and how to check it where there is no grid;
+# 1. in a plane: what importance sampling misses, and how it says so;
+# 2. in sixteen dimensions: annealed importance sampling, and how to check it without a grid;
 # 3. the gap in two parts: what the family of $q$ loses, and what the encoder loses;
 # 4. the KL in parts, and what the latents know.
 
@@ -35,52 +35,53 @@ plt.style.use("vae_jax.paper")
 
 # %%
 config = vae_jax.default_config()
-config.data, config.latent_dim = "digits(binarize='dynamic')", 2
+config.data = "digits(binarize='dynamic')"
 config.encoder = config.decoder = "mlp(hidden=(200, 200), activation='tanh')"
 schedule = "cosine_decay_schedule(init_value=2e-3, decay_steps=num_steps)"
 config.optimizer = f"adam(learning_rate={schedule})"
 config.num_epochs, config.eval_every_epochs = 300, 20.0
-run = vae_jax.fit(config, quiet=True)
+runs = {}
+for config.latent_dim in (2, 16):
+    runs[config.latent_dim] = vae_jax.fit(config, quiet=True)
+    print(runs[config.latent_dim])
 FIRST = {"num_examples": 100, "quiet": True}  # of the test digits
-print(run)
 
 # %% [markdown]
 # ## Three ways to do the integral
 #
 # All three average $p_\theta(x,z)/r(z)$ over draws of some $r$. `prior_sampling` draws from the prior, the integral as it
 # stands. `importance` draws from $q_\phi(z\mid x)$. `ais` begins there and moves the draws, in many small steps, towards
-# $p_\theta(z\mid x)$ before they count. The logarithm of an average is, in expectation, too low (Jensen), so the
-# highest of them is the best, and `quadrature` is the truth.
+# $p_\theta(z\mid x)$ before they count. The logarithm of an average is, in expectation, too low (Jensen). `quadrature` is the
+# truth, in a plane.
 
 # %%
 asked = [
     "prior_sampling(num_samples=200)",
     "importance(num_samples=200)",
     "ais(temperatures=100, chains=8, leapfrog_steps=5)",
-    "quadrature(points=300)",
 ]
-results = vae_jax.evaluate(run, estimators=asked, **FIRST)
-values, numbers = results["per_example"], results["numbers"]
-truth = values["log_p_quadrature"]
 names = {"elbo": "ELBO", "log_p_prior": "prior sampling, 200 draws"}
 names |= {"log_p": "importance, 200 draws", "log_p_ais": "annealing, 8 chains"}
+results = vae_jax.evaluate(runs[2], estimators=[*asked, "quadrature(points=300)"], **FIRST)
+values, numbers = results["per_example"], results["numbers"]
+truth = values["log_p_quadrature"]
+missed = {name: truth - values[name] for name in names}
 
 # %%
 rows = []
 for name, title in names.items():
-    missed = truth - values[name]
     told = numbers[name].get("monte_carlo_error", np.nan)
-    rows.append([title, values[name].mean(), missed.mean(), told, missed.max()])
-header = ["", "mean [nats]", "below the truth", "error that it claims", "worst digit"]
+    rows.append([title, values[name].mean(), missed[name].mean(), told, missed[name].max()])
+header = ["two latents", "mean [nats]", "below the truth", "error it claims", "worst digit"]
 print(tabulate(rows, header, floatfmt=".3f"))
-missed = {name: (truth - values[name]) for name in names}
-assert missed["elbo"].mean() > missed["log_p"].mean() > missed["log_p_ais"].mean()
-assert abs(missed["log_p_ais"].mean()) < 5 * numbers["log_p_ais"]["monte_carlo_error"]
+assert missed["elbo"].mean() > 0.2 > 0.1 > missed["log_p"].mean()
+assert missed["log_p"].max() > 0.3
 
 # %% [markdown]
-# Each is below the truth, and the order is as expected. Look at the last two columns. The error that importance sampling
-# claims for its mean is computed from the weights of the draws that were made. A region that $q$ never reached has no
-# draws, so nobody misses it, and for some digits nats are lost while the claimed error stays small.
+# The ELBO is half a nat low, and all three repair nearly all of that *on average*: in a plane even the prior reaches everything. Look
+# at the last column, though. For single digits much more is missing, and the claimed error, which is computed from the weights of the draws
+# that were made, knows nothing of it: a region that $q$ never reached has no draws, so nobody misses it. Annealing has its own
+# trouble here: where a posterior has two islands, a chain does not cross the water.
 #
 # What gives it away is the shape of the weights. The largest of them are fitted by a generalized Pareto distribution
 # (Vehtari et al.), whose shape $k$ says how many moments there are, $1/k$: beyond 0.7 the average is dominated by
@@ -89,8 +90,8 @@ assert abs(missed["log_p_ais"].mean()) < 5 * numbers["log_p_ais"]["monte_carlo_e
 
 # %%
 worst = int(np.argmax(missed["log_p"]))
-print(f"digit {worst}: {missed['log_p'][worst]:.2f} nats lost, Pareto k {values['pareto_k'][worst]:.2f}, "
-      f"{values['effective_sample_size'][worst]:.1f} effective draws of 200")  # fmt: skip
+k, size = values["pareto_k"][worst], values["effective_sample_size"][worst]
+print(f"digit {worst}: {missed['log_p'][worst]:.2f} nats lost, k = {k:.2f}, {size:.1f} draws count")
 for line in [numbers["log_p"]["remark"], *results["agreement"]]:
     print(line)
 assert "Pareto k" in numbers["log_p"]["remark"]
@@ -103,17 +104,16 @@ grid = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)
 @jax.jit
 def log_joint(x):
     """log p(x, z) on the grid."""
-    return run.model.decode(run.params, grid).log_prob(x) + run.model.prior(run.params).log_prob(
-        grid
-    )
+    model, params = runs[2].model, runs[2].params
+    return model.decode(params, grid).log_prob(x) + model.prior(params).log_prob(grid)
 
 
 # %% tags=["cover"]
-x = run.present(run.dataset.splits["test"])  # the bits that `evaluate` has seen
+x = runs[2].present(runs[2].dataset.splits["test"])  # the bits that `evaluate` has seen
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
 for panel, digit in zip(axes, np.argsort(missed["log_p"])[[50, 98, 99]], strict=True):
     density = np.exp(log_joint(x[digit]) - truth[digit]).reshape(161, 161)
-    q = run.model.encode(run.params, x[digit])
+    q = runs[2].model.encode(runs[2].params, x[digit])
     z = q.sample(jax.random.key(1), (200,))
     panel.contourf(side, side, density, levels=12, cmap="Greys")
     panel.plot(*z.T, ".", color=ORANGE, ms=2.5, label="200 draws of $q(z|x)$")
@@ -128,8 +128,29 @@ figure.suptitle(
 
 # %% [markdown]
 # Of the ordinary digit the cloud covers the posterior. Of the others a part of the grey has next to no orange. More draws help slowly.
-# A share of draws from the prior, `defensive`, bounds the weights and helps in a plane, where the prior reaches
-# everything; with fifty latents it reaches nothing, and it is annealing that is left.
+# A share of draws from the prior, `defensive`, bounds the weights, and helps in a plane.
+#
+# ## Sixteen latents
+#
+# Now the same table for the model with sixteen, without the truth. Whatever is highest is nearest to it.
+
+# %%
+results = vae_jax.evaluate(runs[16], estimators=asked, **FIRST)
+values, numbers = results["per_example"], results["numbers"]
+rows = []
+for name, title in names.items():
+    below = values["log_p_ais"] - values[name]
+    told = numbers[name].get("monte_carlo_error", np.nan)
+    rows.append([title, values[name].mean(), below.mean(), told, below.max()])
+header = ["sixteen latents", "mean [nats]", "below annealing", "error it claims", "worst digit"]
+print(tabulate(rows, header, floatfmt=".3f"))
+for line in results["agreement"]:
+    print(line)
+assert rows[1][2] > 2 > rows[2][2] > 0
+
+# %% [markdown]
+# The prior is of no use any more: none of its 200 draws makes the digit. Importance sampling is below annealing, for some
+# digits clearly, and the library counts those whose difference is beyond what both claim as their errors.
 #
 # ## The sandwich
 #
@@ -141,20 +162,20 @@ figure.suptitle(
 # %%
 rows, widths = [], {}
 for temperatures in (2, 5, 20, 100):
-    asked = f"bdmc(temperatures={temperatures}, chains=8, leapfrog_steps=5)"
-    numbers = vae_jax.evaluate(run, estimators=asked, **FIRST)["numbers"]
+    bdmc = f"bdmc(temperatures={temperatures}, chains=8, leapfrog_steps=5)"
+    numbers = vae_jax.evaluate(runs[16], estimators=bdmc, **FIRST)["numbers"]
     ends = [numbers[f"bdmc_{end}"]["mean"] for end in ("lower", "upper")]
     width = numbers["bdmc_width"]
     widths[temperatures] = width["mean"], width["standard_error"]
     rows.append([temperatures, *ends, *widths[temperatures]])
 print(tabulate(rows, ["temperatures", "lower", "upper", "width", "std. error"], floatfmt=".3f"))
 assert widths[2][0] > widths[20][0] > -3 * widths[20][1]
-assert abs(widths[100][0]) < max(4 * widths[100][1], 0.02)
+assert abs(widths[100][0]) < widths[5][0] / 2
 
 # %% [markdown]
 # The sandwich closes as the steps get smaller, and at the settings used above its width is what annealing may be off by, in nats per
-# image, *on data like the model's own*. Real digits can be harder: a model that dislikes an image has an odd posterior for it.
-# So the width is necessary and not sufficient, and the truth above is the better witness where it can be had.
+# digit, *on data like the model's own*. Real digits can be harder: a model that dislikes one has an odd posterior for it, and
+# the plane above has shown islands. The width is necessary and not sufficient.
 #
 # ## Who loses the nats?
 #
@@ -168,11 +189,11 @@ assert abs(widths[100][0]) < max(4 * widths[100][1], 0.02)
 # answer for every $x$ at once. On digits that it was trained on, and on others, it need not be the same.
 
 # %%
-asked = ["quadrature(points=300)", "gaps(num_samples=500)"]
+asked = [asked[-1], "gaps(num_samples=500)"]
 parts = ("amortization_gap", "approximation_gap")
 lost, rows = {}, []
 for split in ("train", "test"):
-    of = vae_jax.evaluate(run, split, estimators=asked, **FIRST)["numbers"]
+    of = vae_jax.evaluate(runs[16], split, estimators=asked, **FIRST)["numbers"]
     lost[split] = [(of[n]["mean"], of[n]["standard_error"]) for n in parts]
     full = of["elbo_full_normal"]["mean"] - of["elbo_optimal"]["mean"]
     told = [f"{mean:.3f} ± {error:.3f}" for mean, error in lost[split]]
@@ -203,7 +224,7 @@ _ = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 # is what we pay for. The second is pure loss, which a better prior could save.
 
 # %%
-results = vae_jax.evaluate(run, estimators="surgery|latents", quiet=True)
+results = vae_jax.evaluate(runs[16], estimators="surgery|latents", quiet=True)
 numbers = results["numbers"]
 for name in ("mean_kl", "mutual_information", "marginal_kl", "total_correlation", "dimension_kl"):
     of = numbers[name]
@@ -213,16 +234,16 @@ for name in ("active_units", "collapsed_units", "probe_accuracy", "neighbour_acc
 parts = numbers["mutual_information"]["mean"] + numbers["marginal_kl"]["mean"]
 assert abs(numbers["mean_kl"]["mean"] - parts) < 1e-3
 assert numbers["mutual_information"]["mean"] < np.log(numbers["mutual_information"]["n"])
-assert numbers["active_units"]["mean"] == 2
+print(numbers["collapsed_units"]["remark"])
+assert 2 < numbers["active_units"]["mean"] <= 16
 
 # %% [markdown]
-# Both latents are in use, and neither is collapsed. Most of the KL is information: with two numbers for a digit, nearly everything that can be
-# said is said. How much of it a larger data set would show is not known here: $n$ digits cannot be told apart by more
-# than $\log n$ nats, and the estimate is close to that limit, which the library says where it happens.
+# The information is close to $\log n$, and $n$ digits cannot be told apart by more: with more digits it would be larger, and the
+# distance of $q(z)$ from the prior smaller. The library says so where it happens. What is sure is the sum of the two.
 #
 # **Answer.** Here the bound is good on average, and not for every digit. Importance sampling closes most of the gap and misses the digits
-# whose posterior $q$ does not cover; its claimed error does not say so, but the shape of its weights does. Annealing finds them,
-# and a sandwich on the model's own data says how well. The gap then has an address: the family, or the encoder. None of it needed
-# the grid, which was only there to be held against; for a model of fifty latents the same line serves:
+# whose posterior $q$ does not cover; its claimed error does not say so, but the shape of its weights does. Annealing comes closer in many dimensions,
+# and a sandwich on the model's own data says how well. The gap then has an address: the family, or the encoder. For a model of fifty
+# latents the same line serves:
 #
 #     vae-jax evaluate --workdir=runs/mnist --num_examples=100 --estimators="importance|ais|bdmc|gaps|surgery|latents"

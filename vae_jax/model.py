@@ -78,9 +78,6 @@ def build_model(
         x = p.inputs(_only_x(batch, spec.x_shape))
         return encoder_network.apply(params["encoder"], x)
 
-    def posterior_of(params: Params, features: Array) -> Distribution:
-        return q.distribution(params, features)
-
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
         _require_latent(z, (spec.latent_dim, visible), given)
         return strict("x", p.distribution(params, decoder_network.apply(params["decoder"], z)))
@@ -89,7 +86,7 @@ def build_model(
         _require_unconditional(given)
         return p_z.distribution(params)
 
-    encode = Encoder(features, posterior_of)
+    encode = Encoder(features, lambda params, features: q.distribution(params, features))
     spec = _spec(tuple(x_shape), _sizes(latent_dim), encode, decode, prior_of)
     q = _make("posteriors", posterior, Posterior, spec)
     spec = _with_layers(spec, q, latent_dim)

@@ -141,7 +141,7 @@ def _ends(optima: dict[str, Optimum]) -> dict[str, Array]:
 
 
 def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
-    """What the family loses, example by example, where log p(x) is there."""
+    """The family's loss, example by example, where log p(x) is there."""
     if not (best := best_log_p(values)):
         return {}
     error = np.hypot(values.get(f"{best}_error", 0.0), values["elbo_optimal_error"])

@@ -154,6 +154,8 @@ LATENTS = Section(
         Picture("units", "The KL and the variance of the mean of each dimension of z, sorted",
                 "Dimensions at zero nats, or below the line, are not used: z needs no more than "
                 "the others."),
+        Picture("traversals", "Means of p(x|z) as one latent after another moves",
+                "A row that does not change is a latent that the decoder does not use."),
     ),
     (
         Place("units that are used",
@@ -166,7 +168,11 @@ LATENTS = Section(
 LEARNED = Section(
     "Has it learned p(x)?",
     "Draws of the model against data that it has not seen.",
-    places=(
+    (
+        Picture("densities", "The data's own density beside the model's, on one scale",
+                "Mass between the modes of p(x) is mass that the modes lack."),
+    ),
+    (
         Place("whether draws can be told from data", ("two_sample_*",), "two_sample"),
         Place("whether draws are copies of training examples",
               ("nearer_than_test*", "exact_copies*", "sample_to_train", "test_to_train"),
