@@ -86,16 +86,14 @@ def forward_kl(
 
     def derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
         log_prob, x = _log_prob(facts), values["_forward_kl_x"]
-        differences = _at(log_prob, x) - values["_forward_kl_log_p"]
-        sampled = {"forward_kl_sampled": differences}
+        sampled = {"forward_kl_sampled": _at(log_prob, x) - values["_forward_kl_log_p"]}
         if np.prod(facts.x_shape) > PLANE:
             return sampled
         if facts.model.decode not in programs:
             programs.clear()
-            estimator = way(facts.prior.event_shape[0])
-            programs[facts.model.decode] = program_of(estimator, facts.model)
-        discrete = facts.likelihood.support.is_discrete
-        axes = grid_over(x, points, margin, is_discrete=discrete)
+            latents = facts.prior.event_shape[0]
+            programs[facts.model.decode] = program_of(way(latents), facts.model)
+        axes = grid_over(x, points, margin, is_discrete=facts.likelihood.support.is_discrete)
         integral = _integral(facts, log_prob, programs[facts.model.decode], axes)
         return {**sampled, "_forward_kl_integral": np.array(integral)}
 

@@ -89,17 +89,18 @@ def _summary(values: Values) -> dict[str, Number]:
     sides = values["sample_to_train"], values["test_to_train"]
     p = float(mannwhitneyu(*sides, alternative="less", method="asymptotic").pvalue)
     copies = [numbers[name].mean for name in ("exact_copies", "exact_copies_of_test")]
-    remark = f"memorization: {_verdict(p)}, {share:.1%} of the pairs{_copies(*copies)}"
+    told = f"memorization: of {share:.1%} of pairs the sample is nearer to the training set"
+    remark = f"{told} than the test example (p = {p:.2g}): {_verdict(p)}{_copies(*copies)}"
     number = Number(share, error, n, remark=remark)
     return numbers | {"nearer_than_test": number, "nearer_than_test_p": Number(p, None, n)}
 
 
 def _verdict(p: float) -> str:
     if p < SURE:
-        return "samples are nearer to the training set than test data are: the model copies"
+        return "the model copies"
     if p > 1 - SURE:
-        return "samples are farther from the training set than test data are: no sign of copies"
-    return "samples are as near to the training set as test data are"
+        return "samples are off the data, and no sign of copies"
+    return "no sign of copies"
 
 
 def _copies(samples: float, test: float) -> str:

@@ -77,9 +77,8 @@ def evaluate(
     """
     asked = asked_estimators(estimators, num_importance_samples, iwae_samples, quadrature_points)
     _require_possible(run.dataset, split, batch_size, seed)
-    count = _count(run.dataset, split, num_examples)
-    facts, began = _facts_of(run.facts, run.dataset, split), time.monotonic()
-    facts = facts._replace(is_own=run.other_data is None)
+    count, began = _count(run.dataset, split, num_examples), time.monotonic()
+    facts = _facts_of(run.facts, run.dataset, split, is_own=run.other_data is None)
     chosen = _chosen(asked, facts)
     every = chosen | _unasked(run.dataset, facts)
     kept = _kept(run, split, count, chosen, seed)
@@ -139,8 +138,8 @@ def require_evaluable(
     jax.eval_shape(program, facts.params, raw, np.arange(1))
 
 
-def _facts_of(facts: Facts, dataset: Dataset, split: str) -> Facts:
-    return facts._replace(dataset=dataset, split=split)
+def _facts_of(facts: Facts, dataset: Dataset, split: str, *, is_own: bool = True) -> Facts:
+    return facts._replace(dataset=dataset, split=split, is_own=is_own)
 
 
 def _require_possible(dataset: Dataset, split: str, batch_size: int, seed: int) -> None:
