@@ -82,10 +82,8 @@ class Flags:
 
     def config_file(self) -> None:
         """Declares `--config` and, for each field, `--config.FIELD`."""
-        about = (
-            "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field, "
-            "--config.prior.ARGUMENT=VALUE an argument of a part"
-        )
+        about = "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field, "
+        about += "--config.prior.ARGUMENT=VALUE an argument of a part"
         self.path("config", None, about)
         self.takes_config = True
 
@@ -149,10 +147,11 @@ class Flags:
             raise UserError(str(error)) from error
 
 
-def _named(paths: str | list[str]) -> str | list[str]:
+def _named(value: str | list[str]) -> str | list[str]:
     """The path that was written, or each of several."""
-    one = [str(places.named(path)) for path in ([paths] if isinstance(paths, str) else paths)]
-    return one[0] if isinstance(paths, str) else one
+    if isinstance(value, str):
+        return str(places.named(value))
+    return [str(places.named(path)) for path in value]
 
 
 def _config(text: str | None, overrides: dict[str, str]) -> Any:
@@ -195,15 +194,7 @@ def run_directory(args: Args) -> Path:
     Raises:
         UserError: if it is empty or not there.
     """
-    return require_filled(workdir(args))
-
-
-def require_filled(path: Path) -> Path:
-    """The directory of a run, or of many.
-
-    Raises:
-        UserError: if it is empty or not there.
-    """
+    path = workdir(args)
     if not any(path.glob("*")):
         raise UserError(f"{path} holds no run: there is no config.json")
     return path

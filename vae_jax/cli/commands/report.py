@@ -1,6 +1,4 @@
-from pathlib import Path
-
-from vae_jax.cli.flags import Args, Flags, require_filled
+from vae_jax.cli.flags import Args, Flags, run_directory
 from vae_jax.progress import begin
 
 
@@ -26,7 +24,7 @@ def run(args: Args) -> None:
         vae-jax report --workdir=runs/digits --workdir=runs/other
         vae-jax report --workdir=runs/priors --baseline=prior=standard_normal
     """
-    paths = [require_filled(Path(path)) for path in args.workdir]
+    paths = [run_directory(Args(workdir=path)) for path in args.workdir]
     begin(f"report on {' and '.join(map(str, paths))}")
 
     from vae_jax.reporting import pages, side_by_side, tables
