@@ -39,7 +39,7 @@ config.data = "digits(binarize='dynamic')"
 config.encoder = config.decoder = "mlp(hidden=(200, 200), activation='tanh')"
 schedule = "cosine_decay_schedule(init_value=2e-3, decay_steps=num_steps)"
 config.optimizer = f"adam(learning_rate={schedule})"
-config.num_epochs, config.eval_every_epochs = 200, 20.0
+config.num_epochs, config.eval_every_epochs = 120, 20.0
 runs = {}
 for config.latent_dim in (2, 16):
     runs[config.latent_dim] = vae_jax.fit(config, quiet=True)
