@@ -135,3 +135,15 @@ def test_entries_of_other_parameters_are_said_to_be(tmp_path):
     assert doubted(tmp_path, one, other) == ""
     changed = other._replace(results=other.results | {"fingerprint": "g"})
     assert "not all of the same parameters" in doubted(tmp_path, one, changed)
+
+
+def test_estimates_that_disagree_are_doubts(tmp_path):
+    lines = [
+        "log_p_ais and log_p disagree: 0.4 apart",
+        "log_p_ais and log_p_prior agree: 0.1 apart",
+    ]
+    one = entry(elbo=-90.0)
+    (told,) = doubts.of_numbers(
+        tmp_path, [one._replace(results=one.results | {"agreement": lines})]
+    )
+    assert told == "On test (100 examples) log_p_ais and log_p disagree: 0.4 apart."

@@ -68,6 +68,12 @@ def _is_far_apart(entry: Entry) -> Iterator[str]:
             yield f"annealing is up to {width} nats low, on the model's own x (bdmc_width)"
 
 
+def _disagree(entry: Entry) -> Iterator[str]:
+    """Estimates of log p(x) that differ by more than their errors, example by example."""
+    lines = entry.results.get("agreement", ())
+    return (f"on {entry.where} {line}" for line in lines if " disagree: " in line)
+
+
 def _of_other_parameters(entries: Sequence[Entry]) -> Iterator[str]:
     """Entries that do not go together."""
     hashes = {e.results["fingerprint"] for e in entries if "fingerprint" in e.results}
@@ -76,4 +82,4 @@ def _of_other_parameters(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"the numbers of {names} are not all of the same parameters and data"
 
 
-RULES = (_annealing_is_above, _still_rises, _is_far_apart, _remarks)
+RULES = (_annealing_is_above, _still_rises, _is_far_apart, _disagree, _remarks)
