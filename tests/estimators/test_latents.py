@@ -246,7 +246,7 @@ def test_what_is_not_possible_is_refused_in_a_line():
     parts = {"encoder": "identity", "decoder": "linear", "likelihood": "normal"} | many
     model = build_model((2,), None, **parts)
     params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((4, 2)))
-    with pytest.raises(UserError, match="up to 16 layers"):
+    with pytest.raises(UserError, match="at most 16 layers"):
         latents().require(find_facts(model, params, (2,)))
 
 

@@ -11,13 +11,22 @@ from vae_jax.distributions.chain import Chain
 from vae_jax.distributions.markov_chain import MarkovChain
 from vae_jax.divergences.closed_form import closed_form_kl, describe, require_closed_form_kl
 from vae_jax.errors import UserError
-from vae_jax.types import Array
+from vae_jax.types import Array, Facts
+
+MOST_LAYERS = 16  # that are taken one by one: of more no number of draws tames the weights
 
 
 def have_layers(q: Distribution, p: Distribution) -> bool:
     """Whether both are chains of layers of the same sizes, p's drawn from the top."""
     both = isinstance(q, Chain) and isinstance(p, Chain)
     return both and q.sizes == p.sizes and not p.upwards
+
+
+def require_few_layers(facts: Facts, taker: str) -> None:
+    """Raises UserError for more than 16 layers of z; `taker` is whoever takes no more, and a verb."""
+    if (count := len(getattr(facts.posterior, "sizes", ()))) > MOST_LAYERS:
+        instead = "--estimators=\"bound(kl='one_layer')\" has the ELBO"
+        raise UserError(f"{taker} at most {MOST_LAYERS} layers, not {count:,}: {instead}")
 
 
 def kl_by_layer(q: Distribution, p: Distribution, z: Array) -> Array:

@@ -12,6 +12,7 @@ from jax.scipy.special import logsumexp
 from numpyro.distributions import constraints
 from numpyro.infer.hmc_util import velocity_verlet
 
+from vae_jax.divergences.layers import require_few_layers
 from vae_jax.errors import UserError
 from vae_jax.estimators._rows import decoded_rows
 from vae_jax.types import Array, Batch, Facts, Model, Params
@@ -22,7 +23,7 @@ PILOT_CHAINS = 8
 PILOT_SHARE = 10  # temperatures for each of the pilot's
 DRAWS = 64  # of the start, whose spread scales the momenta
 RATE = 1.0  # of the pilot's steps in log step size
-FEW_CHAINS, LEAST_ACCEPTED, MOST_LAYERS = 2, 0.1, 16
+FEW_CHAINS, LEAST_ACCEPTED = 2, 0.1
 
 
 class Path(NamedTuple):
@@ -217,9 +218,7 @@ def require(facts: Facts) -> None:
     for name, part in (("prior", facts.prior), ("posterior", facts.posterior)):
         if not is_real(part.support):
             raise UserError(f"annealing moves z along its gradient: this {name} is on a box")
-    if len(sizes := getattr(facts.posterior, "sizes", ())) > MOST_LAYERS:
-        instead = "--estimators=\"bound(kl='one_layer')\" has the ELBO"
-        raise UserError(f"annealing is for few layers, not {len(sizes):,}: {instead}")
+    require_few_layers(facts, "annealing takes")
 
 
 def is_real(support: constraints.Constraint) -> bool:

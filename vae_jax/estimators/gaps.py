@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution, constraints
 
+from vae_jax.divergences.layers import require_few_layers
 from vae_jax.errors import UserError
 from vae_jax.estimators import _families as families
 from vae_jax.estimators._annealing import is_real, over_examples
@@ -26,7 +27,6 @@ from vae_jax.types import (
 )
 
 RICHER = {"full_normal": families.full_normal, "flow": families.flow}  # each holds those before it
-MOST_LAYERS = 16
 NUMBERS_A_ROW = 200  # of a family, which take the memory of a decoded z
 SURE = 3  # Monte Carlo errors
 NO_LOG_P = "approximation_gap needs log p(x): ask for ais or importance besides"
@@ -93,8 +93,7 @@ def _quantities(asked: list[str], num_samples: int, max_steps: int) -> dict[str,
 
 def _require(asked: list[str], facts: Facts) -> None:
     families.require_family(facts.model)
-    if len(sizes := getattr(facts.posterior, "sizes", ())) > MOST_LAYERS:
-        raise UserError(f"gaps optimizes q of at most {MOST_LAYERS} layers, not {len(sizes):,}")
+    require_few_layers(facts, "gaps optimizes q of")
     if asked and not is_real(facts.prior.support):
         raise UserError(f"{asked[0]} is on all reals and this prior on a box: gaps(richer=())")
 

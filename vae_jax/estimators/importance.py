@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpyro.distributions import constraints
 
 from vae_jax.divergences import closed_form_kl
+from vae_jax.divergences.layers import require_few_layers
 from vae_jax.errors import UserError
 from vae_jax.estimators._best import best_log_p, error_of_mean
 from vae_jax.estimators._pareto import FEWEST, pareto_k
@@ -37,7 +38,6 @@ FEW = 10  # draws
 HEAVIEST = 0.7  # Pareto k, and less where 10^(1 / (1 - k)) draws are more than there are
 SHAPE = "of the largest weights' generalized Pareto, which has 1 / k moments; over 0.7 is too heavy"
 GAP = "the bound's gap, {} - elbo, example by example"
-MOST_LAYERS = 16
 Count = Annotated[int, constraints.integer_interval(1, LARGEST)]
 
 
@@ -73,15 +73,8 @@ def importance(
 
     quantities = _quantities(num_samples, ks, of_q)
     summary = partial(_summary, num_samples=num_samples)
-    return Estimator(of_examples, quantities, _require_few_layers, summary, _derive, num_samples)
-
-
-def _require_few_layers(facts: Facts) -> None:
-    sizes = getattr(facts.posterior, "sizes", ())
-    if len(sizes) > MOST_LAYERS:
-        message = "no number of importance weights of so many agrees"
-        instead = "--estimators=\"bound(kl='one_layer')\" has the ELBO"
-        raise UserError(f"z has {len(sizes):,} layers, and {message}: {instead}")
+    require = partial(require_few_layers, taker="importance sampling takes")
+    return Estimator(of_examples, quantities, require, summary, _derive, num_samples)
 
 
 def _of_q(num_samples: int, defensive: float) -> int:

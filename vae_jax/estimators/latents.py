@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import constraints
 
+from vae_jax.divergences.layers import require_few_layers
 from vae_jax.divergences.units import kl_by_unit, moments
 from vae_jax.errors import UserError
 from vae_jax.estimators._active import ACTIVE, halves, products, variances
@@ -23,7 +24,6 @@ from vae_jax.types import (
     means,
 )
 
-MOST_LAYERS = 16
 NO_KL = (
     "latents: no kl_by_unit and no collapsed_units, since q(z|x) or p(z) is not known dimension by "
     "dimension"
@@ -70,8 +70,7 @@ def latents(
     def require(facts: Facts) -> None:
         if num_samples % 2:
             raise UserError(f"num_samples={num_samples}: an even number, of two halves, is needed")
-        if (layers := len(getattr(facts.posterior, "sizes", ()))) > MOST_LAYERS:
-            raise UserError(f"latents are looked at in up to {MOST_LAYERS} layers, not {layers:,}")
+        require_few_layers(facts, "latents takes")
 
     def summary(values: Values) -> dict[str, Number]:
         numbers = means({"mean_scale": values["mean_scale"]}) | {"active_units": _active(values)}

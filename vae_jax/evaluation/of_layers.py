@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from vae_jax.distributions.chain import Chain
-from vae_jax.divergences.layers import have_layers, kl_by_layer
+from vae_jax.divergences.layers import MOST_LAYERS, have_layers, kl_by_layer
 from vae_jax.divergences.units import moments
 from vae_jax.estimators._active import ACTIVE, halves, products, variances
 from vae_jax.types import (
@@ -21,7 +21,6 @@ from vae_jax.types import (
     means,
 )
 
-MOST = 16  # layers that are told one by one
 DRAWS = 10
 TERM = f"KL of layer {{}}, in closed form given the draws above where it has one, {DRAWS} draws"
 UPWARDS = f"E log q(z_l | z_l-1) - log p(z_l | z_l+1) of layer {{}}, no KL, {DRAWS} draws"
@@ -42,7 +41,7 @@ def of_layers(facts: Facts) -> list[Estimator]:
         one estimator, or none where there are no layers, or too many to be told one by one.
     """
     q = facts.posterior
-    if not (isinstance(q, Chain) and have_layers(q, facts.prior) and len(q.sizes) <= MOST):
+    if not (isinstance(q, Chain) and have_layers(q, facts.prior) and len(q.sizes) <= MOST_LAYERS):
         return []
     numbers = range(1, len(q.sizes) + 1)
     terms = [TERM] * len(numbers) if not q.upwards else [UPWARDS] * (len(numbers) - 1) + [TERM]

@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax.config import components
+from vae_jax.divergences.layers import MOST_LAYERS
 from vae_jax.estimators._best import BEST
 from vae_jax.evaluation.warnings import unit
 from vae_jax.kl_comparison.models import figures as kl_figures
@@ -19,7 +20,6 @@ from vae_jax.runs.results import Name
 
 USUAL = "importance"  # estimators that an evaluation computes unless others are asked for
 FEW = 100  # examples, of which estimators that take long are computed
-MOST_LAYERS = 16  # that importance sampling and annealing take
 
 
 class Picture(NamedTuple):

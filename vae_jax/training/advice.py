@@ -11,14 +11,13 @@ from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import gather, present
 from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl, describe
-from vae_jax.divergences.layers import have_layers
+from vae_jax.divergences.layers import MOST_LAYERS, have_layers
 from vae_jax.errors import UserError
 from vae_jax.objectives.elbo import KL
 from vae_jax.runs.parts import INIT_BATCH
 from vae_jax.training.job import Job
 from vae_jax.types import Array, Batch, Facts, Params, is_biased
 
-MOST_LAYERS = 16
 logger = logging.getLogger(__name__)
 
 

@@ -7,18 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from tabulate import tabulate
 
-from vae_jax.divergences.layers import have_layers, kl_by_layer
+from vae_jax.divergences.layers import MOST_LAYERS, have_layers, kl_by_layer
 from vae_jax.errors import UserError
 from vae_jax.standard_errors import standard_error
 from vae_jax.types import Array, Facts, Model, Params
 
-MOST = 16
-
 
 def require_few(facts: Facts) -> None:
     """Refuses chains of more layers than are compared one by one, or drawn thousands of times."""
-    if (count := len(getattr(facts.posterior, "sizes", ()))) > MOST:
-        raise UserError(f"z has {count:,} layers: compare-kl takes at most {MOST}")
+    if (count := len(getattr(facts.posterior, "sizes", ()))) > MOST_LAYERS:
+        raise UserError(f"z has {count:,} layers: compare-kl takes at most {MOST_LAYERS}")
 
 
 def of_layers(
