@@ -23,7 +23,7 @@ def have_layers(q: Distribution, p: Distribution) -> bool:
 
 
 def require_few_layers(facts: Facts, taker: str) -> None:
-    """Raises UserError for more than 16 layers of z; `taker` is whoever takes no more, and a verb."""
+    """Raises UserError for more layers of z than a `taker`, as "annealing takes", can have."""
     if (count := len(getattr(facts.posterior, "sizes", ()))) > MOST_LAYERS:
         instead = "--estimators=\"bound(kl='one_layer')\" has the ELBO"
         raise UserError(f"{taker} at most {MOST_LAYERS} layers, not {count:,}: {instead}")
