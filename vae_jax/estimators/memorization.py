@@ -106,4 +106,5 @@ def _verdict(p: float) -> str:
 def _copies(samples: float, test: float) -> str:
     if not samples:
         return ""
-    return f"; {samples:.1%} of the samples equal a training example, {test:.1%} of the test data"
+    told = f"{samples:.1%} of the samples equal a training example"
+    return f"; {told}, as do {test:.1%} of the test data"
