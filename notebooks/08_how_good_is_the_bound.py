@@ -83,18 +83,25 @@ assert missed["log_p"].max() > 0.3
 # that were made, knows nothing of it: a region that $q$ never reached has no draws, so nobody misses it. Annealing has its own
 # trouble here: where a posterior has two islands, a chain does not cross the water.
 #
-# What gives it away is the shape of the weights. The largest of them are fitted by a generalized Pareto distribution
-# (Vehtari et al.), whose shape $k$ says how many moments there are, $1/k$: beyond 0.7 the average is dominated by
-# weights that have not been drawn yet. The picture shows $p_\theta(z\mid x)$ of the digit with the largest loss, on the grid,
-# and the $q_\phi(z\mid x)$ that is to cover it.
+# What hints at it is the shape of the weights. The largest of them are fitted by a generalized Pareto distribution
+# (Vehtari et al.), whose shape $k$ says how many moments there are, $1/k$. With $k$ over 0.7, or for few draws somewhat less,
+# the average rests on weights that have not been drawn yet, and more draws help slowly. The library judges every digit by itself.
 
 # %%
-worst = int(np.argmax(missed["log_p"]))
-k, size = values["pareto_k"][worst], values["effective_sample_size"][worst]
-print(f"digit {worst}: {missed['log_p'][worst]:.2f} nats lost, k = {k:.2f}, {size:.1f} draws count")
-for line in [numbers["log_p"]["remark"], *results["agreement"]]:
-    print(line)
+print(numbers["log_p"]["remark"])
+for line in results["agreement"]:
+    print("-", line)
+heavy = values["pareto_k"] > 0.57
+off = [np.abs(missed["log_p"][digits]).mean() for digits in (heavy, ~heavy)]
+print(
+    f"off by {off[0]:.3f} nats with heavy weights ({heavy.sum()} digits), by {off[1]:.3f} without"
+)
 assert "Pareto k" in numbers["log_p"]["remark"]
+assert off[0] > off[1]
+
+# %% [markdown]
+# The picture shows what a heavy tail looks like: $p_\theta(z\mid x)$ on the grid, for three digits, and the $q_\phi(z\mid x)$ that
+# is to cover it.
 
 # %%
 side = np.linspace(-4, 4, 121)
@@ -127,8 +134,8 @@ figure.suptitle(
 )
 
 # %% [markdown]
-# Of the ordinary digit the cloud covers the posterior. Of the others a part of the grey has next to no orange. More draws help slowly.
-# A share of draws from the prior, `defensive`, bounds the weights, and helps in a plane.
+# Of the ordinary digit the cloud covers the posterior. Of the others a part of the grey has next to no orange. A share of draws from
+# the prior, `importance(defensive=0.1)`, bounds the weights, and helps in a plane.
 #
 # ## Sixteen latents
 #
@@ -146,11 +153,12 @@ header = ["sixteen latents", "mean [nats]", "below annealing", "error it claims"
 print(tabulate(rows, header, floatfmt=".3f"))
 for line in results["agreement"]:
     print(line)
-assert rows[1][2] > 2 > rows[2][2] > 0
+assert rows[1][2] > 0.3 > 0.1 > abs(rows[2][2])
 
 # %% [markdown]
-# The prior is of no use any more: none of its 200 draws makes the digit. Importance sampling is below annealing, for some
-# digits clearly, and the library counts those whose difference is beyond what both claim as their errors.
+# The draws of the prior are a nat short now, and for single digits several. Importance sampling and annealing still agree: an image of 64 pixels
+# leaves a wide posterior, which 200 draws of $q$ can cover. With the 784 pixels of MNIST that is over. There 5,000 draws
+# are some tenths of a nat below annealing ([how wrong is K = 5000?](../docs/results.md#how-wrong-is-k--5000)).
 #
 # ## The sandwich
 #
