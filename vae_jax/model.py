@@ -75,8 +75,7 @@ def build_model(
     """
 
     def features(params: Params, batch: Examples) -> Array:
-        x = p.inputs(_only_x(batch, spec.x_shape))
-        return encoder_network.apply(params["encoder"], x)
+        return encoder_network.apply(params["encoder"], p.inputs(_only_x(batch, spec.x_shape)))
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
         _require_latent(z, (spec.latent_dim, visible), given)
