@@ -39,7 +39,7 @@ def mean_and_error(values):
     return values.mean(), values.std(ddof=1) / len(values) ** 0.5
 
 
-@pytest.mark.parametrize("start", ["posterior", "prior"])
+@pytest.mark.parametrize("start", ["posterior", pytest.param("prior", marks=pytest.mark.slow)])
 def test_annealing_is_below_log_p_and_comes_close(linear_gaussian, start):
     model, params, x, density = linear_gaussian
     exact, gaps = np.asarray(density.log_prob(x)), []
@@ -90,6 +90,7 @@ def test_the_sandwich_holds_the_entropy_and_closes(linear_gaussian):
     assert widths[1] < 0.3 * widths[0]
 
 
+@pytest.mark.slow
 def test_a_latent_that_is_bent_against_quadrature(small, bits):
     model, params = small
     values = values_of(ais(temperatures=60, **SHORT), model, params, bits)
@@ -113,6 +114,7 @@ def without_a_term(model):
     return model._replace(decode=decode)
 
 
+@pytest.mark.slow
 def test_a_sandwich_says_that_a_density_lacks_a_term(linear_gaussian):
     """The bounds stay apart, or change their places, however many temperatures there are."""
     model, params, x, _ = linear_gaussian
@@ -125,6 +127,7 @@ def test_a_sandwich_says_that_a_density_lacks_a_term(linear_gaussian):
     assert abs(wrong[0] - right[0]) > 5 * np.hypot(right[1], wrong[1])
 
 
+@pytest.mark.slow
 def test_sandwiches_from_both_starts_say_that_log_q_is_scaled(linear_gaussian, monkeypatch):
     """They hold the same number; that from q has lost the normalizer of q^3."""
     model, params, x, _ = linear_gaussian
@@ -144,6 +147,7 @@ def test_sandwiches_from_both_starts_say_that_log_q_is_scaled(linear_gaussian, m
     assert any(mean > 5 * error for mean, error in map(mean_and_error, apart))
 
 
+@pytest.mark.slow
 def test_a_sandwich_says_that_a_kernel_is_wrong(linear_gaussian, monkeypatch):
     """Moves that are accepted too often; with the wrong sign the chains run away, which is said."""
     model, params, x, _ = linear_gaussian
