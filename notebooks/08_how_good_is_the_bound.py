@@ -122,7 +122,7 @@ for panel, digit in zip(axes, np.argsort(missed["log_p"])[[30, 58, 59]], strict=
     density = np.exp(log_joint(runs[2].params, grid, x[digit]) - truth[digit]).reshape(121, 121)
     q = runs[2].model.encode(runs[2].params, x[digit])
     z = q.sample(jax.random.key(1), (200,))
-    panel.contourf(side, side, density, levels=12, cmap="Greys")
+    panel.contourf(side, side, density, np.linspace(0.01, 1, 12) * density.max(), cmap="Greys")
     panel.plot(*z.T, ".", color=ORANGE, ms=2.5, label="200 draws of $q(z|x)$")
     area = np.argwhere(density > density.max() / 1e3)
     low, high = side[area.min(0)] - 0.6, side[area.max(0)] + 0.6

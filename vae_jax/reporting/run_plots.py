@@ -84,7 +84,7 @@ def bounds_of(entry: Entry, narrow: bool = False) -> Figure:
     return captioned(figure, f"{figure.get_label()} Of {entry.where}.")
 
 
-NAMED = 50  # dimensions of z, at most, whose numbers are written
+NAMED = 20  # dimensions of z, at most, whose numbers are written
 UNITS = {
     "kl_by_unit": "KL(q(z_j|x) || p(z_j)) [nats]",
     "variance_by_unit": "variance over x of E[z_j|x]",
