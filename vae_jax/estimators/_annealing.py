@@ -22,6 +22,7 @@ TARGET = 0.65  # acceptance, which is best for HMC in many dimensions (Beskos et
 PILOT_CHAINS = 8
 PILOT_SHARE = 10  # temperatures for each of the pilot's
 DRAWS = 64  # of the start, whose spread scales the momenta
+HELD = 2**24  # keys of chains that are held, 128 MiB
 RATE = 1.0  # of the pilot's steps in log step size
 FEW_CHAINS, LEAST_ACCEPTED = 2, 0.1
 
@@ -170,16 +171,25 @@ def _along(
     return Annealed(log_weight, accepted.mean())
 
 
+def rows_at_once(temperatures: int) -> int:
+    """How many chains go together: each has a key and an acceptance for every temperature."""
+    return max(1, min(decoded_rows(), HELD // temperatures))
+
+
 def over_examples(
-    one: Callable[[Array, Batch], dict[str, Array]], keys: Array, batch: Batch, chains: int
+    one: Callable[[Array, Batch], dict[str, Array]],
+    keys: Array,
+    batch: Batch,
+    chains: int,
+    rows: int,
 ) -> dict[str, Array]:
-    """`one` example's values for each of a batch, as many at a time as memory and cache like."""
-    return _over(lambda args: one(*args), (keys, batch), max(1, decoded_rows() // chains))
+    """`one` example's values for each of a batch, as many together as have `rows` chains."""
+    return _over(lambda args: one(*args), (keys, batch), max(1, rows // chains))
 
 
-def over_chains(one: Callable[[Array], Annealed], key: Array, chains: int) -> Annealed:
-    """One annealed chain for each key, likewise."""
-    return _over(one, jax.random.split(key, chains), decoded_rows())
+def over_chains(one: Callable[[Array], Annealed], key: Array, chains: int, rows: int) -> Annealed:
+    """One annealed chain for each key, `rows` together."""
+    return _over(one, jax.random.split(key, chains), rows)
 
 
 def _over(function: Callable[[Any], Any], arguments: Any, together: int) -> Any:

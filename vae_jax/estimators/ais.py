@@ -45,12 +45,14 @@ def ais(
     }
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+        rows = annealing.rows_at_once(temperatures)
+
         def one(key: Array, example: Batch) -> dict[str, Array]:
             pilot, run = jax.random.split(key)
             path = annealing.path_from(start, model, params, example)
             kernel = annealing.tuned(path, pilot, temperatures, leapfrog_steps)
             along = partial(annealing.forward, path, kernel)
-            annealed = annealing.over_chains(along, run, chains)
+            annealed = annealing.over_chains(along, run, chains, rows)
             log_p, error, size = annealing.log_mean(annealed.log_weight)
             return {
                 "log_p_ais": log_p,
@@ -59,7 +61,7 @@ def ais(
                 "ais_acceptance": annealed.acceptance.mean(),
             }
 
-        return annealing.over_examples(one, keys, batch, chains)
+        return annealing.over_examples(one, keys, batch, chains, rows)
 
     held = annealing.work(temperatures, leapfrog_steps, chains)
     return Estimator(of_examples, quantities, annealing.require, _summary, floats_per_example=held)

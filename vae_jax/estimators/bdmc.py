@@ -48,6 +48,8 @@ def bdmc(
     }
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+        rows = annealing.rows_at_once(temperatures)
+
         def one(key: Array, example: Batch) -> dict[str, Array]:
             draw, pilot, up, back = jax.random.split(key, 4)
             z, x = draw_joint(model, params, draw, example)
@@ -55,8 +57,8 @@ def bdmc(
             kernel = annealing.tuned(path, pilot, temperatures, leapfrog_steps)
             upwards = partial(annealing.forward, path, kernel)
             backwards = partial(annealing.backward, path, kernel, z=z)
-            lower = annealing.over_chains(upwards, up, chains)
-            upper = annealing.over_chains(backwards, back, chains)
+            lower = annealing.over_chains(upwards, up, chains, rows)
+            upper = annealing.over_chains(backwards, back, chains, rows)
             low = annealing.log_mean(lower.log_weight)
             high = annealing.log_mean(-upper.log_weight)
             return {
@@ -68,7 +70,7 @@ def bdmc(
                 "bdmc_upper_effective_chains": high.size,
             }
 
-        return annealing.over_examples(one, keys, batch, chains)
+        return annealing.over_examples(one, keys, batch, chains, rows)
 
     held = 2 * annealing.work(temperatures, leapfrog_steps, chains)
     return Estimator(of_examples, quantities, _require, _summary, floats_per_example=held)

@@ -12,6 +12,7 @@ from vae_jax.estimators import _families as families
 from vae_jax.estimators._annealing import is_real, over_examples
 from vae_jax.estimators._ascent import Ascent, Optimum
 from vae_jax.estimators._best import FROM_BELOW, best_log_p, error_of_mean
+from vae_jax.estimators._rows import decoded_rows
 from vae_jax.types import (
     NATS,
     Array,
@@ -67,7 +68,7 @@ def gaps(
 
         dimensions = model.prior(params).event_shape[0]
         rows = draws + families.most_numbers(dimensions) // NUMBERS_A_ROW
-        return over_examples(one, keys, batch, rows)
+        return over_examples(one, keys, batch, rows, decoded_rows())
 
     quantities = _quantities(asked, num_samples, max_steps)
     require, summary = partial(_require, asked), partial(_summary, asked, max_steps)
