@@ -241,7 +241,7 @@ for name in ("active_units", "collapsed_units", "probe_accuracy", "neighbour_acc
 parts = numbers["mutual_information"]["mean"] + numbers["marginal_kl"]["mean"]
 assert abs(numbers["mean_kl"]["mean"] - parts) < 1e-3
 assert numbers["mutual_information"]["mean"] < np.log(numbers["mutual_information"]["n"])
-print(numbers["collapsed_units"]["remark"])
+print(numbers["collapsed_units"].get("remark", "no unit is collapsed"))
 assert 2 < numbers["active_units"]["mean"] <= 16
 
 # %% [markdown]
