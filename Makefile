@@ -25,6 +25,7 @@ benchmarks: .venv/installed-test
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.evaluation
+	$(BIN)/python -m benchmarks.annealing
 	$(BIN)/python -m benchmarks.gradients
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.sweeps

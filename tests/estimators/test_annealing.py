@@ -12,6 +12,7 @@ from vae_jax.estimators.ais import ais
 from vae_jax.estimators.bdmc import bdmc
 from vae_jax.estimators.exact import marginal
 from vae_jax.estimators.quadrature import log_p_by_quadrature
+from vae_jax.evaluation.evaluate import IN_FLIGHT
 from vae_jax.runs.facts import find_facts
 from vae_jax.types import Batch
 
@@ -185,3 +186,16 @@ def test_a_box_is_refused(bits):
     params = jax.eval_shape(model.init, jax.random.key(0), bits)
     with pytest.raises(UserError, match="is on a box"):
         ais().require(find_facts(model, params, (1, 5, 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [(100_000, 5_000), (1_000, 100_000)])
+def test_memory_is_bounded_whatever_the_numbers(linear_gaussian, settings):
+    """By the compiler's own account, of the batch that an evaluation would take."""
+    model, params, x, _ = linear_gaussian
+    estimator = ais(temperatures=settings[0], chains=settings[1], leapfrog_steps=1)
+    count = max(1, min(N, IN_FLIGHT // estimator.floats_per_example))
+    keys = jax.random.split(jax.random.key(0), count)
+    program = jax.jit(lambda keys, x: estimator.of_examples(model, params, keys, Batch(x)))
+    held = program.lower(keys, x[:count]).compile().memory_analysis().temp_size_in_bytes
+    assert held < 2**30
