@@ -63,6 +63,9 @@ def test_the_gap_is_that_of_the_best_log_p_and_says_which(small):
     estimator = importance(num_samples=500)
     for more, best in (
         ({}, 2.0),
+        ({"log_p_ais": np.full(5, 1.0)}, 2.0),  # of two lower bounds the higher
+        ({"log_p_ais": np.full(5, 3.0)}, 3.0),
+        ({"log_p_quadrature": np.full(5, 1.5), "log_p_quadrature_error": np.ones(5)}, 2.0),
         ({"log_p_quadrature": np.full(5, 7.0), "log_p_quadrature_error": np.zeros(5)}, 7.0),
     ):
         derived = estimator.derive(facts, few | more)

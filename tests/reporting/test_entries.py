@@ -74,7 +74,8 @@ def test_the_richest_entry_has_most_of_the_numbers_and_then_most_examples():
     ("numbers", "best"),
     [
         ({"log_p": -3.0}, "log_p"),
-        ({"log_p": -3.0, "log_p_ais": -4.0}, "log_p_ais"),
+        ({"log_p": -4.0, "log_p_ais": -3.0}, "log_p_ais"),
+        ({"log_p": -3.0, "log_p_ais": -4.0}, "log_p"),
         ({"log_p_exact": -3.0, "log_p_quadrature": -3.0}, "log_p_exact"),
         ({"log_p": -3.0, "log_p_quadrature": number(-3.0, remark="not sure")}, "log_p"),
         ({"log_p_quadrature": number(-3.0, remark="not sure")}, "log_p_quadrature"),

@@ -147,3 +147,15 @@ def test_estimates_that_disagree_are_doubts(tmp_path):
         tmp_path, [one._replace(results=one.results | {"agreement": lines})]
     )
     assert told == "On test (100 examples) log_p_ais and log_p disagree: 0.4 apart."
+
+
+def test_gaps_of_another_log_p_are_not_told():
+    """They were of importance sampling; annealing came later, and is 3 nats higher."""
+    old = {"amortization_gap": number(0.9), "approximation_gap": number(0.1)}
+    assert "family" not in text(entry(elbo=BASE, log_p=BASE + 1.0, log_p_ais=BASE + 4.0, **old))
+    assert "family" in text(entry(elbo=BASE, log_p=BASE + 1.0, **old))
+
+
+def test_the_best_of_two_lower_bounds_is_the_higher():
+    told = text(entry(elbo=BASE, log_p=BASE + 3.0, log_p_ais=BASE + 1.0))
+    assert "log p(x) by importance sampling" in told

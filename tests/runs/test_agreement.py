@@ -24,8 +24,8 @@ def values(of_ais, error, **more):
 
 def test_two_within_their_errors_agree():
     rng = np.random.default_rng(0)
-    (line,) = agreement(NUMBERS, values(0.5 + 0.4 * rng.normal(size=N), 0.4))
-    mean, error = 0.5, 0.4 / np.sqrt(N)
+    (line,) = agreement(NUMBERS, values(0.08 + 0.4 * rng.normal(size=N), 0.4))
+    mean, error = 0.08, 0.4 / np.sqrt(N)
     assert line.startswith("log_p_ais and log_p agree: ")
     told = [float(word) for word in line.split(" agree: ")[1].split(" apart")[0].split(" ± ")]
     assert abs(told[0] - mean) < 5 * error
@@ -41,6 +41,26 @@ def test_examples_beyond_their_errors_are_counted(sign):
     high, low = ("log_p_ais", "log_p") if sign > 0 else ("log_p", "log_p_ais")
     assert line.startswith(f"{high} and {low} disagree: ")
     assert "2.0% of the examples differ by over 5 errors, up to +2.60" in line
+
+
+def test_a_mean_difference_is_seen_where_no_example_is_far():
+    rng = np.random.default_rng(0)
+    (line,) = agreement(NUMBERS, values(0.5 + 0.1 * rng.normal(size=N), 0.4))
+    assert " disagree: 0.5" in line or " disagree: 0.49" in line
+    assert "0.0% of the examples differ by over 5 errors; the higher is believed" in line
+    little = values(0.05 + 0.01 * rng.normal(size=N), 0.4)
+    assert " agree: " in agreement(NUMBERS, little)[0]
+
+
+def test_an_estimate_without_errors_is_not_compared():
+    arrays = values(np.full(N, 3.0), 0.4)
+    assert agreement(NUMBERS, arrays | {"log_p_error": np.full(N, np.nan)}) == []
+
+
+def test_the_exact_one_is_believed_also_where_it_is_lower():
+    exact = {"log_p_exact": np.full(N, -9.0), "log_p_exact_error": np.zeros(N)}
+    lines = agreement(NUMBERS, values(np.zeros(N), 0.4, **exact))
+    assert sum(line.endswith("log_p_exact is believed") for line in lines) == 2
 
 
 def test_each_two_are_compared_and_one_alone_is_not():

@@ -29,7 +29,7 @@ class Optimum(NamedTuple):
 class _State(NamedTuple):
     numbers: Any
     adam: optax.OptState
-    best: Array  # the highest mean of a block at this rate, nats
+    best: Array  # the highest mean of a block so far, nats
     waited: Array  # blocks since then
     stage: Array  # of RATES
     blocks: Array

@@ -182,6 +182,6 @@ def _too_low(best: str, ends: list[str], values: Values) -> str:
     for name in ends:
         above = float((values[name] - values[best]).mean())
         error = np.hypot(values.get(f"{best}_error", np.zeros(1)), values[f"{name}_error"])
-        if above > SURE * error_of_mean(error):
+        if above > SURE * (error_of_mean(error) or 0.0):
             return f"{name} is {above:.2g} nats above {best}, which is too low: ais comes closer"
     return ""

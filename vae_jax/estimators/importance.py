@@ -121,7 +121,7 @@ def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
 def _summary(values: Values, *, num_samples: int) -> dict[str, Number]:
     """Means; that of log p(x) with its draws' error, and a remark where they are too few."""
     numbers, errors = means(values), values["log_p_error"]
-    monte_carlo = error_of_mean(errors) if num_samples > 1 else None
+    monte_carlo = error_of_mean(errors)
     remark = _doubt(values, num_samples)
     log_p = numbers["log_p"]._replace(monte_carlo_error=monte_carlo, remark=remark)
     gap = numbers["log_p_minus_elbo"]._replace(how=GAP.format(best_log_p(values)))

@@ -128,7 +128,7 @@ def _active(values: Values) -> Number:
 
 def _collapsed(kl: np.ndarray, epsilon: float, delta: float) -> Number:
     """The number of (epsilon, delta)-collapsed units of KLs `[n, latent_dim]`, and their names."""
-    collapsed = (kl >= epsilon).mean(0) <= delta
+    collapsed = (~(kl < epsilon)).mean(0) <= delta
     which = np.flatnonzero(collapsed) + 1
     are = "is" if len(which) == 1 else "are"
     named = "all of z is" if collapsed.all() else f"{in_ranges(which)} {are}"

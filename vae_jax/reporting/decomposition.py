@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from vae_jax import plots
 from vae_jax.estimators._best import BEST
 from vae_jax.plots import BLUE, GREEN, GREY, ORANGE, captioned
-from vae_jax.reporting.entries import Amount, Entry
-from vae_jax.reporting.summary import GAPS, SURGERY, WITHIN, best_kl
+from vae_jax.reporting.entries import GAPS, Amount, Entry
+from vae_jax.reporting.summary import SURGERY, WITHIN, best_kl
 
 PAD = {"small": 126, "medium": 152}  # points that labels take, which begin at one line
 FAMILIES = ("elbo_full_normal", "elbo_flow")  # whose best q is richer than that of the encoder
@@ -61,9 +61,9 @@ def upwards(entry: Entry) -> list[Step]:
     best = entry.best
     if best is None:
         return steps
-    if all(name in entry.numbers for name in GAPS):
-        for name, colour in zip(GAPS, (ORANGE, GREEN), strict=True):
-            steps.append(Step(NAMES[name], steps[-1].end, entry.amount(name), colour, 1))
+    if entry.shares:
+        for name, share, colour in zip(GAPS, entry.shares, (ORANGE, GREEN), strict=True):
+            steps.append(Step(NAMES[name], steps[-1].end, share, colour, 1))
     else:
         gap = entry.gap or Amount(0.0)
         steps.append(Step("+ gap of the bound", steps[0].end, gap, ORANGE, 1))

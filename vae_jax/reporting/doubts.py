@@ -5,10 +5,12 @@ from pathlib import Path
 
 from vae_jax.evaluation.warnings import of_the_data
 from vae_jax.reporting import ages, readable
-from vae_jax.reporting.entries import Amount, Entry
+from vae_jax.reporting.entries import LITTLE, Amount, Entry
 
-LITTLE = 0.1  # nats, below which a difference between estimates is not told
-DOUBTED = ("elbo*", "log_p*", "iwae_*", "bdmc_*", "*_gap", "kl*", "m*_kl", "mutual_*", "*_kl")
+DOUBTED = (
+    *("elbo*", "log_p*", "iwae_*", "bdmc_*", "*_gap", "kl*", "m*_kl", "mutual_*", "*_kl"),
+    *("forward_kl*", "total_correlation"),
+)
 
 
 def of_numbers(workdir: Path, entries: Sequence[Entry]) -> list[str]:

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae_jax.errors import counted
-from vae_jax.estimators._best import BEST
+from vae_jax.estimators._best import BEST, best_of
 from vae_jax.runs.results import Name, read_arrays, read_splits
 from vae_jax.standard_errors import known_error
 
 ROUNDING = 1e-9  # relative
+LITTLE = 0.1  # nats, that are not told
+GAPS = ("amortization_gap", "approximation_gap")
 GAP = "log_p_minus_elbo"  # of the best log p(x) that the same evaluation had
 SPLITS = ("test", "validation", "train")  # the first that was evaluated is told
 
@@ -83,9 +85,10 @@ class Entry(NamedTuple):
     @property
     def best(self) -> str | None:
         """The best log p(x) of it; one that carries a doubt counts only without another."""
-        held = [name for name in BEST if name in self.numbers]
-        sure = [n for n in held if n != "log_p_quadrature" or not self.numbers[n].get("remark")]
-        return next(iter([*sure, *held]), None)
+        means = {name: self.numbers[name]["mean"] for name in BEST if name in self.numbers}
+        unsure = [n for n in ("log_p_quadrature",) if self.numbers.get(n, {}).get("remark")]
+        sure = {name: mean for name, mean in means.items() if name not in unsure}
+        return best_of(sure) or best_of(means) or None
 
     def amount(self, name: str) -> Amount:
         """A number of it with its error."""
@@ -109,6 +112,15 @@ class Entry(NamedTuple):
         if gap.error is None and known and math.isclose(gap.mean, known["mean"], rel_tol=1e-4):
             return self.amount(GAP)
         return gap
+
+    @property
+    def shares(self) -> tuple[Amount, Amount] | None:
+        """The two gaps; None if their sum is not the gap: they are of another log p(x) then."""
+        if self.gap is None or not all(name in self.numbers for name in GAPS):
+            return None
+        shares = self.amount(GAPS[0]), self.amount(GAPS[1])
+        off = self.gap.mean - sum(share.mean for share in shares)
+        return shares if abs(off) < LITTLE else None
 
     def matching(self, patterns: Iterable[str]) -> list[str]:
         """The names of its numbers that match one of the patterns, in the order of these."""

@@ -12,7 +12,6 @@ from vae_jax.reporting import readable
 from vae_jax.reporting.entries import Amount, Entry, richest
 
 Records = Sequence[Mapping[str, Any]]
-GAPS = ("amortization_gap", "approximation_gap")
 KL = ("kl", "mean_kl", "kl_sampled", "kl_term")  # the first is told
 SURGERY = ("mutual_information", "marginal_kl")
 WITHIN = ("total_correlation", "dimension_kl")
@@ -57,7 +56,7 @@ def way(story: Story) -> Entry | None:
 
     def rank(entry: Entry) -> tuple[bool, int, int]:
         best = -BEST.index(entry.best) if entry.best else -len(BEST)
-        return all(name in entry.numbers for name in GAPS), best, entry.size
+        return entry.shares is not None, best, entry.size
 
     return max((e for e in story.entries if "elbo" in e.numbers), key=rank, default=None)
 
@@ -102,9 +101,9 @@ def _above(story: Story, entry: Entry) -> str:
 
 
 def _shares(entry: Entry) -> str:
-    if not all(name in entry.numbers for name in GAPS):
+    if entry.shares is None:
         return ""
-    amortization, approximation = (entry.amount(name) for name in GAPS)
+    amortization, approximation = entry.shares
     return (
         f": {approximation} are the family's, which does not hold p(z|x) (approximation), and "
         f"{amortization} the encoder's, which does not find the family's best (amortization)"

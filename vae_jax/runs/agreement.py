@@ -1,4 +1,4 @@
-"""Whether several estimates of log p(x) agree, example by example."""
+"""Whether several estimates of log p(x) agree, example by example and on average."""
 
 import itertools
 from collections.abc import Mapping
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from vae_jax.estimators._best import NO_BOUND
 from vae_jax.standard_errors import known_error
 from vae_jax.types import NATS, Values
 
 FAR = 5  # errors of a difference
+LITTLE = 0.1  # nats of a mean difference, which are not told whatever its error
 ROUNDING = 1e-4  # of log p(x): float32 sums, and what a grid leaves out
 
 
@@ -17,8 +19,8 @@ def agreement(numbers: Mapping[str, Mapping[str, Any]], values: Values) -> list[
     """A line on each two estimates of log p(x): their difference, and where it is beyond its error.
 
     Estimates are the labelled numbers of which an array `NAME_error` is kept, that of the draws for
-    each example. Those of draws are bounds from below, in expectation, so that of two that differ
-    the higher one is believed, although its error says less than it seems.
+    each example; without draws enough for an error there is no line. Those of draws are bounds from
+    below in expectation, so that of two that differ the one with the higher mean is believed.
 
     Args:
         numbers: of a split, by name, as `results.json` has them.
@@ -29,7 +31,8 @@ def agreement(numbers: Mapping[str, Mapping[str, Any]], values: Values) -> list[
     """
     labelled = [n for n, of in numbers.items() if of.get("label") and of["unit"] == NATS]
     named = [name for name in labelled if {name, f"{name}_error"} <= values.keys()]
-    return [_line(*two, values) for two in itertools.combinations(named, 2)]
+    known = [name for name in named if np.isfinite(values[f"{name}_error"]).all()]
+    return [_line(*two, values) for two in itertools.combinations(known, 2)]
 
 
 def _line(one: str, other: str, values: Values) -> str:
@@ -41,8 +44,11 @@ def _line(one: str, other: str, values: Values) -> str:
     far = np.abs(apart) > FAR * error
     mean, spread = float(apart.mean()), known_error(apart)
     of_mean = f"{mean:.4f}" if spread is None else f"{mean:.4f} ± {spread:.4f}"
-    if not far.any():
+    is_far = spread is not None and mean > max(FAR * spread, LITTLE)
+    if not (far.any() or is_far):
         return f"{high} and {low} agree: {of_mean} apart, no example by over {FAR} errors"
-    largest = apart[far][np.argmax(np.abs(apart[far]))]
-    where = f"{far.mean():.1%} of the examples differ by over {FAR} errors, up to {largest:+.2f}"
-    return f"{high} and {low} disagree: {of_mean} apart, {where}; the higher is believed"
+    where = f"{far.mean():.1%} of the examples differ by over {FAR} errors"
+    if far.any():
+        where += f", up to {apart[far][np.argmax(np.abs(apart[far]))]:+.2f}"
+    believed = next((name for name in NO_BOUND if name in (high, low)), "the higher")
+    return f"{high} and {low} disagree: {of_mean} apart, {where}; {believed} is believed"
