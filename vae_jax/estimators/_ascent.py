@@ -15,6 +15,7 @@ from vae_jax.types import Array, Batch, Model, Params
 BLOCK = 100  # steps, whose mean ELBO is compared
 PATIENCE = 10  # blocks without a gain
 RATES = (1.0, 0.1)  # of the learning rate, one after the other
+LEAST_STEPS = (len(RATES) * PATIENCE + 1) * BLOCK  # to an end that is convergence
 LOCAL = "local"  # the branch of `params` that is moved
 
 

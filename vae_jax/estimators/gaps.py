@@ -10,7 +10,7 @@ from vae_jax.divergences.layers import require_few_layers
 from vae_jax.errors import UserError
 from vae_jax.estimators import _families as families
 from vae_jax.estimators._annealing import is_real, over_examples
-from vae_jax.estimators._ascent import Ascent, Optimum
+from vae_jax.estimators._ascent import LEAST_STEPS, Ascent, Optimum
 from vae_jax.estimators._best import FROM_BELOW, best_log_p, error_of_mean
 from vae_jax.estimators._rows import decoded_rows
 from vae_jax.types import (
@@ -30,6 +30,7 @@ from vae_jax.types import (
 RICHER = {"full_normal": families.full_normal, "flow": families.flow}  # each holds those before it
 NUMBERS_A_ROW = 200  # of a family, which take the memory of a decoded z
 SURE = 3  # Monte Carlo errors
+WORK = 2**21  # as `floats_per_example`: 16 examples are a batch, which is shown as done and kept
 NO_LOG_P = "approximation_gap needs log p(x): ask for ais or importance besides"
 Several = Annotated[int, constraints.integer_greater_than(2)]
 Count = Annotated[int, constraints.positive_integer]
@@ -72,7 +73,7 @@ def gaps(
 
     quantities = _quantities(asked, num_samples, max_steps)
     require, summary = partial(_require, asked), partial(_summary, asked, max_steps)
-    return Estimator(of_examples, quantities, require, summary, _derive, num_samples)
+    return Estimator(of_examples, quantities, require, summary, _derive, max(num_samples, WORK))
 
 
 def _quantities(asked: list[str], num_samples: int, max_steps: int) -> dict[str, Quantity]:
@@ -173,7 +174,8 @@ def _unfinished(name: str, max_steps: int, values: Values) -> str:
     if not (open_ends := 1 - values[f"{name}_converged"]).any():
         return ""
     shares = "amortization_gap too small, approximation_gap too large"
-    told = f"of {open_ends.mean():.1%} of the examples q has not converged in {max_steps} steps"
+    told = f"of {open_ends.mean():.1%} of the examples q has not converged in {max_steps:,} steps"
+    told += f" (it takes {LEAST_STEPS:,} at least)" if max_steps < LEAST_STEPS else ""
     return f"{told}: {name} is too low" + f", {shares}" * (name == "elbo_optimal")
 
 

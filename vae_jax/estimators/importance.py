@@ -36,7 +36,10 @@ LARGEST = 2**25  # draws of one example: its log weights and their sums take abo
 IWAE_SAMPLES = (1, 5, 50, 500)
 FEW = 10  # draws
 HEAVIEST = 0.7  # Pareto k, and less where 10^(1 / (1 - k)) draws are more than there are
-SHAPE = "of the largest weights' generalized Pareto, which has 1 / k moments; over 0.7 is too heavy"
+SHAPE = (
+    "of the largest weights' generalized Pareto, which has 1 / k moments; "
+    "over 0.7, or less where K is small, is too heavy"
+)
 GAP = "the bound's gap, {} - elbo, example by example"
 Count = Annotated[int, constraints.integer_interval(1, LARGEST)]
 

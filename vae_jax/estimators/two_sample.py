@@ -88,7 +88,7 @@ def _summary(values: Values) -> dict[str, Number]:
     verdict = (
         "samples of the model can be told from the data"
         if p < SURE
-        else "it cannot tell samples of the model from the data, which another one may"
+        else "it finds no difference between samples of the model and data; another one may"
     )
     return {
         "two_sample_accuracy": Number(accuracy, error, n, remark=f"{told}: {verdict}"),

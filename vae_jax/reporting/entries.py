@@ -115,12 +115,12 @@ class Entry(NamedTuple):
 
     @property
     def shares(self) -> tuple[Amount, Amount] | None:
-        """The two gaps; None if their sum is not the gap: they are of another log p(x) then."""
+        """The two gaps; None if they are of another log p(x), or of one below the best q's ELBO."""
         if self.gap is None or not all(name in self.numbers for name in GAPS):
             return None
         shares = self.amount(GAPS[0]), self.amount(GAPS[1])
         off = self.gap.mean - sum(share.mean for share in shares)
-        return shares if abs(off) < LITTLE else None
+        return shares if abs(off) < LITTLE and shares[1].mean > 0 else None
 
     def matching(self, patterns: Iterable[str]) -> list[str]:
         """The names of its numbers that match one of the patterns, in the order of these."""

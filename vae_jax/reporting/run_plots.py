@@ -101,11 +101,11 @@ def units(entry: Entry, narrow: bool = False) -> Figure:
     known = {name: entry.arrays[name] for name in UNITS if name in entry.arrays}
     with plots.styled():
         figure, panels = plots.pair(narrow, len(known))
+        order = np.argsort(-next(iter(known.values())).mean(0))
         for axes, (name, values) in zip(panels, known.items(), strict=True):
-            order = np.argsort(-values.mean(0))
             mean, error = (a[order] for a in (values.mean(0), standard_error(values)))
             axes.bar(range(1, 1 + len(mean)), mean, yerr=error, color=BLUE, ecolor=GREY)
-            axes.set(xlabel="j, the largest first", ylabel=UNITS[name])
+            axes.set(xlabel="j, by the KL" if "kl_by_unit" in known else "j", ylabel=UNITS[name])
             shown = range(len(mean)) if len(mean) <= NAMED else ()
             axes.set_xticks([i + 1 for i in shown], [str(order[i] + 1) for i in shown], fontsize=7)
         if "variance_by_unit" in known:
