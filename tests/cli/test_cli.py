@@ -38,13 +38,13 @@ def test_a_run_from_config_to_report(capsys, workdir):
     status, out, _ = call(capsys, "sample", f"--workdir={workdir}", "--num_samples=9")
     names = {Path(line).name for line in out.splitlines()}
     assert names == {
-        "samples.png", "reconstructions.png", "interpolations.png",
+        "samples.png", "reconstructions.png", "interpolations.png", "traversals.png",
         "aggregated_posterior.png", "manifold.png",
     }  # fmt: skip
     status, out, _ = call(capsys, "report", f"--workdir={workdir}")
     page = Path(out.strip()).read_text()
     assert status == 0
-    assert page.count("<img ") == 8
+    assert page.count("<img ") == 9
     assert f"{numbers['log_p']['mean']:.4f}" in page
     assert "http" not in page.replace("http-equiv", "")
     assert "diag_normal" in page

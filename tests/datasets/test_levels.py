@@ -39,6 +39,7 @@ def evaluated(values, likelihood):
     return {name: number["mean"] for name, number in numbers.items()}
 
 
+@pytest.mark.slow
 def test_a_flat_density_and_a_flat_mass_are_the_same_number_of_levels():
     density = evaluated("dequantized", flat_density)
     mass = evaluated("levels", f"categorical(levels={LEVELS})")

@@ -183,6 +183,7 @@ def test_bounds_grow_with_k_up_to_log_p(small):
     assert (np.abs(values["log_p"] - truth) < 5 * values["log_p_error"] + 1e-4).all()
 
 
+@pytest.mark.slow
 def test_importance_error_falls_as_one_over_root_k(small, bits):
     keys = jax.random.split(jax.random.key(0), len(bits))
     few, many = (

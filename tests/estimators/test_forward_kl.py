@@ -48,6 +48,7 @@ def test_the_sum_over_x_is_the_closed_form(d, latents):
     assert abs(sampled["mean"] - kl) < 5 * sampled["standard_error"]
 
 
+@pytest.mark.slow
 def test_by_importance_sampling_it_is_within_its_error():
     """q(z | x) = N(0, 1) is the prior, with which weights are bounded."""
     run, kl = normal_run(2, 3)

@@ -44,6 +44,7 @@ def test_exact_posterior_equals_the_textbook(linear):
     np.testing.assert_allclose(posterior.covariance_matrix, s**2 * np.linalg.inv(M), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_with_the_exact_posterior_every_weight_is_log_p(linear):
     model, params, x = linear
     ideal = Model(

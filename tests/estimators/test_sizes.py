@@ -48,6 +48,7 @@ def values_of(name, model, params, keys, x):
     return np.asarray(values[name], np.float64), np.asarray(values[f"{name}_error"], np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]} to {0[1]}".format)
 def test_every_example_is_within_five_of_its_errors(size, name):

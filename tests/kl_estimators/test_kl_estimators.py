@@ -171,6 +171,7 @@ def test_control_variates_leave_out_infinite_moments():
     assert abs(estimate.value - np.log((3**2 + 0.5**2) / 8)) < 5 * estimate.standard_error
 
 
+@pytest.mark.slow
 def test_a_squared_control_wants_a_fourth_moment():
     """Student's t with 2 < df <= 4 has a variance, and its squares have none."""
     q, p = d.StudentT(2.1, 0.3, 1.2), d.StudentT(1.5, -0.5, 0.8)

@@ -197,6 +197,7 @@ def test_a_density_of_two_layers_has_mass_one_and_the_density_of_its_draws():
         assert abs(z[:, axis].mean() - expected) < 5 * error + 1e-3
 
 
+@pytest.mark.slow
 def test_a_flat_prior_meets_a_layered_posterior_and_the_reverse():
     for parts in ({"prior": "mixture"}, {"posterior": "diag_normal"}):
         named = {**LINEAR, "posterior": "top_down", **parts}
@@ -214,6 +215,7 @@ def test_a_flat_prior_meets_a_layered_posterior_and_the_reverse():
             kl_by_layer(model.encode(params, X), model.prior(params), jnp.zeros(sum(SIZES)))
 
 
+@pytest.mark.slow
 def test_the_top_may_be_any_prior(bits):
     parts = {"encoder": "mlp(hidden=(8,))", "decoder": "mlp(hidden=(8,))", "posterior": "top_down"}
     prior = "layered(top=vamp(components=7))"

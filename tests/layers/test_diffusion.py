@@ -224,6 +224,7 @@ def test_stratified_layers_lower_the_variance():
     assert together < 0.7 * alone  # the spread of a ratio of two deviations of 500 is 4%
 
 
+@pytest.mark.slow
 def test_the_simple_weighting_changes_the_gradient_and_not_the_value():
     """Its gradient is that of sum over layers of |e - e^|^2 / T."""
     model = built(steps=4)
@@ -396,6 +397,7 @@ def test_parts_that_do_not_go_together_are_refused(parts, expected):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_denoiser_of_images_sees_time_as_channels():
     model = build_model(
         (4, 6, 1), encoder="identity", decoder="identity", likelihood="inverted(levels=2)",

@@ -116,6 +116,7 @@ def two_normals():
     return Model(lambda key, batch: {}, encode, decode, prior, x_shape=(6,))
 
 
+@pytest.mark.slow
 def test_a_number_is_of_the_layer_that_it_names():
     """The top layer, 2, holds nothing; layer 1, beside x, 3 nats."""
     model = two_normals()
@@ -136,6 +137,7 @@ def test_a_number_is_of_the_layer_that_it_names():
     assert abs(last["difference"]) < 5 * (6 / 400 / len(X)) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posterior", ["top_down", "bottom_up", "ladder"])
 def test_a_density_broadcasts_against_draws_of_others(posterior):
     """As the mixture of a flat VampPrior, and surgery, want it."""

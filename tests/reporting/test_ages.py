@@ -47,6 +47,7 @@ def stopped(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_says_so_and_a_trained_one_that_its_numbers_are_old(capsys, stopped):
     trained = load(stopped).age.trained
     assert trained < 48

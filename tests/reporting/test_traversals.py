@@ -58,6 +58,7 @@ def test_of_layers_those_move_that_the_decoder_sees():
     assert np.isfinite(moved.means).all()
 
 
+@pytest.mark.slow
 def test_the_figure_names_the_latents_and_shows_the_data(run):
     figure = sample(run, num_samples=4, quiet=True)["traversals"]
     [axes] = figure.axes

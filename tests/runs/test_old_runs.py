@@ -23,6 +23,7 @@ def workdir(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_it_goes_on_to_the_same_end(workdir):
     """`EXPECTED` is what 0.1.0 said of the run that it trained to its end."""
     run = load(workdir, "last")
