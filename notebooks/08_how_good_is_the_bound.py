@@ -104,6 +104,7 @@ assert off[0] > off[1]
 # is to cover it.
 
 # %%
+x = runs[2].present(runs[2].dataset.splits["test"])  # the bits that `evaluate` has seen
 side = np.linspace(-4, 4, 121)
 grid = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)
 
@@ -116,7 +117,6 @@ def log_joint(params, grid, x):
 
 
 # %% tags=["cover"]
-x = runs[2].present(runs[2].dataset.splits["test"])  # the bits that `evaluate` has seen
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
 for panel, digit in zip(axes, np.argsort(missed["log_p"])[[30, 58, 59]], strict=True):
     density = np.exp(log_joint(runs[2].params, grid, x[digit]) - truth[digit]).reshape(121, 121)
@@ -129,9 +129,7 @@ for panel, digit in zip(axes, np.argsort(missed["log_p"])[[30, 58, 59]], strict=
     panel.set(xlim=(low[1], high[1]), ylim=(low[0], high[0]), xlabel="$z_1$", ylabel="$z_2$")
     panel.set_title(f"{missed['log_p'][digit]:.2f} nats lost", fontsize="small")
 axes[0].legend(loc="upper left", markerscale=3, fontsize="small")
-_ = figure.suptitle(
-    "$p_\\theta(z|x)$ of three digits, grey: the middle one of all, and the two of the largest loss"
-)
+_ = figure.suptitle("grey: $p_\\theta(z|x)$ of a usual digit, and of the two of the largest loss")
 
 # %% [markdown]
 # Of the ordinary digit the cloud covers the posterior. Of the others a part of the grey has next to no orange. A share of draws from
