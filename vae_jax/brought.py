@@ -1,11 +1,20 @@
 """Data as it was brought: which rows of it the examples are, and in which units it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
+import jax
 import numpy as np
 
 from vae_jax.errors import UserError
+
+Array = jax.Array
+Shape = tuple[int, ...]
+
+
+def as_it_is(x: Any) -> Any:
+    """x, where nothing is to be done to it."""
+    return x
 
 
 class Origin(NamedTuple):
@@ -64,3 +73,29 @@ class Standardization(NamedTuple):
     def log_jacobian(self) -> float:
         """ln |dx / d brought|, nats: log p(brought) = log p(x) + this."""
         return -float(np.log(self.scale).sum())
+
+
+class Dataset(NamedTuple):
+    """Splits as they are stored, and what is done to one example on the device.
+
+    `preprocess(key, raw)` makes x `[*x_shape]`, float32, of a stored example, bits where asked for.
+    `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
+    """
+
+    splits: Mapping[str, Any]  # "train", "test", and "validation" where held out: rows by index
+    preprocess: Callable[[Array, Array], Array]
+    log_prob: Callable[[Array], Array] | None = None
+    labels: Mapping[str, Any] = {}  # per split [n]: for colours, probes and conditions
+    usable: Callable[[Any], Any] = np.isfinite  # stored values -> which of them make sense
+    bin_width: float | None = None  # a level's width in x, 1 for integers; None: no levels
+    origins: Mapping[str, Origin] = {}  # per split; without one, examples are numbered in it
+    standardization: Standardization | None = None  # done to what `splits` hold
+    remarks: Sequence[str] = ()  # doubts about the data, a line each, logged before training
+    restore: Callable[[Any], Any] = as_it_is  # x -> stored values, where they can be told
+    missing: bool = False  # NaN in `splits` stands for a value that was not observed
+    covariates: Mapping[str, Mapping[str, Any]] = {}  # name -> split -> [n] or [n, d]: conditions
+    names: Sequence[str] = ()  # of the columns of x [d], where they have some
+
+    def __repr__(self) -> str:
+        shapes = [f"{name}={len(s)} x {list(np.shape(s[0]))}" for name, s in self.splits.items()]
+        return f"Dataset({', '.join(shapes)})"

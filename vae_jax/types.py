@@ -3,7 +3,7 @@
 Every function gets the whole `params` and reads its own branch: a prior may call the encoder.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
@@ -12,14 +12,12 @@ import numpy as np
 from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
-from vae_jax.brought import Origin, Standardization
+from vae_jax.brought import Array, Dataset, Shape, as_it_is
 from vae_jax.errors import UserError
 from vae_jax.standard_errors import known_error
 
-Array = jax.Array
 Params = dict[str, Any]
 UNTRAINED = "untrained"  # a part keeps under this key, in its branch, what no optimizer may move
-Shape = tuple[int, ...]
 
 
 class Batch(NamedTuple):
@@ -96,11 +94,6 @@ class Network(NamedTuple):
 def no_params(key: Array, batch: Batch) -> Params:
     """The `init` of a part that has no parameters of its own: an empty branch."""
     return {}
-
-
-def as_it_is(x: Array) -> Array:
-    """The `inputs` of a likelihood whose data suits a network without scaling: x."""
-    return x
 
 
 class Prior(NamedTuple):
@@ -203,29 +196,6 @@ def of_batches(estimator: KLEstimator) -> KLEstimator:
 def is_biased(estimator: KLEstimator | None) -> bool:
     """Whether an estimator is marked as `biased`."""
     return getattr(estimator, "biased", False)
-
-
-class Dataset(NamedTuple):
-    """Splits as they are stored, and what is done to one example on the device.
-
-    `preprocess(key, raw)` makes x `[*x_shape]`, float32, of a stored example, bits where asked for.
-    `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
-    """
-
-    splits: Mapping[str, Any]  # "train", "test", and "validation" where held out: rows by index
-    preprocess: Callable[[Array, Array], Array]
-    log_prob: Callable[[Array], Array] | None = None
-    labels: Mapping[str, Any] = {}  # per split, for colours in plots
-    usable: Callable[[Any], Any] = np.isfinite  # stored values -> which of them make sense
-    bin_width: float | None = None  # a level's width in x, 1 for integers; None: no levels
-    origins: Mapping[str, Origin] = {}  # per split; without one, examples are numbered in it
-    standardization: Standardization | None = None  # done to what `splits` hold
-    remarks: Sequence[str] = ()  # doubts about the data, a line each, logged before training
-    restore: Callable[[Any], Any] = as_it_is  # x -> stored values, where they can be told
-
-    def __repr__(self) -> str:
-        shapes = [f"{name}={len(s)} x {list(np.shape(s[0]))}" for name, s in self.splits.items()]
-        return f"Dataset({', '.join(shapes)})"
 
 
 NATS = "nats per example"
