@@ -1,6 +1,6 @@
 """x from stored values, and splits, for all the data sets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -9,6 +9,8 @@ import numpy as np
 
 from vae_jax.brought import Origin, Standardization
 from vae_jax.datasets._doubts import doubts
+from vae_jax.datasets._lazy import Lazy, standardization_of
+from vae_jax.datasets._missing import holes, remarks_on
 from vae_jax.datasets._storing import require_examples, storable
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset, as_it_is
@@ -51,6 +53,8 @@ def make_dataset(
     log_prob: Callable[[Array], Array] | None = None,
     labels: Mapping[str, np.ndarray] | None = None,
     origins: Mapping[str, Origin] | None = None,
+    covariates: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    names: Sequence[str] = (),
 ) -> Dataset:
     """A data set whose x is computed from raw values on the device, at every presentation.
 
@@ -59,6 +63,8 @@ def make_dataset(
     x is (raw + u) / L with u ~ U(0, 1), inside (0, 1); then log p(x), a density, is comparable to
     masses on levels: log P(raw) >= E_u log p((raw + u) / L) - D log L, where P is the mass of p on
     the D-dimensional bin of raw (Theis et al. 2016).
+
+    NaN in an array is a value that was not observed.
 
     Args:
         splits: arrays `[n, ...]` of any dtype of numbers, or sequences of examples.
@@ -70,13 +76,18 @@ def make_dataset(
         log_prob: the data's own density of x, where it is known.
         labels: of each split, `[n]`, for colours in plots.
         origins: of each split, where its examples come from.
+        covariates: name -> split -> `[n]` or `[n, d]`, which conditions may name.
+        names: of the columns of examples `[d]`, for messages.
 
     Raises:
         UserError: for splits that are no numbers, arguments that exclude each other, and more than
             256 levels to be dequantized.
     """
     _require_compatible(scale, binarize, values, bool(standardize))
-    splits, done, remarks = _stored(splits, standardize)
+    splits, done, remarks = _stored(splits, standardize, names)
+    by_split = {n: holes(s) for n, s in splits.items() if isinstance(s, np.ndarray | Lazy)}
+    remarks += remarks_on(by_split, names)
+    missing = any(h.count for h in by_split.values())
     levels = int(scale) + 1
     x_of: Callable[[Array, Array], Array] = {
         "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
@@ -99,8 +110,17 @@ def make_dataset(
 
     checked = np.isfinite if binarize == "none" and values == "greys" else usable
     bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
-    more = (checked, bin_width, origins or {}, done, remarks, raw_of)
-    return Dataset(splits, preprocess, log_prob, labels or {}, *more)
+    if missing:
+        checked = _or_missing(checked)
+    more = (checked, bin_width, origins or {}, done, remarks, raw_of, missing)
+    return Dataset(
+        splits, preprocess, log_prob, labels or {}, *more, covariates or {}, tuple(names)
+    )
+
+
+def _or_missing(usable: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Which values make sense, or were not observed."""
+    return lambda raw: usable(raw) | np.isnan(raw)
 
 
 def _require_compatible(scale: float, binarize: str, values: str, standardize: bool) -> None:
@@ -122,13 +142,13 @@ def _require_compatible(scale: float, binarize: str, values: str, standardize: b
 
 
 def _stored(
-    splits: Mapping[str, Any], standardize: bool | Standardization
+    splits: Mapping[str, Any], standardize: bool | Standardization, names: Sequence[str]
 ) -> tuple[dict[str, Any], Standardization | None, list[str]]:
     """The splits as they are kept, how they were standardized, and doubts about them.
 
-    What is no array, since it is decoded as it is read, is kept as it is.
+    What is neither an array nor `Lazy` is kept as it is.
     """
-    arrays = {name: split for name, split in splits.items() if isinstance(split, np.ndarray)}
+    arrays = {n: split for n, split in splits.items() if isinstance(split, np.ndarray | Lazy)}
     for name, array in arrays.items():
         require_examples(f"the {name} split", array)
     train = arrays.get("train")
@@ -136,11 +156,16 @@ def _stored(
     if standardize and done is None:
         if len(arrays) < len(splits) or train is None:
             raise UserError("standardize=True needs arrays, among them the training split")
-        done = Standardization.of(train)
-    keep = storable if done is None else lambda name, array: done.apply(array)
+        done = standardization_of(train)
+    keep: Callable[[str, Any], Any] = storable if done is None else lambda _, array: _applied(done, array)
     kept = {name: keep(f"the {name} split", array) for name, array in arrays.items()}
-    remarks = [] if train is None else list(doubts(train, kept["train"]))
+    remarks = [] if train is None else list(doubts(train, kept["train"], names))
     return {**splits, **kept}, done, remarks
+
+
+def _applied(done: Standardization, split: Any) -> Any:
+    """The split standardized, as it is read where it is `Lazy`."""
+    return split.converted(done.apply) if isinstance(split, Lazy) else done.apply(split)
 
 
 def count(size: int | float, total: int) -> int:
@@ -155,6 +180,11 @@ def count(size: int | float, total: int) -> int:
     return number
 
 
+def is_all(test: int | float) -> bool:
+    """Whether all examples are to be test, none for training: 1.0, as a share."""
+    return isinstance(test, float) and test == 1.0
+
+
 def held_rows(total: int, validation: int | float) -> dict[str, range]:
     """The rows of train and validation, which is the last of the training set, none if 0."""
     kept = total - count(validation, total)
@@ -165,9 +195,13 @@ def held_rows(total: int, validation: int | float) -> dict[str, range]:
 def shuffled_rows(total: int, validation: int | float, test: int | float) -> dict[str, np.ndarray]:
     """The rows of train, validation and test after a shuffle that is always the same.
 
+    With `test` 1.0 all rows are test, in their order: what is evaluated only.
+
     Raises:
         UserError: if no row is left for test.
     """
+    if is_all(test):
+        return {"test": np.arange(total)}
     order = np.random.default_rng(0).permutation(total)
     first = count(test, total)
     if not first:
@@ -178,6 +212,8 @@ def shuffled_rows(total: int, validation: int | float, test: int | float) -> dic
 
 def take(array: Any, rows: Rows) -> dict[str, Any]:
     """The rows of an array, or of any sequence that can be sliced, by split."""
+    if isinstance(array, Lazy):
+        return {name: array.at(places) for name, places in rows.items()}
     return {
         name: array[places.start : places.stop] if isinstance(places, range) else array[places]
         for name, places in rows.items()
@@ -188,23 +224,31 @@ def by_split(
     examples: Mapping[str, tuple[str, Any]],
     labels: Mapping[str, np.ndarray],
     rows: Mapping[str, Rows],
+    covariates: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    ids: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """The arguments splits, labels and origins of `make_dataset`.
+    """The arguments splits, labels, origins and covariates of `make_dataset`.
 
     Args:
         examples: key -> the name of an array, and its examples.
         labels: key -> those of its examples, where there are some.
         rows: key -> split -> the rows of that array.
+        covariates: name -> key -> those of its examples.
+        ids: key -> what its examples are called, where they have names.
     """
     splits: dict[str, Any] = {}
     kept: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
+    beside: dict[str, dict[str, Any]] = {name: {} for name in covariates or {}}
     for key, places in rows.items():
         name, array = examples[key]
         splits |= take(array, places)
         kept |= take(labels[key], places) if key in labels else {}
-        origins |= {split: Origin(name, some) for split, some in places.items()}
-    return {"splits": splits, "labels": kept, "origins": origins}
+        for covariate, of_key in (covariates or {}).items():
+            beside[covariate] |= take(of_key[key], places)
+        known = take(ids[key], places) if ids else {}
+        origins |= {split: Origin(name, some, known.get(split)) for split, some in places.items()}
+    return {"splits": splits, "labels": kept, "origins": origins, "covariates": beside}
 
 
 def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
