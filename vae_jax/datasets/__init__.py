@@ -1,6 +1,7 @@
 """Data sets, one a file, and what is needed to write another."""
 
 from vae_jax.datasets._doubts import columns
+from vae_jax.datasets._lazy import Lazy
 from vae_jax.datasets._making import (
     Binarize,
     Values,
@@ -16,6 +17,7 @@ from vae_jax.datasets._storing import require_examples, storable
 
 __all__ = [
     "Binarize",
+    "Lazy",
     "Values",
     "columns",
     "count",
