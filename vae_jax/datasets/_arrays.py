@@ -67,12 +67,10 @@ def dataset_of_arrays(
     test: int | float,
     mapped: bool = False,
 ) -> Dataset:
-    """The data set of arrays by their names; the arguments are those of `npz`.
+    """The data set of arrays by their names; `file` is for messages.
 
-    Args:
-        file: its name, for messages.
-        arrays: as they are named.
-        mapped: examples are read from their file as they are asked for.
+    The other arguments are those of `npz`. Examples of arrays that are `mapped` are read as they
+    are asked for.
 
     Raises:
         UserError: for names or arrays of no known form, and for uint8 that use a sliver of their

@@ -105,6 +105,6 @@ def columns(chosen: np.ndarray, names: Sequence[str] = ()) -> str:
         chosen: `[d]`, whether each is meant.
         names: of all of them, where they have some.
     """
-    places = [names[i] if names else i for i in np.flatnonzero(chosen)]
+    places = [names[i] if names else i for i in np.flatnonzero(chosen).tolist()]
     more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
     return f"column{'s' * (len(places) > 1)} {', '.join(map(str, places[:NAMED]))}{more}"

@@ -36,9 +36,7 @@ def require_image_range(name: str, splits: Iterable[Any]) -> None:
     require_range(name, [split[: min(LOOKED_AT, len(split))] for split in splits])
 
 
-def decoded(
-    number: int, decode: Callable[[int], np.ndarray], file: Path | None, what: str
-) -> Lazy:
+def decoded(number: int, decode: Callable[[int], np.ndarray], file: Path | None, what: str) -> Lazy:
     """Images as a sequence: kept in a file of the cache, or decoded whenever they are asked for.
 
     Args:

@@ -87,7 +87,7 @@ def make_dataset(
     splits, done, remarks = _stored(splits, standardize, names)
     by_split = {n: holes(s) for n, s in splits.items() if isinstance(s, np.ndarray | Lazy)}
     remarks += remarks_on(by_split, names)
-    missing = any(h.count for h in by_split.values())
+    missing = any(h.number for h in by_split.values())
     levels = int(scale) + 1
     x_of: Callable[[Array, Array], Array] = {
         "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
@@ -108,7 +108,9 @@ def make_dataset(
         in_range = (raw >= 0) & (raw <= scale)
         return in_range & (values == "greys" or np.floor(raw) == raw)
 
-    checked = np.isfinite if binarize == "none" and values == "greys" else usable
+    checked: Callable[[Any], Any] = (
+        np.isfinite if binarize == "none" and values == "greys" else usable
+    )
     bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
     if missing:
         checked = _or_missing(checked)
@@ -157,14 +159,15 @@ def _stored(
         if len(arrays) < len(splits) or train is None:
             raise UserError("standardize=True needs arrays, among them the training split")
         done = standardization_of(train)
-    keep: Callable[[str, Any], Any] = storable if done is None else lambda _, array: _applied(done, array)
-    kept = {name: keep(f"the {name} split", array) for name, array in arrays.items()}
+    kept = {name: _kept(f"the {name} split", array, done) for name, array in arrays.items()}
     remarks = [] if train is None else list(doubts(train, kept["train"], names))
     return {**splits, **kept}, done, remarks
 
 
-def _applied(done: Standardization, split: Any) -> Any:
-    """The split standardized, as it is read where it is `Lazy`."""
+def _kept(name: str, split: Any, done: Standardization | None) -> Any:
+    """The split as a device can hold it, standardized where it is: as it is read if it is lazy."""
+    if done is None:
+        return storable(name, split)
     return split.converted(done.apply) if isinstance(split, Lazy) else done.apply(split)
 
 

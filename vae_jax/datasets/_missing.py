@@ -21,7 +21,7 @@ class Holes(NamedTuple):
     empty: int  # examples in which nothing was observed
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """The number of values that were not observed."""
         return int(self.by_element.sum())
 
@@ -39,7 +39,7 @@ def holes(split: np.ndarray | Lazy) -> Holes:
 
 def remarks_on(by_split: Mapping[str, Holes], names: Sequence[str]) -> Iterator[str]:
     """Lines about the missing values of all splits; none where nothing is missing."""
-    total = sum(h.count for h in by_split.values())
+    total = sum(h.number for h in by_split.values())
     if not total:
         return
     somewhere = np.sum([h.by_element for h in by_split.values()], axis=0) > 0
@@ -55,7 +55,8 @@ def _never_observed(by_split: Mapping[str, Holes], names: Sequence[str]) -> Iter
     if train := by_split.get("train"):
         never = train.by_element == train.examples
         if never.any():
-            what = columns(never, names) if never.ndim == 1 else counted(int(never.sum()), "element")
+            number = counted(int(never.sum()), "element")
+            what = columns(never, names) if never.ndim == 1 else number
             yield f"{what}: observed in no training example, so nothing is learned of it"
 
 

@@ -1,4 +1,4 @@
-"""The arrays of a file by what their names say: examples, labels, masks, and what is beside them."""
+"""The arrays of a file by what their names say: examples, labels, masks, what is beside them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -45,6 +45,14 @@ class Groups(NamedTuple):
     masks: Named
     others: Named  # by their names
 
+    def renamed(self, split: str, other: str) -> "Groups":
+        """The same with what is of one split as of another, which has nothing yet."""
+        examples, labels, masks = (
+            {other if n == split and other not in group else n: p for n, p in group.items()}
+            for group in self[:3]
+        )
+        return self._replace(examples=examples, labels=labels, masks=masks)
+
     def holds(self) -> str:
         """The names of all."""
         return ", ".join(repr(name) for group in self for name, _ in group.values()) or "nothing"
@@ -70,7 +78,8 @@ def sorted_out(file: str, arrays: Mapping[str, Any]) -> NamedArrays:
             what = "examples" if group is groups.examples else "masks"
             raise UserError(f"{held}, which are both read as {split} {what}: keep one")
         group[name if split in group else split] = name, array
-    groups, remarks = _as_one_array(file, groups), []
+    remarks: list[str] = []
+    groups = _as_one_array(file, groups)
     labels = dict(_labels(file, groups, remarks))
     covariates = _covariates(file, groups, remarks)
     if labels.keys() == groups.examples.keys():  # by their name in the file, too
@@ -118,10 +127,10 @@ def _as_one_array(file: str, groups: Groups) -> Groups:
     if "test" in examples or examples.keys() == {"validation"}:
         more = {name: pair for name, pair in examples.items() if name == ALL}
         examples = {n: p for n, p in examples.items() if n != ALL}
-        return groups._replace(examples=examples, others=others | more)
+        groups = groups._replace(examples=examples, others=others | more)
+        return groups.renamed(ALL, "test") if examples.keys() == {"test"} else groups
     if examples.keys() == {"train"}:
-        of_all = [{ALL if n == "train" else n: p for n, p in group.items()} for group in groups[:3]]
-        return Groups(*of_all, others)
+        return groups.renamed("train", ALL)
     if examples.keys() == {ALL}:
         return groups
     if not examples and len(others) == 1:
@@ -169,7 +178,7 @@ def _covariates(file: str, groups: Groups, remarks: list[str]) -> dict[str, dict
     by_name: dict[str, dict[str, tuple[str, Any]]] = {}
     for name, array in groups.others.values():
         splits = [SPLITS[word] for word in _words(name) if word in SPLITS]
-        split = splits[0] if splits else ALL
+        split = splits[0] if splits else _of_no_split(groups)
         split = ALL if groups.examples.keys() == {ALL} and split == "train" else split
         by_name.setdefault(_without_split(name), {})[split] = name, array
     sizes = {split: array.shape[:1] for split, (_, array) in groups.examples.items()}
@@ -181,6 +190,11 @@ def _covariates(file: str, groups: Groups, remarks: list[str]) -> dict[str, dict
         else:
             remarks += [f"{file}: {name!r} is not read: {READ}" for name, _ in of_split.values()]
     return kept
+
+
+def _of_no_split(groups: Groups) -> str:
+    """The split of an array whose name has none: test, where there is nothing else."""
+    return "test" if groups.examples.keys() == {"test"} else ALL
 
 
 def _is_column(array: Any) -> bool:

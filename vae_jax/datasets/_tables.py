@@ -123,9 +123,7 @@ def _completed(
     ), [f"{file} has no column {_listed(lacking)}"] * bool(lacking)
 
 
-def _x_columns(
-    file: str, table: pa.Table, chosen: Chosen
-) -> tuple[list[np.ndarray], list[str]]:
+def _x_columns(file: str, table: pa.Table, chosen: Chosen) -> tuple[list[np.ndarray], list[str]]:
     """The columns of x, `[n]` float64 each with NaN where there is no value, and their names.
 
     Raises:
@@ -139,7 +137,7 @@ def _x_columns(
         whole, _, category = name.partition("=")
         if name in chosen.one_hot:
             values = _text(table[name])
-            columns |= {f"{name}={c}": _is(values, c) for c in sorted({*values} - {None})}
+            columns |= {f"{name}={c}": _is(values, c) for c in sorted({*filter(None, values)})}
         elif name in table.column_names and _is_number(table[name].type):
             columns[name] = _numbers(table[name])
         elif name in table.column_names:
@@ -199,8 +197,8 @@ def _refusal(file: str, table: pa.Table, unfit: Sequence[str]) -> str:
     if cell and _is_float(cell.replace(",", ".")):
         return f"{what}: decimal=',' if that is a number"
     named = repr(first) if len(text) == 1 else str(tuple(text))
-    ways = f"label={first!r} keeps it for colours and conditions, one_hot={first!r} makes bits of it"
-    return f"{what}: drop={named} leaves it out of x, {ways}"
+    of_x = f"drop={named} leaves it out of x, one_hot={first!r} makes bits of it"
+    return f"{what}: {of_x}, label={first!r} keeps it for colours and conditions"
 
 
 def _is_float(cell: str) -> bool:

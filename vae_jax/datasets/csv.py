@@ -77,7 +77,8 @@ def _read(
             null_values=[*known, *missing], strings_can_be_null=True, decimal_point=decimal
         ),
     }
-    remarks = [] if has_names else [f"{file.name}: the first line has no names: columns are f0, f1, ..."]
+    line = f"{file.name}: the first line has no names: columns are f0, f1, ..."
+    remarks = [] if has_names else [line]
     for encoding in ("utf8", "latin1"):
         how = pa.csv.ReadOptions(autogenerate_column_names=not has_names, encoding=encoding)
         try:

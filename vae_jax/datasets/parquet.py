@@ -22,7 +22,7 @@ def parquet(
     validation: int | float = 0.1,
     test: int | float = 0.2,
 ) -> Dataset:
-    """A table in a .parquet file, or a folder of them, as pandas writes it: x is its numbers, `[d]`.
+    """A table in a .parquet file, or a folder of them: x is its columns of numbers, `[d]`.
 
     `columns`, `drop`, `label`, `id`, `one_hot`, `standardize` and the splits are as `csv` has them.
     A null and NaN are values that were not observed.
