@@ -123,14 +123,14 @@ def stand_in(workdir: Path, other: Dataset) -> Dataset | None:
     if not known:
         return None
     zeros: Any = {n: np.broadcast_to(np.zeros((), r.dtype), r.shape) for n, r in known.items()}
-    given = {n: np.zeros((r.shape[0], *_code_shape(other.coding))) for n, r in known.items()}
-    given = given if other.coding else {}
-    return other._replace(splits=zeros, given=given, missing=_read(workdir).get("missing", False))
+    codes = {n: _no_codes(r.shape[0], other.coding) for n, r in known.items() if other.coding}
+    return other._replace(splits=zeros, given=codes, missing=_read(workdir).get("missing", False))
 
 
-def _code_shape(coding: Coding | None) -> tuple[int, ...]:
-    """The shape of a code of a condition."""
-    return () if coding is None or coding.classes is not None else (coding.size,)
+def _no_codes(count: int, coding: Coding) -> np.ndarray:
+    """Zeros in place of the codes of `count` conditions."""
+    is_class = coding.classes is not None
+    return np.zeros(count, np.int32) if is_class else np.zeros((count, coding.size), np.float32)
 
 
 def require_same(workdir: Path, parts: Parts, advice: str) -> None:
