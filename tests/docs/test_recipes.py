@@ -1,6 +1,7 @@
 """The recipe for each kind of file, with a file that another program wrote."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ RECIPES = {text.partition(":")[0]: commands(text) for text in PARTS}
 RECIPES["missing"] = commands(sections(PAGES["docs/data.md"])["Missing values"])
 NETWORK = "mlp(hidden=(4,))"
 TINY = ["--config.num_epochs=1", f"--config.encoder={NETWORK}", f"--config.decoder={NETWORK}"]
-QUICK = ("csv and parquet",)
+QUICK = ("csv",)
 
 
 def patients():
@@ -86,13 +87,13 @@ def test_a_recipe_works(kind, lab, capsys):
     for words in RECIPES[kind]:
         if words[0] == "vae-jax":
             assert main(words + TINY * (words[1] == "train")) == 0, capsys.readouterr().err
-    if kind == "csv and parquet":
+    if kind == "csv":
         check_new_patients()
 
 
 def check_new_patients():
     """All rows were evaluated, in their order, with their ids, standardized as the run's own are."""
-    [name] = read_splits("runs/patients").keys() - {"test"}
+    [name] = read_splits(Path("runs/patients"))
     assert name.startswith("test of csv(path='new_patients.csv'")
     run = load("runs/patients", data="csv(path='new_patients.csv')")
     assert run.dataset.origins["test"].ids.tolist() == [f"P{i:03d}" for i in range(5, 15)]
