@@ -9,7 +9,7 @@ import numpy as np
 from vae_jax.brought import Standardization
 from vae_jax.errors import UserError
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 16 * 2**20
 
 
 class Lazy:
