@@ -76,29 +76,25 @@ def images(
 class Group(NamedTuple):
     """The images of a folder and of those below it, in the order of their names."""
 
-    root: Path
     files: list[Path]
+    labels: np.ndarray | None  # [n], the names of the folders that they lie in
 
     @classmethod
     def read(cls, root: Path) -> "Group":
-        """The images there; raises UserError if there are none."""
+        """The images there.
+
+        Raises:
+            UserError: if there are none, or some lie in folders and some beside them.
+        """
         files = sorted(p for p in root.rglob("*") if p.suffix.lower() in ENDINGS and _is_shown(p))
         if not files:
             raise UserError(f"{root} holds no images: {', '.join(ENDINGS)} are read")
-        return cls(root, files)
-
-    def labels(self) -> np.ndarray | None:
-        """The names of the folders that the images lie in, `[n]`; None if they lie in none.
-
-        Raises:
-            UserError: if some do and some do not.
-        """
-        places = [file.relative_to(self.root).parts for file in self.files]
+        places = [file.relative_to(root).parts for file in files]
         beside = [parts[0] for parts in places if len(parts) == 1]
         if beside and len(beside) < len(places):
             what = f"{beside[0]!r} lies beside folders, whose names are labels"
-            raise UserError(f"{self.root}: {what}: put it into one")
-        return None if beside else np.array([parts[0] for parts in places])
+            raise UserError(f"{root}: {what}: put it into one")
+        return cls(files, None if beside else np.array([parts[0] for parts in places]))
 
 
 def _is_shown(path: Path) -> bool:
@@ -217,7 +213,7 @@ def _parts(
     for key, group in groups.items():
         size = len(group.files)
         examples[key] = folder.name, every.at(range(start, start + size))
-        labels |= {key: of_each} if (of_each := group.labels()) is not None else {}
+        labels |= {} if group.labels is None else {key: group.labels}
         ids[key] = np.array([str(file.relative_to(folder)) for file in group.files])
         rows[key] = {key: range(size)}
         start += size
