@@ -10,7 +10,7 @@ import numpy as np
 from vae_jax.brought import Origin, Standardization
 from vae_jax.datasets._doubts import doubts
 from vae_jax.datasets._lazy import Lazy, standardization_of
-from vae_jax.datasets._missing import holes, remarks_on
+from vae_jax.datasets._missing import remarks_on
 from vae_jax.datasets._storing import require_examples, storable
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset, as_it_is
@@ -85,9 +85,7 @@ def make_dataset(
     """
     _require_compatible(scale, binarize, values, bool(standardize))
     splits, done, remarks = _stored(splits, standardize, names)
-    by_split = {n: holes(s) for n, s in splits.items() if isinstance(s, np.ndarray | Lazy)}
-    remarks += remarks_on(by_split, names)
-    missing = any(h.number for h in by_split.values())
+    remarks_on_missing = remarks_on(splits, names)
     levels = int(scale) + 1
     x_of: Callable[[Array, Array], Array] = {
         "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
@@ -104,25 +102,25 @@ def make_dataset(
         flat = raw.reshape(-1).astype(jnp.float32)  # XLA is faster over one long axis
         return x_of(key, flat).reshape(raw.shape)
 
-    def usable(raw: Any) -> Any:
-        in_range = (raw >= 0) & (raw <= scale)
-        return in_range & (values == "greys" or np.floor(raw) == raw)
+    def in_range(raw: Any) -> Any:
+        return (raw >= 0) & (raw <= scale) & (values == "greys" or np.floor(raw) == raw)
 
-    checked: Callable[[Any], Any] = (
-        np.isfinite if binarize == "none" and values == "greys" else usable
-    )
-    bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
-    if missing:
-        checked = _or_missing(checked)
-    more = (checked, bin_width, origins or {}, done, remarks, raw_of, missing)
+    usable = np.isfinite if binarize == "none" and values == "greys" else in_range
     return Dataset(
-        splits, preprocess, log_prob, labels or {}, *more, covariates or {}, tuple(names)
+        splits,
+        preprocess,
+        log_prob,
+        labels or {},
+        usable=(lambda raw: usable(raw) | np.isnan(raw)) if remarks_on_missing else usable,
+        bin_width={"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values),
+        origins=origins or {},
+        standardization=done,
+        remarks=[*remarks, *remarks_on_missing],
+        restore=raw_of,
+        missing=bool(remarks_on_missing),
+        covariates=covariates or {},
+        names=tuple(names),
     )
-
-
-def _or_missing(usable: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Which values make sense, or were not observed."""
-    return lambda raw: usable(raw) | np.isnan(raw)
 
 
 def _require_compatible(scale: float, binarize: str, values: str, standardize: bool) -> None:

@@ -37,11 +37,21 @@ def holes(split: np.ndarray | Lazy) -> Holes:
     return Holes(by_element, len(split) * by_element.size, len(split), empty)
 
 
-def remarks_on(by_split: Mapping[str, Holes], names: Sequence[str]) -> Iterator[str]:
-    """Lines about the missing values of all splits; none where nothing is missing."""
+def remarks_on(splits: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Lines about the missing values of all splits; none where nothing is missing.
+
+    Args:
+        splits: those that are no arrays, nor `Lazy`, are not looked at.
+        names: of the columns of examples, where they have some.
+    """
+    arrays = {name: s for name, s in splits.items() if isinstance(s, np.ndarray | Lazy)}
+    by_split = {name: holes(split) for name, split in arrays.items()}
+    is_missing = any(h.number for h in by_split.values())
+    return list(_remarks(by_split, names)) if is_missing else []
+
+
+def _remarks(by_split: Mapping[str, Holes], names: Sequence[str]) -> Iterator[str]:
     total = sum(h.number for h in by_split.values())
-    if not total:
-        return
     somewhere = np.sum([h.by_element for h in by_split.values()], axis=0) > 0
     where = f" ({columns(somewhere, names)})" if somewhere.ndim == 1 else ""
     values = sum(h.values for h in by_split.values())
