@@ -17,6 +17,7 @@ def run():
     return run_of(model, make_dataset({"train": data, "test": data}), params, latent_dim=2)
 
 
+@pytest.mark.slow
 def test_the_latent_plane_has_z_1_along_its_second_axis(run):
     moved = Normal(np.array([5.0, -5.0]), 1.0).to_event(1)
     run = with_parts(run, model=run.model._replace(prior=lambda params: moved))
@@ -29,6 +30,7 @@ def test_the_latent_plane_has_z_1_along_its_second_axis(run):
     assert -9 < grid[..., 1].min() < -7
 
 
+@pytest.mark.slow
 def test_draws_are_bits_and_means_are_probabilities(run):
     means, draws = _ancestral(run, jax.random.key(0), 2000)
     assert set(np.unique(draws)) == {0, 1}
