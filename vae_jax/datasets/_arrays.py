@@ -10,18 +10,10 @@ import numpy as np
 
 from vae_jax.brought import Standardization
 from vae_jax.datasets._lazy import Lazy
-from vae_jax.datasets._making import (
-    Binarize,
-    Rows,
-    Values,
-    by_split,
-    held_rows,
-    make_dataset,
-    shuffled_rows,
-    take,
-)
+from vae_jax.datasets._making import Binarize, Values, make_dataset
 from vae_jax.datasets._missing import hide
 from vae_jax.datasets._named_arrays import ALL, NamedArrays, sorted_out
+from vae_jax.datasets._splitting import Rows, by_split, held_rows, shuffled_rows, take
 from vae_jax.datasets._storing import require_examples, require_range
 from vae_jax.errors import UserError
 from vae_jax.types import Dataset

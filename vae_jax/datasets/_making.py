@@ -11,13 +11,13 @@ from vae_jax.brought import Origin, Standardization
 from vae_jax.datasets._doubts import doubts
 from vae_jax.datasets._lazy import Lazy, standardization_of
 from vae_jax.datasets._missing import remarks_on
+from vae_jax.datasets._splitting import by_split, shuffled_rows
 from vae_jax.datasets._storing import require_examples, storable
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset, as_it_is
 
 Binarize = Literal["none", "static", "dynamic"]
 Values = Literal["greys", "levels", "dequantized"]
-Rows = Mapping[str, range | np.ndarray]  # split -> places in an array
 
 
 BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
@@ -67,7 +67,7 @@ def make_dataset(
     NaN in an array is a value that was not observed.
 
     Args:
-        splits: arrays `[n, ...]` of any dtype of numbers, or sequences of examples.
+        splits: arrays `[n, ...]` of any dtype of numbers, `Lazy` ones, or sequences of examples.
         scale: the largest raw value.
         binarize: the greys.
         values: what x is.
@@ -92,35 +92,53 @@ def make_dataset(
         "levels": lambda key, raw: raw,
         "dequantized": lambda key, raw: _dequantize(key, raw, levels),
     }[values]
-    raw_of: Callable[[Any], Any] = {
-        "greys": as_it_is if binarize != "none" or scale == 1 else lambda x: np.asarray(x) * scale,
-        "levels": as_it_is,
-        "dequantized": lambda x: np.clip(np.floor(np.asarray(x) * levels), 0, levels - 1),
-    }[values]
 
     def preprocess(key: Array, raw: Array) -> Array:
         flat = raw.reshape(-1).astype(jnp.float32)  # XLA is faster over one long axis
         return x_of(key, flat).reshape(raw.shape)
 
-    def in_range(raw: Any) -> Any:
-        return (raw >= 0) & (raw <= scale) & (values == "greys" or np.floor(raw) == raw)
-
-    usable = np.isfinite if binarize == "none" and values == "greys" else in_range
+    has_range = binarize != "none" or values != "greys"
     return Dataset(
         splits,
         preprocess,
         log_prob,
         labels or {},
-        usable=(lambda raw: usable(raw) | np.isnan(raw)) if remarks_on_missing else usable,
+        _usable(scale if has_range else None, values != "greys", bool(remarks_on_missing)),
         bin_width={"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values),
         origins=origins or {},
         standardization=done,
         remarks=[*remarks, *remarks_on_missing],
-        restore=raw_of,
+        restore=_raw_of(scale, binarize, values),
         missing=bool(remarks_on_missing),
         covariates=covariates or {},
         names=tuple(names),
     )
+
+
+def _raw_of(scale: float, binarize: Binarize, values: Values) -> Callable[[Any], Any]:
+    """x -> the stored values that it was made of, where they can be told."""
+    if values == "dequantized":
+        levels = int(scale) + 1
+        return lambda x: np.clip(np.floor(np.asarray(x) * levels), 0, levels - 1)
+    is_scaled = values == "greys" and binarize == "none" and scale != 1
+    return (lambda x: np.asarray(x) * scale) if is_scaled else as_it_is
+
+
+def _usable(top: float | None, is_whole: bool, is_missing: bool) -> Callable[[Any], Any]:
+    """Stored values -> which of them make sense: finite ones, or those from 0 to a top.
+
+    Args:
+        top: the largest; None: there is none.
+        is_whole: that integers alone are levels.
+        is_missing: that NaN is a value that was not observed.
+    """
+
+    def usable(raw: Any) -> Any:
+        ok = np.isfinite(raw) if top is None else (raw >= 0) & (raw <= top)
+        ok = ok & (np.floor(raw) == raw) if is_whole else ok
+        return ok | np.isnan(raw) if is_missing else ok
+
+    return usable
 
 
 def _require_compatible(scale: float, binarize: str, values: str, standardize: bool) -> None:
@@ -167,102 +185,6 @@ def _kept(name: str, split: Any, done: Standardization | None) -> Any:
     if done is None:
         return storable(name, split)
     return split.converted(done.apply) if isinstance(split, Lazy) else done.apply(split)
-
-
-def count(size: int | float, total: int) -> int:
-    """A number of examples given as a count (int) or as a fraction of `total` (float).
-
-    Raises:
-        UserError: if it is negative or leaves nothing.
-    """
-    number = size if isinstance(size, int) else round(size * total)
-    if not 0 <= number < total:
-        raise UserError(f"{size} examples or parts of {total} cannot be held out")
-    return number
-
-
-def is_all(test: int | float) -> bool:
-    """Whether all examples are to be test, none for training: 1.0, as a share."""
-    return isinstance(test, float) and test == 1.0
-
-
-def held_rows(total: int, validation: int | float) -> dict[str, range]:
-    """The rows of train and validation, which is the last of the training set, none if 0."""
-    kept = total - count(validation, total)
-    held = {} if kept == total else {"validation": range(kept, total)}
-    return {"train": range(kept), **held}
-
-
-def shuffled_rows(total: int, validation: int | float, test: int | float) -> dict[str, np.ndarray]:
-    """The rows of train, validation and test after a shuffle that is always the same.
-
-    With `test` 1.0 all rows are test, in their order: what is evaluated only.
-
-    Raises:
-        UserError: if no row is left for test.
-    """
-    if is_all(test):
-        return {"test": np.arange(total)}
-    order = np.random.default_rng(0).permutation(total)
-    first = count(test, total)
-    if not first:
-        raise UserError(f"test={test} of {total} examples is none: one is needed at least")
-    rest = held_rows(total - first, validation)
-    return {name: order[first:][rows] for name, rows in rest.items()} | {"test": order[:first]}
-
-
-def take(array: Any, rows: Rows) -> dict[str, Any]:
-    """The rows of an array, or of any sequence that can be sliced, by split."""
-    if isinstance(array, Lazy):
-        return {name: array.at(places) for name, places in rows.items()}
-    return {
-        name: array[places.start : places.stop] if isinstance(places, range) else array[places]
-        for name, places in rows.items()
-    }
-
-
-def by_split(
-    examples: Mapping[str, tuple[str, Any]],
-    labels: Mapping[str, np.ndarray],
-    rows: Mapping[str, Rows],
-    covariates: Mapping[str, Mapping[str, np.ndarray]] | None = None,
-    ids: Mapping[str, np.ndarray] | None = None,
-) -> dict[str, Any]:
-    """The arguments splits, labels, origins and covariates of `make_dataset`.
-
-    Args:
-        examples: key -> the name of an array, and its examples.
-        labels: key -> those of its examples, where there are some.
-        rows: key -> split -> the rows of that array.
-        covariates: name -> key -> those of its examples.
-        ids: key -> what its examples are called, where they have names.
-    """
-    splits: dict[str, Any] = {}
-    kept: dict[str, Any] = {}
-    origins: dict[str, Origin] = {}
-    beside: dict[str, dict[str, Any]] = {name: {} for name in covariates or {}}
-    for key, places in rows.items():
-        name, array = examples[key]
-        splits |= take(array, places)
-        kept |= take(labels[key], places) if key in labels else {}
-        for covariate, of_key in (covariates or {}).items():
-            beside[covariate] |= take(of_key[key], places)
-        known = take(ids[key], places) if ids else {}
-        origins |= {split: Origin(name, some, known.get(split)) for split, some in places.items()}
-    return {"splits": splits, "labels": kept, "origins": origins, "covariates": beside}
-
-
-def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
-    """The splits train and validation: the last examples of the training set, none if 0."""
-    return take(train, held_rows(len(train), validation))
-
-
-def shuffled_splits(
-    data: np.ndarray, validation: int | float, test: int | float, labels: np.ndarray | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Splits of one array after a shuffle that is always the same, and the labels of each."""
-    rows = shuffled_rows(len(data), validation, test)
-    return take(data, rows), {} if labels is None else take(labels, rows)
 
 
 def shuffled_dataset(

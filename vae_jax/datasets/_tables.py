@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from vae_jax.brought import Standardization
-from vae_jax.datasets._making import by_split, is_all, make_dataset, shuffled_rows
+from vae_jax.datasets._making import make_dataset
+from vae_jax.datasets._splitting import by_split, is_all, shuffled_rows
 from vae_jax.errors import UserError, unknown
 from vae_jax.types import Dataset
 

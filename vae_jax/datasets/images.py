@@ -9,16 +9,9 @@ from numpyro.distributions import constraints
 from vae_jax.caches import cache_dir
 from vae_jax.datasets._images import decoded, require_image_range
 from vae_jax.datasets._lazy import Lazy
-from vae_jax.datasets._making import (
-    Binarize,
-    Rows,
-    Values,
-    by_split,
-    held_rows,
-    make_dataset,
-    shuffled_rows,
-)
+from vae_jax.datasets._making import Binarize, Values, make_dataset
 from vae_jax.datasets._named_arrays import ALL, SPLITS
+from vae_jax.datasets._splitting import Rows, by_split, held_rows, shuffled_rows
 from vae_jax.errors import UserError, counted
 from vae_jax.places import data_file
 from vae_jax.types import Dataset

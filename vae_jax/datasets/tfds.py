@@ -13,7 +13,8 @@ from numpyro.distributions import constraints
 from vae_jax.caches import cache_dir
 from vae_jax.datasets._images import require_image_range, stacked
 from vae_jax.datasets._lazy import Lazy
-from vae_jax.datasets._making import Binarize, Rows, Values, by_split, held_rows, make_dataset
+from vae_jax.datasets._making import Binarize, Values, make_dataset
+from vae_jax.datasets._splitting import Rows, by_split, held_rows
 from vae_jax.errors import UserError, unknown
 from vae_jax.places import expanded, named
 from vae_jax.progress import each
