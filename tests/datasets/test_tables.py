@@ -11,6 +11,7 @@ from scipy import stats
 from tests.datasets.building import make
 from vae_jax import UserError, build_model
 from vae_jax.batches.splits import require_valid
+from vae_jax.datasets import csv
 
 RNG = np.random.default_rng(0)
 N = 80
@@ -290,10 +291,11 @@ def test_numbers_in_a_row_are_names(index, columns):
     assert dataset.names == tuple(map(str, range(columns)))
 
 
-def test_a_column_of_integers_may_end_in_fractions():
+def test_a_column_of_integers_may_end_in_fractions(monkeypatch):
     """Types are found from all of a file, not from its beginning."""
-    values = pd.DataFrame({"a": np.r_[np.arange(300_000), 0.5], "b": 1.0}).astype({"a": object})
-    values.loc[: len(values) - 2, "a"] = np.arange(300_000)
+    monkeypatch.setattr(csv, "BLOCK_BYTES", 2**16)
+    values = pd.DataFrame({"a": np.r_[np.arange(30_000), 0.5], "b": 1.0}).astype({"a": object})
+    values.loc[: len(values) - 2, "a"] = np.arange(30_000)
     dataset = read("csv", "standardize=False, test=1.0", values)
     assert dataset.splits["test"][-1].tolist() == [0.5, 1]
 

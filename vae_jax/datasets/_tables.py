@@ -1,5 +1,6 @@
 """The data set of a table with named columns: what `csv` and `parquet` have in common."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -93,8 +94,8 @@ def _plain(file: str, table: pa.Table) -> pa.Table:
     if not len(table):
         raise UserError(f"{file} has no rows")
     names = [INDEX if name in UNNAMED else name for name in table.column_names]
-    if double := {name for name in names if names.count(name) > 1}:
-        raise UserError(f"{file} has several columns {_listed(sorted(double))}: rename them")
+    if double := [name for name, number in Counter(names).items() if number > 1]:
+        raise UserError(f"{file} has several columns {_listed(double)}: rename them")
     decoded = {
         name: column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         for name, column in zip(names, table.columns, strict=True)
@@ -110,7 +111,7 @@ def _completed(
     Raises:
         UserError: naming a column that is not there.
     """
-    there = table.column_names
+    there = {*table.column_names}
     beside = [*chosen.drop, *filter(None, (chosen.label, chosen.id)), *chosen.one_hot]
     lacking = [name for name in beside if name not in there]
     if lacking and is_training:
@@ -132,18 +133,18 @@ def _x_columns(file: str, table: pa.Table, chosen: Chosen) -> tuple[list[np.ndar
     """
     beside = {*chosen.drop, chosen.label, chosen.id}
     asked = chosen.columns or [name for name in table.column_names if name not in beside]
-    columns: dict[str, np.ndarray] = {}
+    there, columns = {*table.column_names}, dict[str, np.ndarray]()
     unfit: list[str] = []
     for name in asked:
         whole, _, category = name.partition("=")
         if name in chosen.one_hot:
             values = _text(table[name])
             columns |= {f"{name}={c}": _is(values, c) for c in sorted({*filter(None, values)})}
-        elif name in table.column_names and _is_number(table[name].type):
+        elif name in there and _is_number(table[name].type):
             columns[name] = _numbers(table[name])
-        elif name in table.column_names:
+        elif name in there:
             unfit.append(name)
-        elif category and whole in table.column_names:
+        elif category and whole in there:
             columns[name] = _is(_text(table[whole]), category)
         else:
             raise UserError(f"{file}: {unknown('column', name, table.column_names)}")

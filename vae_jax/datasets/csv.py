@@ -13,6 +13,7 @@ from vae_jax.places import data_file
 from vae_jax.types import Dataset
 
 SEPARATORS = ",;\t|"
+BLOCK_BYTES = 2**26  # read at a time: more than a row of the widest tables
 
 
 def csv(
@@ -80,7 +81,8 @@ def _read(
     line = f"{file.name}: the first line has no names: columns are f0, f1, ..."
     remarks = [] if has_names else [line]
     for encoding in ("utf8", "latin1"):
-        how = pa.csv.ReadOptions(autogenerate_column_names=not has_names, encoding=encoding)
+        names = {"autogenerate_column_names": not has_names, "encoding": encoding}
+        how = pa.csv.ReadOptions(block_size=BLOCK_BYTES, **names)
         try:
             table = pa.csv.read_csv(file, how, **options)
         except (pa.ArrowInvalid, OSError, UnicodeError) as error:
@@ -99,7 +101,7 @@ def _first_line(file: Path) -> str:
     """
     try:
         with pa.input_stream(file, compression="detect") as stream:
-            text = stream.read(2**16).decode("utf-8-sig", errors="replace")
+            text = stream.read(2**22).decode("utf-8-sig", errors="replace")
     except FileNotFoundError as error:
         raise UserError(f"{file.absolute()}: there is no such file") from error
     except (OSError, pa.ArrowInvalid) as error:
