@@ -31,7 +31,7 @@ def _here(tmp_path, monkeypatch):
 
 
 def run_on(data, tmp_path, **changes):
-    """What a run leaves of its data, without a training; the way to show it other data."""
+    """The data of a run that is known but not trained, and the way to show it other data."""
     cfg = config.resolve(quick_config(data=data, batch_size=20, **changes))
     parts = make_parts(cfg)
     run_data.keep(tmp_path, parts)
