@@ -84,6 +84,8 @@ def test_heavy_imports_wait_until_they_are_needed():
         "grain",
         "jinja2",
         "PIL",
+        "pandas",
+        "pyarrow",
         "filelock",
         "tabulate",
     ]
