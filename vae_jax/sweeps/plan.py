@@ -13,7 +13,7 @@ from vae_jax import config
 from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import require_evaluable
 from vae_jax.progress import each
-from vae_jax.runs import directory
+from vae_jax.runs import claims, directory
 from vae_jax.runs.age import Age, outdated
 from vae_jax.runs.parts import Datasets
 from vae_jax.runs.results import read_results
@@ -58,7 +58,7 @@ def plan(
     for overrides, job in zip(listed, jobs, strict=True):
         key = config.identity(job.parts.cfg)
         name = taken.setdefault(key, _new_name(overrides, set(taken.values())))
-        folders = directory.seed_folders(job.parts.cfg, workdir / name)
+        folders = claims.seed_folders(job.parts.cfg, workdir / name)
         settings.setdefault(key, Setting(name, overrides, job, folders))
     return list(settings.values())
 

@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 from vae_jax import config
 from vae_jax.errors import RunsFailedError, UserError, one_line
 from vae_jax.places import named
-from vae_jax.runs import data, directory
+from vae_jax.runs import claims, data, directory, stopping
 from vae_jax.runs.checkpoints import BestOrLast
 from vae_jax.runs.parts import Datasets, Parts
 from vae_jax.runs.run import Run, load
+from vae_jax.training import starts
 from vae_jax.training.job import make_job
-from vae_jax.training.logs import Progress
+from vae_jax.training.logs import Progress, require_trackers
 from vae_jax.training.loop import Observe, Outcome, train
 from vae_jax.types import Model
 
@@ -84,7 +85,7 @@ def fit_seeds(
     """
     cfg = config.resolve(cfg)
     nowhere: dict[int, Path | None] = dict.fromkeys(config.seeds(cfg))
-    folders = nowhere if workdir is None else directory.seed_folders(cfg, named(workdir))
+    folders = nowhere if workdir is None else claims.seed_folders(cfg, named(workdir))
     outcomes = _fit(cfg, folders, model, quiet, which)
     failed = {s: o for s, o in outcomes.items() if isinstance(o, Exception)}
     if failed:
@@ -105,7 +106,8 @@ def _fit(
         raise UserError(f"which={which!r}: there is 'best' and 'last'")
     for seed, path in folders.items():
         if path:
-            directory.require_same(path, config.of_seed(cfg, seed))
+            claims.require_same(path, config.of_seed(cfg, seed))
+    require_trackers(cfg)
     datasets = Datasets()
     parts = datasets.make_parts(cfg, model)
     for path in filter(None, folders.values()):
@@ -113,6 +115,7 @@ def _fit(
     if runs := _trained_before(parts, folders):
         return runs
     job = make_job(cfg, model, datasets)
+    starts.require_start(job, folders)
     progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
     return dict(train(job, folders, progress, observe, which=which))
 
@@ -126,14 +129,17 @@ def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[in
         runs = {seed: load(path, "last", parts=parts) for seed, path in paths.items()}
     except UserError:  # training says what is wrong, or mends it
         return {}
-    at_end = all(run.step >= parts.num_steps for run in runs.values())  # none was damaged
-    for path in paths.values() if at_end else ():
+    if any(run.step < directory.last_checkpoint(paths[seed]) for seed, run in runs.items()):
+        return {}  # a checkpoint was damaged
+    for seed, path in paths.items():
         data.keep(path, parts)  # which an older version did not
-    return dict(runs) if at_end else {}
+        claims.keep_config(path, config.of_seed(parts.cfg, seed))
+    return dict(runs)
 
 
 def _is_at_end(parts: Parts, workdir: Path) -> bool:
-    return directory.last_checkpoint(workdir) >= parts.num_steps
+    trained = directory.last_checkpoint(workdir)
+    return trained >= parts.num_steps or bool(trained and stopping.stopped(workdir, parts.cfg))
 
 
 def _chosen(run: Run, which: BestOrLast) -> Run:
