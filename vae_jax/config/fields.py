@@ -195,6 +195,12 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
         config[name] = _coerce(name, _literal(value, config[name]), config[name])
 
 
+def override_all(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
+    """`override` for many fields, parts before their arguments."""
+    for field in sorted(overrides, key=lambda field: field.count(".")):
+        override(config, field, overrides[field])
+
+
 def _literal(value: Any, default: Any) -> Any:
     """Text as a value of the default's type, or as a tuple, where it is one."""
     if not isinstance(value, str):

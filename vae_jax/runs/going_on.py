@@ -9,6 +9,7 @@ from vae_jax import config
 from vae_jax.config import optimizers
 from vae_jax.errors import UserError
 from vae_jax.runs import stopping
+from vae_jax.runs.directory import last_checkpoint, read_metrics
 
 ADVICE = "choose another --workdir"
 Rule = Callable[[Path, ConfigDict, ConfigDict], str]  # (workdir, before, now) -> why it may not
@@ -39,8 +40,8 @@ def require_going_on(workdir: Path, now: ConfigDict) -> list[str]:
 
 def _epochs(workdir: Path) -> float:
     """Epochs that a run has made, as far as its checkpoints and metrics tell."""
-    per_epoch = stopping.steps_per_epoch(stopping.read_metrics(workdir))
-    return stopping.last_checkpoint(workdir) / per_epoch if per_epoch else 0.0
+    per_epoch = stopping.steps_per_epoch(read_metrics(workdir))
+    return last_checkpoint(workdir) / per_epoch if per_epoch else 0.0
 
 
 def _of_length(workdir: Path, before: ConfigDict, now: ConfigDict) -> str:
@@ -60,7 +61,7 @@ def _of_validation(workdir: Path, before: ConfigDict, now: ConfigDict) -> str:
 
 
 def _of_patience(workdir: Path, before: ConfigDict, now: ConfigDict) -> str:
-    points = stopping.validations(workdir, before)
+    points = stopping.validations(stopping.kept_records(workdir), before)
     bounds = [bound for _, bound in points]
     for i, (epoch, _) in enumerate(points[:-1], 1):
         if stopping.is_over(bounds[:i], now.patience):

@@ -54,12 +54,16 @@ def eval_every(cfg: ConfigDict, per_epoch: int) -> int:
     return max(1, round(cfg.eval_every_epochs * per_epoch))
 
 
-def validations(workdir: Path, cfg: ConfigDict) -> list[tuple[float, float]]:
-    """The `regular` validations up to the last checkpoint of a run."""
-    trained = last_checkpoint(workdir)
-    records = [record for record in read_metrics(workdir) if record["step"] <= trained]
+def validations(records: Records, cfg: ConfigDict) -> list[tuple[float, float]]:
+    """The `regular` validations among the records of a run with that config."""
     per_epoch = steps_per_epoch(records)
     return regular(records, eval_every(cfg, per_epoch)) if per_epoch else []
+
+
+def kept_records(workdir: Path) -> Records:
+    """The records of a run up to its last checkpoint, from which it would go on."""
+    trained = last_checkpoint(workdir)
+    return [record for record in read_metrics(workdir) if record["step"] <= trained]
 
 
 def in_words(epoch: float, cfg: ConfigDict) -> str:
@@ -67,12 +71,15 @@ def in_words(epoch: float, cfg: ConfigDict) -> str:
     return f"stopped early at epoch {epoch:g} of {cfg.num_epochs} by patience {cfg.patience}"
 
 
-def stopped(workdir: Path, cfg: ConfigDict) -> str:
+def early_end(records: Records, cfg: ConfigDict) -> str:
     """The words for a run that has ended before its last epoch; empty for one that has not."""
-    if not cfg.patience:
-        return ""
-    points = validations(workdir, cfg)
+    points = validations(records, cfg)
     if not is_over([bound for _, bound in points], cfg.patience):
         return ""
     epoch = points[-1][0]
     return in_words(epoch, cfg) if epoch < cfg.num_epochs else ""
+
+
+def stopped(workdir: Path, cfg: ConfigDict) -> str:
+    """The `early_end` of the run in a directory."""
+    return early_end(kept_records(workdir), cfg) if cfg.patience else ""

@@ -20,6 +20,7 @@ from vae_jax.runs.results import read_results
 from vae_jax.sweeps.grids import Overrides
 from vae_jax.sweeps.units import Unit
 from vae_jax.training.job import Job, make_job
+from vae_jax.training.starts import require_start
 
 LONGEST_NAME = 120  # characters of a directory's name
 FIXED = ("seed", *config.NOT_IDENTITY)  # not varied: seeds have --num_seeds, the rest no effect
@@ -59,6 +60,7 @@ def plan(
         key = config.identity(job.parts.cfg)
         name = taken.setdefault(key, _new_name(overrides, set(taken.values())))
         folders = claims.seed_folders(job.parts.cfg, workdir / name)
+        require_start(job, folders)
         settings.setdefault(key, Setting(name, overrides, job, folders))
     return list(settings.values())
 
@@ -89,10 +91,10 @@ def _checked(
     base: ConfigDict, overrides: Overrides, asked: Mapping[str, Any], datasets: Datasets
 ) -> Job:
     cfg = ConfigDict(base.to_dict())
-    for field in sorted(overrides, key=lambda f: f.count(".")):  # a part before its arguments
+    for field in overrides:
         if field in FIXED:
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
-        config.override(cfg, field, overrides[field])
+    config.override_all(cfg, overrides)
     job = make_job(config.resolve(cfg), datasets=datasets)
     require_evaluable(job.parts, job.facts, **asked)
     return job

@@ -29,11 +29,13 @@ def fit(
     quiet: bool = False,
     observe: Observe | None = None,
     which: BestOrLast = "best",
+    init_from: str | Path | None = None,
 ) -> Run:
     """The run of a config, trained, with checkpoints and logs in `workdir` where one is given.
 
     Called again with the same config and workdir it goes on after the last checkpoint, and ends
-    with the parameters that an uninterrupted run ends with, bit for bit on the same machine.
+    with the parameters that an uninterrupted run ends with, bit for bit on the same machine. So
+    does a run that goes on with more epochs, unless its optimizer depends on `num_steps`.
 
     Args:
         cfg: the config; missing fields have their defaults.
@@ -43,6 +45,8 @@ def fit(
         observe: called with the run as it is before the first update and at every validation
             (`config.eval_every_epochs`), for pictures of a model that learns; it changes nothing.
         which: "best", by the validation bound, as `load` has it, or "last".
+        init_from: in place of `config.init_from`, another run's directory, or `RUN:STEP`: branches
+            of its parameters that have the shapes of this model's are where this run starts.
 
     Returns:
         the run with its best parameters, which are those of `run.step` updates, or with its last.
@@ -53,7 +57,7 @@ def fit(
         DivergedError: when the bound stops being finite; the last good state is saved.
         Interrupted: a KeyboardInterrupt, after Ctrl-C or SIGTERM, once the state is saved.
     """
-    cfg = config.resolve(cfg)
+    cfg = _resolved(cfg, init_from)
     if cfg.num_seeds > 1:
         raise UserError(f"config.num_seeds={cfg.num_seeds}: `fit` trains one, `fit_seeds` several")
     folder = None if workdir is None else named(workdir)
@@ -70,6 +74,7 @@ def fit_seeds(
     model: Model | None = None,
     quiet: bool = False,
     which: BestOrLast = "best",
+    init_from: str | Path | None = None,
 ) -> list[Run]:
     """`fit` for `num_seeds` seeds from `seed` on, sharing one compiled program.
 
@@ -77,13 +82,13 @@ def fit_seeds(
     for bit where seeds train one after another, up to rounding where they train along an axis.
     `config.seeds_at_once` of them train along one axis: 0 lets the program choose, all of them on
     an accelerator, one after another on a CPU. A seed that diverges does not keep the others from
-    ending.
+    ending. Where `init_from` holds a run for each seed, each starts from its own.
 
     Raises:
         RunsFailedError: when all are done, if any diverged or failed otherwise.
         UserError, Interrupted: as `fit` does.
     """
-    cfg = config.resolve(cfg)
+    cfg = _resolved(cfg, init_from)
     nowhere: dict[int, Path | None] = dict.fromkeys(config.seeds(cfg))
     folders = nowhere if workdir is None else claims.seed_folders(cfg, named(workdir))
     outcomes = _fit(cfg, folders, model, quiet, which)
@@ -92,6 +97,12 @@ def fit_seeds(
         reasons = [f"seed {seed}: {one_line(error)}" for seed, error in failed.items()]
         raise RunsFailedError(f"{len(failed)} of {len(outcomes)} runs failed", reasons)
     return [_chosen(run, which) for run in outcomes.values() if isinstance(run, Run)]
+
+
+def _resolved(cfg: ConfigDict, init_from: str | Path | None) -> ConfigDict:
+    cfg = config.resolve(cfg)
+    cfg.init_from = cfg.init_from if init_from is None else str(init_from)
+    return cfg
 
 
 def _fit(

@@ -96,7 +96,8 @@ def opened(job: Job, seed: int, path: Path | None, mesh: Mesh, cut: Windows) -> 
         state = _state(job, seed, path, manager, mesh)
         step = int(state.step)
         log = stack.enter_context(Log(path, cfg, step))
-        bounds = [bound for _, bound in stopping.validations(path, cfg)] if path else []
+        records = stopping.kept_records(path) if path else []
+        bounds = [bound for _, bound in stopping.validations(records, cfg)]
         left = _windows_left(job, keys, cut, step)
         yield Member(job, seed, keys, path, manager, log, state, left, bounds)
 
