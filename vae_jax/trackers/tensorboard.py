@@ -9,7 +9,8 @@ def tensorboard(run: Tracked) -> Tracker:
     """TensorBoard's events, in `events/` of the run: `tensorboard --logdir=WORKDIR`."""
     with _without("torch"):
         from tensorboardX import SummaryWriter
-    writer = SummaryWriter(str(run.workdir / "events"), purge_step=run.step + 1)
+    folder, apart = str(run.workdir / "events"), f".{run.step}"  # files are named by the second
+    writer = SummaryWriter(folder, purge_step=run.step + 1, filename_suffix=apart)
 
     def log(step: int, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():

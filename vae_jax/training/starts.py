@@ -15,6 +15,7 @@ from vae_jax import config
 from vae_jax.errors import UserError
 from vae_jax.places import named
 from vae_jax.runs import checkpoints, directory
+from vae_jax.runs.parts import OF_MODEL
 from vae_jax.runs.state import Optimization, State, evaluated_params
 from vae_jax.training.job import Job
 from vae_jax.types import Params
@@ -115,7 +116,8 @@ def _start(job: Job, path: Path, which: checkpoints.Which) -> tuple[Start, Param
     """What fits of a checkpoint, and its parameters."""
     step, theirs = _params(path, which)
     taken, anew = [], {}
-    for name, branch in job.state.params.items():
+    for name in sorted(job.state.params, key=_place):
+        branch = job.state.params[name]
         wanted, there = (checkpoints.shapes(tree) for tree in (branch, theirs.get(name, {})))
         if wanted and wanted == there:
             taken.append(name)
@@ -125,6 +127,11 @@ def _start(job: Job, path: Path, which: checkpoints.Which) -> tuple[Start, Param
     if not taken:
         raise _mistake(job.parts.cfg.init_from, f"no part fits; {start}")
     return start, theirs
+
+
+def _place(name: str) -> int:
+    """The place of a branch among the parts of a model."""
+    return OF_MODEL.index(name) if name in OF_MODEL else len(OF_MODEL)
 
 
 def _params(path: Path, which: checkpoints.Which) -> tuple[int, Params]:
