@@ -280,6 +280,9 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        if path.is_symlink():
+            gone = f"{path.parent} shows a run that is not in {path.readlink().parent} any more"
+            raise UserError(f"{gone}: --output shows it anew") from error
         raise UserError(f"{path.parent} holds no run: there is no {path.name}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged: {error}") from error

@@ -20,8 +20,9 @@ class Stage(NamedTuple):
 def stages(run: Run) -> list[Stage]:
     """Initialization, computed again from config and seed; the middle, if it was kept; the end.
 
-    Of a run that started from another one's parameters the first checkpoint was kept. The end is the last checkpoint. The middle is the checkpoint nearest to half of all updates, if
-    it is nearer to that than to the start or to the end.
+    Of a run that started from another one's parameters the first checkpoint was kept. The end is
+    the last checkpoint. The middle is the checkpoint nearest to half of all updates, if it is
+    nearer to that than to the start or to the end.
     """
     first = _first(run)
     end = _stage(run, "end", "last")
