@@ -24,7 +24,7 @@ METRICS = [
 
 
 def track(workdir, text, metrics=METRICS, step=0, **changes):
-    """What a training does with trackers."""
+    """Opens trackers, tells them metrics and closes them, as a training does."""
     workdir.mkdir(parents=True, exist_ok=True)
     cfg = config.resolve(quick_config(trackers=text, **changes))
     with Log(workdir, cfg, step) as log:
@@ -117,17 +117,29 @@ def test_mlflow_is_where_its_variable_says_or_here(tmp_path, monkeypatch):
         assert mlflow_runs(tmp_path / store)[1].keys() == {name}
 
 
-def wandb_records(workdir):
-    """The records of offline files of Weights & Biases, in their order: LevelDB's log format."""
+def wandb_records(workdir, sessions):
+    """The records of offline files of Weights & Biases, once its own process has written them."""
+    for _ in range(100):
+        records = wandb_records_now(workdir)
+        kinds = [record.WhichOneof("record_type") for record in records]
+        if kinds.count("exit") == sessions and kinds[-1] in ("exit", "final"):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(kinds)
+
+
+def wandb_records_now(workdir):
+    """In their order: LevelDB's log format."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     records = []
     files = workdir.glob("wandb/offline-run-*/run-*.wandb")
     for file in sorted(files, key=lambda path: path.stat().st_mtime_ns):
         content, at = file.read_bytes(), 7  # after the header
-        while at < len(content):
+        while at + 7 < len(content):
             [size] = struct.unpack_from("<H", content, at + 4)  # after a checksum
-            records.append(Record.FromString(content[at + 7 : at + 7 + size]))
+            if at + 7 + size <= len(content):
+                records.append(Record.FromString(content[at + 7 : at + 7 + size]))
             at += 7 + size
     return records
 
@@ -152,7 +164,8 @@ def test_wandb_has_a_run_for_each_with_its_config_and_goes_on_in_it(tmp_path, mo
     time.sleep(1.1)  # its folders are named by the second
     more = [(36, {"bound": -2.5})]
     track(tmp_path / "prior" / "seed_0", text, more, step=24, num_epochs=9)
-    records = {seed: wandb_records(tmp_path / "prior" / f"seed_{seed}") for seed in (0, 1)}
+    sessions = {0: 2, 1: 1}
+    records = {s: wandb_records(tmp_path / "prior" / f"seed_{s}", n) for s, n in sessions.items()}
     first = {12: {**METRICS[0][1], **METRICS[1][1]}, 24: METRICS[2][1]}
     assert wandb_history(records[0]) == {**first, 36: {"bound": -2.5}}
     assert wandb_history(records[1]) == first
@@ -203,7 +216,9 @@ def test_a_tracker_that_fails_costs_a_warning_and_the_rest(tmp_path, failing, ca
     assert list((tmp_path / "events").iterdir())
 
 
-def test_one_that_cannot_begin_is_refused(tmp_path, monkeypatch):
+def test_one_that_cannot_begin_is_refused_and_one_that_cannot_go_on_is_not(
+    tmp_path, monkeypatch, caplog
+):
     def factory(run: Tracked) -> Tracker:
         raise RuntimeError("no login\nat all")
 
@@ -212,6 +227,9 @@ def test_one_that_cannot_begin_is_refused(tmp_path, monkeypatch):
         UserError, match=r"config.trackers=mlflow.*: RuntimeError: no login at all; "
     ):
         track(tmp_path, "mlflow")
+    track(tmp_path, "mlflow", step=12)
+    assert "mlflow gets no more of this run, which goes on" in caplog.text
+    assert len(read_metrics(tmp_path)) == len(METRICS)
 
 
 def test_one_that_is_not_installed_is_refused_before_the_data_is_read(tmp_path, monkeypatch):

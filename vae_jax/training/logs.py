@@ -74,21 +74,28 @@ class Log:
             action(*args)
         except Exception as error:  # whatever a network makes a library raise
             self._trackers.pop(text, None)
-            message = "%s gets no more of this run, which goes on; metrics.jsonl has all (%s)"
-            logger.warning(message, text.partition("(")[0], one_line(error))
+            _warn_of_the_end(text, error)
 
 
 def _begun(text: str, run: Tracked) -> Tracker:
-    """A tracker of a run.
+    """A tracker of a run; one that cannot go on with it costs a warning.
 
     Raises:
         UserError: whatever keeps it from beginning, a login that is missing for example.
     """
     try:
         return components.build("trackers", text)(run)
-    except Exception as error:
+    except Exception as error:  # whatever a network makes a library raise
+        if run.step:
+            _warn_of_the_end(text, error)
+            return Tracker(lambda step, metrics: None, lambda: None)
         advice = "--config.trackers= trains without"
         raise UserError(f"config.trackers={text}: {one_line(error)}; {advice}") from error
+
+
+def _warn_of_the_end(text: str, error: Exception) -> None:
+    message = "%s gets no more of this run, which goes on; metrics.jsonl has all (%s)"
+    logger.warning(message, text.partition("(")[0], one_line(error))
 
 
 class Progress:

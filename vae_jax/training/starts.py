@@ -113,7 +113,7 @@ def _mistake(text: str, reason: str) -> UserError:
 
 
 def _start(job: Job, path: Path, which: checkpoints.Which) -> tuple[Start, Params]:
-    """What fits of a checkpoint, and its parameters."""
+    """The parts of a checkpoint that fit, and its parameters."""
     step, theirs = _params(path, which)
     taken, anew = [], {}
     for name in sorted(job.state.params, key=_place):
