@@ -26,7 +26,9 @@ def run(args: Args) -> None:
     """
     path, cfg = workdir(args), args.config
     if cfg is None and not (path / "config.json").exists():
-        raise UserError("--config=FILE is needed, such as --config=experiments/digits.py")
+        needed = next((f"--config.{field} goes with" for field in args.overrides), "")
+        example = "--config=FILE is needed, such as --config=experiments/digits.py"
+        raise UserError(f"{needed} --config=FILE, or the run in --workdir" if needed else example)
     require_writable(path)
     begin(f"train {args.config_file or 'the run'} in {path}")
 
