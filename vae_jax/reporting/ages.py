@@ -37,7 +37,7 @@ def of_figure(workdir: Path, name: str, about: Mapping[str, Any]) -> str:
 
 
 def _taken(age: Age | None) -> str:
-    return " --checkpoint=last" if age and age.checkpoint == "last" else ""
+    return "".join(f" {flag}" for flag in age.flags) if age else ""
 
 
 def _renewed(workdir: Path, age: Age | None, command: str) -> str:

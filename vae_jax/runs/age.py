@@ -41,6 +41,17 @@ class Age(NamedTuple):
         return cls(which, step, trained, length, record.get("stopped", ""))
 
     @property
+    def taken(self) -> str:
+        """`best checkpoint`, `checkpoint 36`."""
+        named = isinstance(self.checkpoint, str)
+        return f"{self.checkpoint} checkpoint" if named else f"checkpoint {self.checkpoint}"
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of a command that takes the same checkpoint."""
+        return [] if self.checkpoint == "best" else [f"--checkpoint={self.checkpoint}"]
+
+    @property
     def left(self) -> int:
         """Updates that were still to be made, as far as is known."""
         if self.trained is None or self.num_steps is None or self.stopped:
@@ -83,5 +94,5 @@ def outdated(workdir: Path, age: Age | None) -> str:
     now = age_now(workdir, age.checkpoint) if age else None
     if age is None or now is None or now.step == age.step:
         return ""
-    taken = f", its {now.checkpoint} checkpoint at {now.step:,}" if now.step != now.trained else ""
+    taken = f", its {now.taken} at {now.step:,}" if now.step != now.trained else ""
     return f"of step {age.step:,}; the run is at step {now.trained:,}{taken}"

@@ -83,3 +83,9 @@ def early_end(records: Records, cfg: ConfigDict) -> str:
 def stopped(workdir: Path, cfg: ConfigDict) -> str:
     """The `early_end` of the run in a directory."""
     return early_end(kept_records(workdir), cfg) if cfg.patience else ""
+
+
+def is_at_end(workdir: Path, cfg: ConfigDict, num_steps: int) -> bool:
+    """Whether a run has made all of its updates, or has ended before."""
+    trained = last_checkpoint(workdir)
+    return trained >= num_steps or bool(trained and stopped(workdir, cfg))

@@ -17,6 +17,7 @@ from vae_jax.runs import claims, directory
 from vae_jax.runs.age import Age, outdated
 from vae_jax.runs.parts import Datasets
 from vae_jax.runs.results import read_results
+from vae_jax.runs.stopping import is_at_end
 from vae_jax.sweeps.grids import Overrides
 from vae_jax.sweeps.units import Unit
 from vae_jax.training.job import Job, make_job
@@ -177,7 +178,7 @@ def totals(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
     runs = sum(len(setting.folders) for setting in settings)
     left = sum(len(paths) for paths in missing)
     trained = sum(
-        directory.last_checkpoint(path) >= setting.job.parts.num_steps
+        is_at_end(path, setting.job.parts.cfg, setting.job.parts.num_steps)
         for setting, paths in zip(settings, missing, strict=True)
         for path in paths.values()
     )

@@ -134,7 +134,8 @@ def _fit(
 def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
     """The runs, if each has been trained to its end: nothing is traced or compiled for them."""
     paths = {seed: path for seed, path in folders.items() if path}
-    if len(paths) < len(folders) or not all(_is_at_end(parts, path) for path in paths.values()):
+    ended = [stopping.is_at_end(p, parts.cfg, parts.num_steps) for p in paths.values()]
+    if len(paths) < len(folders) or not all(ended):
         return {}
     try:
         runs = {seed: load(path, "last", parts=parts) for seed, path in paths.items()}
@@ -146,11 +147,6 @@ def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[in
         data.keep(path, parts)  # which an older version did not
         claims.keep_config(path, config.of_seed(parts.cfg, seed))
     return dict(runs)
-
-
-def _is_at_end(parts: Parts, workdir: Path) -> bool:
-    trained = directory.last_checkpoint(workdir)
-    return trained >= parts.num_steps or bool(trained and stopping.stopped(workdir, parts.cfg))
 
 
 def _chosen(run: Run, which: BestOrLast) -> Run:

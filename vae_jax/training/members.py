@@ -121,7 +121,7 @@ def _state(job: Job, seed: int, path: Path | None, manager: Any, mesh: Mesh) -> 
     state = checkpoints.restore_last_or(manager, initial) if manager else initial
     if state is not initial or not job.parts.cfg.init_from:
         return state
-    state = starts.begun(job, seed, initial, path)
+    state = copy_to_devices(starts.begun(job, seed, initial, path), mesh)
     if manager:
         checkpoints.save(manager, 0, state)
     return state

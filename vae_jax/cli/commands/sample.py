@@ -35,4 +35,4 @@ def run(args: Args) -> None:
     figures = sample(trained, args.seed, args.num_samples, steps=args.steps)
     about = trained.age.entries | {"data": trained.data}
     print(*plots.save_figures(figures, place, about), sep="\n")
-    print(f"{trained.which} checkpoint: {trained.age.doubtful}", file=sys.stderr)
+    print(f"{trained.age.taken}: {trained.age.doubtful}", file=sys.stderr)
