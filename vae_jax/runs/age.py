@@ -47,11 +47,6 @@ class Age(NamedTuple):
         return f"{self.checkpoint} checkpoint" if named else f"checkpoint {self.checkpoint}"
 
     @property
-    def flags(self) -> list[str]:
-        """The flags of a command that takes the same checkpoint."""
-        return [] if self.checkpoint == "best" else [f"--checkpoint={self.checkpoint}"]
-
-    @property
     def left(self) -> int:
         """Updates that were still to be made, as far as is known."""
         if self.trained is None or self.num_steps is None or self.stopped:
@@ -70,6 +65,11 @@ class Age(NamedTuple):
 
     def __str__(self) -> str:
         return f"step {_of(self.step, self.num_steps)}"
+
+
+def checkpoint_flags(which: checkpoints.Which) -> list[str]:
+    """The flags of a command that takes a checkpoint; none of the best."""
+    return [] if which == "best" else [f"--checkpoint={which}"]
 
 
 def _of(step: int | None, num_steps: int | None) -> str:

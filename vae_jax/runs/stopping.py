@@ -73,7 +73,7 @@ def in_words(epoch: float, cfg: ConfigDict) -> str:
 
 def early_end(records: Records, cfg: ConfigDict) -> str:
     """The words for a run that has ended before its last epoch; empty for one that has not."""
-    points = validations(records, cfg)
+    points = validations(records, cfg) if cfg.patience else []
     if not is_over([bound for _, bound in points], cfg.patience):
         return ""
     epoch = points[-1][0]
