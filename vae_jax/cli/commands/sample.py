@@ -1,6 +1,6 @@
 import sys
 
-from vae_jax.cli.flags import Args, Flags, run_directory, use_device
+from vae_jax.cli.flags import Args, Flags, checkpoint, run_directory, use_device
 from vae_jax.progress import begin
 
 
@@ -31,8 +31,8 @@ def run(args: Args) -> None:
 
     place = place_of(path, args.output, is_printed=False)
     use_device(args.device)
-    trained = load(place, args.checkpoint)
+    trained = load(place, checkpoint(args))
     figures = sample(trained, args.seed, args.num_samples, steps=args.steps)
     about = trained.age.entries | {"data": trained.data}
     print(*plots.save_figures(figures, place, about), sep="\n")
-    print(f"{trained.which} checkpoint: {trained.age.doubtful}", file=sys.stderr)
+    print(f"{trained.age.taken}: {trained.age.doubtful}", file=sys.stderr)
