@@ -19,8 +19,12 @@ _HOME = {
     "fit": "training.fit",
     "fit_seeds": "training.fit",
     "iwae": "objectives.iwae",
+    "latents": "evaluation.arrays.latents",
     "load": "runs.run",
+    "log_p": "evaluation.arrays.log_p",
     "log_weights": "weights",
+    "reconstructions": "evaluation.arrays.reconstructions",
+    "samples": "evaluation.arrays.samples",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 
