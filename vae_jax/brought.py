@@ -24,6 +24,7 @@ class Origin(NamedTuple):
     rows: Sequence[int] | np.ndarray  # [len(split)], of that array
 
 
+MOST_CLASSES = 1000
 TINY, HUGE = 1e-140, 1e140  # between them a square of float64 neither underflows nor overflows
 
 
@@ -75,11 +76,85 @@ class Standardization(NamedTuple):
         return -float(np.log(self.scale).sum())
 
 
+class Coding(NamedTuple):
+    """How a condition becomes numbers: a class one-hot, or real numbers standardized."""
+
+    name: str  # of the condition: labels, or a covariate
+    classes: np.ndarray | None = None  # [G], sorted, of the training split; None: real numbers
+    standardization: Standardization | None = None  # of the real numbers `[G]`
+
+    @classmethod
+    def of(cls, name: str, train: Any) -> Self:
+        """The coding of the values `[n]` or `[n, d]` of a training split.
+
+        Floats are real numbers; whole numbers, booleans and text, one for each example, are names
+        of classes.
+
+        Raises:
+            UserError: for over 1,000 classes, several columns of them, and values that are missing.
+        """
+        values = _as_values(name, train)
+        if values.dtype.kind == "f":
+            return cls(name, None, Standardization.of(_columns(values)))
+        if values.ndim > 1:
+            raise UserError(f"given: {name!r} has shape {values.shape}: one class an example")
+        classes = np.unique(values)
+        if len(classes) > MOST_CLASSES:
+            advice = "as floats they are taken as numbers"
+            raise UserError(f"given: {name!r} has {len(classes):,} different values: {advice}")
+        return cls(name, classes)
+
+    @property
+    def size(self) -> int:
+        """G, how many numbers stand for a condition."""
+        if self.classes is not None:
+            return len(self.classes)
+        return 0 if self.standardization is None else len(self.standardization.mean)
+
+    def codes(self, values: Any) -> np.ndarray:
+        """What a device keeps of values: places in `classes` `[n]`, int32, or float32 `[n, G]`.
+
+        Raises:
+            UserError: for a class that the training split has not, and values that are missing.
+        """
+        array = _as_values(self.name, values)
+        if self.classes is None:
+            assert self.standardization is not None
+            return self.standardization.apply(_columns(array))
+        places = {v: i for i, c in enumerate(self.classes.tolist()) for v in (str(c), c)}
+        if unknown := [v for v in array.tolist() if v not in places]:
+            known = ", ".join(map(str, self.classes[:20])) + ", ..." * (len(self.classes) > 20)
+            raise UserError(f"given: {self.name!r} has no class {unknown[0]!s}: there are {known}")
+        return np.array([places[v] for v in array.tolist()], np.int32)
+
+    def expand(self, codes: Array) -> Array:
+        """What a model is given, float32 `[..., G]`, of what a device keeps."""
+        return codes if self.classes is None else jax.nn.one_hot(codes, len(self.classes))
+
+    def encode(self, values: Any) -> Array:
+        """What a model is given, `[n, G]`, of values as they were brought."""
+        return self.expand(jax.numpy.asarray(self.codes(values)))
+
+
+def _as_values(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UserError(f"given: {name!r} has values that are not finite: each example needs one")
+    if array.dtype.kind not in "biufUT":
+        raise UserError(f"given: {name!r} is of dtype {array.dtype}: numbers or text are needed")
+    return array
+
+
+def _columns(values: np.ndarray) -> np.ndarray:
+    return values[:, None] if values.ndim == 1 else values
+
+
 class Dataset(NamedTuple):
     """Splits as they are stored, and what is done to one example on the device.
 
     `preprocess(key, raw)` makes x `[*x_shape]`, float32, of a stored example, bits where asked for.
-    `log_prob(x)` is the data's own density, nats `[...]`, where it is known.
+    `log_prob(x)` is the data's own density, nats `[...]`, where it is known, and
+    `log_prob_given(x, y)` that given labels y `[..., G]`, one-hot.
     """
 
     splits: Mapping[str, Any]  # "train", "test", and "validation" where held out: rows by index
@@ -95,6 +170,9 @@ class Dataset(NamedTuple):
     missing: bool = False  # NaN in `splits` stands for a value that was not observed
     covariates: Mapping[str, Mapping[str, Any]] = {}  # name -> split -> [n] or [n, d]: conditions
     names: Sequence[str] = ()  # of the columns of x [d], where they have some
+    given: Mapping[str, Any] = {}  # per split, codes of what the model is conditioned on
+    coding: Coding | None = None  # of `given`
+    log_prob_given: Callable[[Array, Array], Array] | None = None
 
     def __repr__(self) -> str:
         shapes = [f"{name}={len(s)} x {list(np.shape(s[0]))}" for name, s in self.splits.items()]

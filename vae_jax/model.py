@@ -12,14 +12,14 @@ from numpyro.distributions import Distribution
 from vae_jax.config import components
 from vae_jax.config.components import Part
 from vae_jax.config.events import require_event, strict
-from vae_jax.errors import UserError, unknown
+from vae_jax.errors import UserError
+from vae_jax.networks._joined import Joined, joined
 from vae_jax.types import (
     Array,
     Batch,
     Examples,
     Likelihood,
     Model,
-    Network,
     Params,
     Posterior,
     Prior,
@@ -29,7 +29,7 @@ from vae_jax.types import (
 )
 
 OF_REFIT = 2**32 - 1  # the number of the draw for refits; objectives count theirs from 0
-PRECISIONS = ("float32", "bfloat16")  # of the networks
+OF_EMBEDDING = 2**32 - 1  # the number of the key of its start, beside those of the parts
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,9 @@ def build_model(
     prior: Part = "standard_normal",
     likelihood: Part = "bernoulli",
     precision: str = "float32",
+    given_shape: Shape | None = None,
+    embedding: int = 0,
+    missing: bool = False,
 ) -> Model:
     """A model from parts, each a string (`"mixture(components=50)"`) or a component's function.
 
@@ -69,31 +72,50 @@ def build_model(
     Several `latent_dim`, the top one first, are the sizes of stochastic layers, of which z is the
     concatenation. A posterior that decides them, `diffused`, needs none.
 
+    With `given_shape` (G,) the model is q(z | x, y), p(x | z, y), and p(z | y) where the prior is
+    of that kind: both networks see y beside their inputs, or an `embedding` of so many numbers, a
+    learned linear function of y. With `missing` the encoder sees beside x, which is 0 where
+    nothing was observed, the mask that says where.
+
     Raises:
         UserError: for an unknown part, argument or precision, a part of another family, or parts
             that do not fit the shapes.
     """
 
     def features(params: Params, batch: Examples) -> Array:
-        return encoder_network.apply(params["encoder"], p.inputs(_only_x(batch, spec.x_shape)))
+        seen = _of_shape(batch, spec.x_shape)
+        others = [_mask(seen)] if missing else []
+        others += conditions.seen(params, seen.given)
+        return encoder_network.apply(params["encoder"], _inputs(p, seen), *others)
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
-        _require_latent(z, (spec.latent_dim, visible), given)
-        return strict("x", p.distribution(params, decoder_network.apply(params["decoder"], z)))
+        _require_latent(z, (spec.latent_dim, visible))
+        others = conditions.seen(params, given)
+        return strict(
+            "x", p.distribution(params, decoder_network.apply(params["decoder"], z, *others))
+        )
 
     def prior_of(params: Params, given: Any = None) -> Distribution:
-        _require_unconditional(given)
-        return p_z.distribution(params)
+        if given is None:
+            return p_z.distribution(params)
+        conditions.require(given)
+        return p_z.distribution(params, given)
 
+    conditions = _Conditions(given_shape and tuple(given_shape), embedding)
     encode = Encoder(features, lambda params, features: q.distribution(params, features))
     spec = _spec(tuple(x_shape), _sizes(latent_dim), encode, decode, prior_of)
+    spec = spec._replace(given_shape=conditions.shape)
     q = _make("posteriors", posterior, Posterior, spec)
     spec = _with_layers(spec, q, latent_dim)
     p = _make("likelihoods", likelihood, Likelihood, spec)
     p_z = _make("priors", prior, Prior, spec)
-    encoder_network = _network(precision, encoder, spec.x_shape, (q.num_features,))
+    masks = [spec.x_shape] if missing else []
+    others = (*masks, *conditions.sizes)
+    encoder_network = joined(precision, encoder, spec.x_shape, (q.num_features,), others)
     visible, outputs = p_z.visible or spec.latent_dim, (*spec.x_shape, p.num_features)
-    decoder_network = _of_last(visible, _network(precision, decoder, (visible,), outputs))
+    decoder_network = _of_last(
+        visible, joined(precision, decoder, (visible,), outputs, conditions.sizes)
+    )
 
     def init(key: Array, batch: Examples) -> Params:
         keys, batch = jax.random.split(key, 5), _of_shape(batch, spec.x_shape)
@@ -103,10 +125,66 @@ def build_model(
             "posterior": q.init(keys[2], batch),
             "likelihood": p.init(keys[3], batch),
             "prior": p_z.init(keys[4], batch),
+            **conditions.init(jax.random.fold_in(key, OF_EMBEDDING)),
         }
 
-    refit = p.refit and partial(_refit, p.refit, encode, decoder_network)
-    return Model(init, encode, decode, prior_of, p.accepts, refit, spec.x_shape, p_z.visible)
+    def features_of(params: Params, z: Array, given: Any) -> Array:
+        others = conditions.seen(params, given)
+        return decoder_network.apply(params["decoder"], z, *others)
+
+    refit = p.refit and partial(_refit, p.refit, encode, features_of)
+    shapes = spec.x_shape, p_z.visible, conditions.shape
+    return Model(init, encode, decode, prior_of, p.accepts, refit, *shapes)
+
+
+def fixed(model: Model, given: Array) -> Model:
+    """The model of p(x | y) at one y `[G]`: a model that is not conditioned on anything."""
+
+    def at(examples: Examples) -> Batch:
+        return as_batch(examples)._replace(given=given)
+
+    return model._replace(
+        encode=lambda params, examples: model.encode(params, at(examples)),
+        decode=lambda params, z, _=None: model.decode(params, z, given),
+        prior=lambda params, _=None: model.prior(params, given),
+        given_shape=None,
+    )
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """What a model is conditioned on, and what its networks see of that."""
+
+    shape: Shape | None
+    embedding: int = 0  # numbers; 0: the networks see the condition itself
+
+    @property
+    def sizes(self) -> tuple[Shape, ...]:
+        """The shapes of what the networks see, none or one."""
+        return () if self.shape is None else ((self.embedding or self.shape[0],),)
+
+    def init(self, key: Array) -> Params:
+        """The branch of params, where there is an embedding."""
+        if self.shape is None or not self.embedding:
+            return {}
+        return {"given": jax.random.normal(key, (*self.shape, self.embedding))}
+
+    def require(self, given: Any) -> None:
+        """Raises UserError unless there is a condition where one is needed, of its shape."""
+        if self.shape is None and given is not None:
+            raise UserError("given: this model is not conditioned on anything")
+        if self.shape is not None and given is None:
+            size = self.shape[0]
+            raise UserError(f"this model is conditioned: Batch(x, given=[..., {size}]) is needed")
+        if self.shape is not None:
+            require_event("given", given, self.shape)
+
+    def seen(self, params: Params, given: Any) -> list[Array]:
+        """The networks' other inputs, none or one."""
+        self.require(given)
+        if self.shape is None:
+            return []
+        return [given @ params["given"] if self.embedding else jnp.asarray(given)]
 
 
 def _of_shape(examples: Examples, x_shape: Shape) -> Batch:
@@ -116,24 +194,21 @@ def _of_shape(examples: Examples, x_shape: Shape) -> Batch:
     return batch
 
 
-def _only_x(examples: Examples, x_shape: Shape) -> Array:
-    """x of a batch that holds nothing else, which a model from parts would leave out of account."""
-    batch = _of_shape(examples, x_shape)
-    _require_unconditional(batch.given)
-    if batch.observed is not None:
-        raise UserError("batch.observed: a model from these parts takes all elements as observed")
-    return batch.x
+def _mask(batch: Batch) -> Array:
+    """Which elements were observed, as numbers."""
+    ones = jnp.ones(batch.x.shape)
+    return ones if batch.observed is None else batch.observed.astype(ones.dtype)
 
 
-def _require_latent(z: Array, sizes: Shape, given: Any) -> None:
+def _inputs(p: Likelihood, batch: Batch) -> Array:
+    """x in the units of the encoder network, 0 where nothing was observed."""
+    inputs = p.inputs(batch.x)
+    return inputs if batch.observed is None else jnp.where(batch.observed, inputs, 0.0)
+
+
+def _require_latent(z: Array, sizes: Shape) -> None:
     """Refuses z that is neither whole nor what the decoder sees of it."""
-    _require_unconditional(given)
     require_event("z", z, (sizes[-1] if z.shape[-1:] == sizes[-1:] else sizes[0],))
-
-
-def _require_unconditional(given: Any) -> None:
-    if given is not None:
-        raise UserError("batch.given: a model from these parts is not conditioned on anything")
 
 
 def _sizes(latent_dim: int | Shape | None) -> Shape:
@@ -163,15 +238,17 @@ def _with_layers(spec: Spec, q: Posterior, latent_dim: int | Shape | None) -> Sp
     return spec._replace(latent_dim=sum(sizes), layers=sizes, noise=q.noise)
 
 
-def _of_last(count: int, network: Network) -> Network:
-    """The network of the last `count` numbers of z `[..., latent_dim]`."""
-    return Network(network.init, lambda params, z: network.apply(params, z[..., -count:]))
+def _of_last(count: int, network: Joined) -> Joined:
+    """The network of the last `count` numbers of z `[..., latent_dim]`, and of other inputs."""
+    return Joined(
+        network.init, lambda params, z, *others: network.apply(params, z[..., -count:], *others)
+    )
 
 
 def _refit(
-    solve: Callable[[Params, Array, Array], Params],
+    solve: Callable[[Params, Array, Batch], Params],
     encode: Callable[[Params, Batch], Distribution],
-    decoder: Network,
+    features_of: Callable[[Params, Array, Any], Array],
     params: Params,
     keys: Array,
     batch: Batch,
@@ -179,8 +256,8 @@ def _refit(
     """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
     refit_keys = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
     z = jax.vmap(lambda key, one: encode(params, one).sample(key))(refit_keys, batch)
-    features = decoder.apply(params["decoder"], z)
-    return {**params, "likelihood": solve(params, features, batch.x)}
+    features = features_of(params, z, batch.given)
+    return {**params, "likelihood": solve(params, features, batch)}
 
 
 def _make(family: str, part: Part, kind: Any, spec: Spec) -> Any:
@@ -190,19 +267,3 @@ def _make(family: str, part: Part, kind: Any, spec: Spec) -> Any:
         names = type(result).__name__, kind.__name__
         raise UserError(f"{part} makes a {names[0]}, where a {names[1]} is needed")
     return result
-
-
-def _network(precision: str, part: Part, in_shape: Shape, out_shape: Shape) -> Network:
-    """The network a part names, computing in another precision than its parameters' if asked to."""
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
-    network = components.build("networks", part)(in_shape, out_shape)
-    dtype = jnp.dtype(precision)
-
-    def apply(params: Params, inputs: Array) -> Array:
-        if not jax.tree.leaves(params):  # it computes nothing
-            return network.apply(params, inputs)
-        params, inputs = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, inputs))
-        return network.apply(params, inputs).astype(jnp.float32)
-
-    return network if precision == "float32" else Network(network.init, apply)

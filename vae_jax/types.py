@@ -122,8 +122,8 @@ class Likelihood(NamedTuple):
     distribution: Callable[[Params, Float[Array, "*batch_and_x features"]], Distribution]
     accepts: constraints.Constraint = constraints.real  # the data it can be evaluated on
     inputs: Callable[[Array], Array] = as_it_is  # x -> x in units that suit the encoder network
-    # (params, features, x of a training batch) -> params["likelihood"], after every update
-    refit: Callable[[Params, Array, Array], Params] | None = None
+    # (params, features, a training batch) -> params["likelihood"], after every update
+    refit: Callable[[Params, Array, Batch], Params] | None = None
 
 
 class Model(NamedTuple):
@@ -138,9 +138,17 @@ class Model(NamedTuple):
     refit: Callable[[Params, Array, Batch], Params] | None = None
     x_shape: Shape | None = None  # of one example; None: whatever the functions take
     visible: int | None = None  # last numbers of z, which `decode` takes alone too; None: all of z
+    given_shape: Shape | None = None  # of a condition; None: the model takes none
 
     def __repr__(self) -> str:
         return f"Model(x_shape={self.x_shape}, accepts={type(self.accepts).__name__.strip('_')})"
+
+
+def shaped(model: Model, x_shape: Shape) -> Batch:
+    """An example by its shapes, with a condition where the model takes one."""
+    x: Any = jax.ShapeDtypeStruct(x_shape, jnp.float32)
+    given = model.given_shape and jax.ShapeDtypeStruct(model.given_shape, jnp.float32)
+    return Batch(x, given)
 
 
 class Bound(NamedTuple):
@@ -250,6 +258,11 @@ class Facts(NamedTuple):
     def are_known(self) -> bool:
         """Whether the parameters are arrays."""
         return all(isinstance(leaf, Array | np.ndarray) for leaf in jax.tree.leaves(self.params))
+
+    @property
+    def example(self) -> Batch:
+        """One example by its shapes, with a condition where the model takes one."""
+        return shaped(self.model, self.x_shape)
 
 
 class Estimator(NamedTuple):

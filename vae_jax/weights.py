@@ -185,10 +185,40 @@ def of_seen(model: Model, q: Distribution) -> Distribution:
 
 
 def log_likelihood(model: Model, params: Params, z: Array, batch: Batch) -> Array:
-    """log p(x | z) at given z, nats `[...]`."""
-    p = model.decode(params, z, *batch.conditions)
+    """log p(x | z) at given z, nats `[...]`; of the elements that were observed alone."""
+    return log_density(model.decode(params, z, *batch.conditions), batch)
+
+
+def log_density(p: Distribution, batch: Batch) -> Array:
+    """log p(x) of independent elements, summed over those that were observed, nats `[...]`.
+
+    An element that was not is given a value that the density takes before its part is set to 0, so
+    that the gradient of that part is 0 and not NaN.
+
+    Raises:
+        UserError: for missing values where the elements of p are not independent.
+    """
     require_event("x", batch.x, p.event_shape)
-    return p.log_prob(batch.x)
+    if batch.observed is None:
+        return p.log_prob(batch.x)
+    each = _elements(p).log_prob(filled(p, batch))
+    return jnp.where(batch.observed, each, 0.0).sum(range(-len(p.event_shape), 0))
+
+
+def filled(p: Distribution, batch: Batch) -> Array:
+    """x, with a value that p takes for each element that was not observed."""
+    if batch.observed is None:
+        return batch.x
+    support: Any = _elements(p).support
+    return jnp.where(batch.observed, batch.x, support.feasible_like(batch.x))
+
+
+def _elements(p: Distribution) -> Distribution:
+    """The distribution of which each element of x is an event."""
+    base = getattr(p, "base_dist", p)
+    if base.event_dim:
+        raise UserError(f"missing values need independent elements: not those of {p!r}")
+    return base
 
 
 def _over_draws(term: Callable[..., Any], first: Array | int, count: int, scale: Any) -> Any:

@@ -29,9 +29,11 @@ def few_values(dataset: Dataset, splits: Iterable[str]) -> str:
 
 
 def _first(dataset: Dataset, split: str) -> np.ndarray:
-    """The first examples of a split, `[n, ...]`."""
+    """The first examples of a split, `[n, ...]`; NaN where nothing was observed."""
     size = int(np.prod(np.shape(dataset.splits[split][0])))
-    return np.asarray(examples(dataset, jax.random.key(0), split, max(100, LOOKED_AT // size))[1].x)
+    _, batch = examples(dataset, jax.random.key(0), split, max(100, LOOKED_AT // size))
+    x = np.asarray(batch.x)
+    return x if batch.observed is None else np.where(batch.observed, x, np.nan)
 
 
 def _few(x: np.ndarray) -> str:
@@ -39,7 +41,7 @@ def _few(x: np.ndarray) -> str:
     if x.ndim == 2 and few.any() and not few.all():
         return f"x takes few values in {columns(few)} (counted from 0)"
     if is_discrete(x):
-        return f"x takes {counted(len(np.unique(x)), 'value')} only"
+        return f"x takes {counted(len(np.unique(x[~np.isnan(x)])), 'value')} only"
     return "the elements of x take few values" if few.mean() > 0.5 else ""
 
 
@@ -49,7 +51,10 @@ def is_discrete(values: np.ndarray) -> bool:
     The least, the largest and the most frequent value are left out of account, since clipped and
     censored measurements are continuous between such values; numbers that take no others are few.
     """
+    values = values[~np.isnan(values)]
     different, counts = np.unique(values, return_counts=True)
+    if not values.size:
+        return False
     if len(different) > min(MOST_VALUES, values.size / 2):
         return False
     counts[[0, -1, int(counts.argmax())]] = 0

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vae_jax.batches.devices import split_over_devices
-from vae_jax.batches.splits import gather
+from vae_jax.batches.rows import gather
 
 Function = Callable[[Any, Any], dict[str, Any]]
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import numpy as np
 
-from vae_jax.batches.splits import gather
+from vae_jax.batches.rows import Rows, gather
 
 CHUNK = 1000  # examples read at a time
 MOST_DECODED = 1000  # examples that stand for a split which is decoded as it is read
@@ -31,7 +31,14 @@ class Record(NamedTuple):
 
 
 def record_of(split: Any) -> Record:
-    """The record of a split; of one that is decoded as it is read, some examples stand for all."""
+    """The record of a split; of one that is decoded as it is read, some examples stand for all.
+
+    Where there are conditions, their codes are part of the hash.
+    """
+    if isinstance(split, Rows):
+        x = record_of(split.x)
+        digest = hashlib.sha256(x.sha256.encode() + np.asarray(split.given).tobytes())
+        return x._replace(sha256=digest.hexdigest())
     first = np.asarray(split[0])
     shape, dtype = [len(split), *first.shape], str(first.dtype)
     digest = hashlib.sha256(f"{shape} {dtype}".encode())
@@ -47,17 +54,17 @@ def _chunks(split: Any) -> Iterator[np.ndarray]:
         yield gather(split, np.linspace(0, len(split) - 1, MOST_DECODED).astype(int))
 
 
-def moments(preprocess: Callable[[Any, Any], Any], split: Any) -> dict[str, float]:
+def moments(x_of: Callable[[Any, Any], Any], split: Any) -> dict[str, float]:
     """Mean, standard deviation and ends of x of the first examples, always by the same draws.
 
     They tell how x is made of what is stored: two that differ are of different x.
 
     Args:
-        preprocess: (keys, raw) -> x `[CHUNK, *x_shape]`.
+        x_of: (keys, raw) -> x `[CHUNK, *x_shape]`.
         split: as stored; one that is shorter than `CHUNK` is repeated.
     """
     raw = gather(split, np.arange(CHUNK) % len(split))
-    x = np.asarray(preprocess(jax.random.split(jax.random.key(0), CHUNK), raw), np.float64)
+    x = np.asarray(x_of(jax.random.split(jax.random.key(0), CHUNK), raw), np.float64)
     return {n: float(getattr(x, n)()) for n in ("mean", "std", "min", "max")}
 
 

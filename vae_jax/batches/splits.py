@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae_jax.batches.keys import example_keys
+from vae_jax.batches.rows import Rows, gather, rows_of
 from vae_jax.config.ranges import in_words, require_elements
 from vae_jax.datasets import require_examples, storable
 from vae_jax.errors import UserError
@@ -84,7 +85,7 @@ def require_valid(dataset: Dataset, model: Model) -> None:
     Raises:
         UserError: naming the split, the example and the value.
     """
-    preprocess = jax.jit(jax.vmap(dataset.preprocess))
+    present_x = jax.jit(functools.partial(x_of, dataset))
     keys = jax.random.split(jax.random.key(0), CHECKED_TOGETHER)
     for name, split in dataset.splits.items():
         for start in range(0, len(split), CHECKED_TOGETHER):
@@ -92,7 +93,7 @@ def require_valid(dataset: Dataset, model: Model) -> None:
             raw = gather(split, rows)
             name_of = functools.partial(_name, dataset, name, rows)
             _require_usable(dataset, name_of, raw)
-            _require_accepted(model, name_of, np.asarray(preprocess(keys, raw)))
+            _require_accepted(model, name_of, *present_x(keys, raw))
 
 
 def _name(dataset: Dataset, split: str, rows: np.ndarray, i: int) -> str:
@@ -115,9 +116,12 @@ def _scale_for(bad: np.ndarray, good: np.ndarray, integers: bool) -> str:
     return f"; scale={BYTE if BYTE / 2 < top <= BYTE else top:.10g} takes values up to that"
 
 
-def _require_accepted(model: Model, name_of: Callable[[int], str], x: np.ndarray) -> None:
+def _require_accepted(
+    model: Model, name_of: Callable[[int], str], x: Array, observed: Array | None
+) -> None:
     wanted = f"the likelihood takes {in_words(model.accepts)}"
-    require_elements(name_of, x, np.asarray(model.accepts(x)), wanted)
+    ok = model.accepts(x) if observed is None else model.accepts(x) | ~observed
+    require_elements(name_of, np.asarray(x), np.asarray(ok), wanted)
 
 
 def example_name(dataset: Dataset, split: str, i: int) -> str:
@@ -127,33 +131,50 @@ def example_name(dataset: Dataset, split: str, i: int) -> str:
     return f"{split} split, example {number}"
 
 
-def gather(split: Any, rows: Any) -> np.ndarray:
-    """The examples of a slice or an index array, stacked, from an array or any sequence."""
-    if isinstance(split, np.ndarray):
-        return np.asarray(split[rows])
-    indices = range(len(split))[rows] if isinstance(rows, slice) else rows
-    return np.stack([split[int(i)] for i in indices])
+def x_of(dataset: Dataset, keys: Array, raw: Any) -> tuple[Array, Array | None]:
+    """x of stored examples, and which elements were observed; None: all. x is 0 where not.
+
+    Args:
+        dataset: the data set.
+        keys: one for each example.
+        raw: examples as stored, `[batch, ...]`.
+    """
+    preprocess = jax.vmap(dataset.preprocess)
+    if not dataset.missing:
+        return preprocess(keys, raw), None
+    observed = ~jnp.isnan(raw)
+    x = preprocess(keys, jnp.where(observed, raw, 0))
+    return jnp.where(observed, x, 0), observed
 
 
-def present(dataset: Dataset, keys: Array, raw: Array) -> tuple[Array, Batch]:
+def present(dataset: Dataset, keys: Array, raw: Any) -> tuple[Array, Batch]:
     """Keys `[batch]` and examples, made of stored ones with one of their two keys each.
 
     Args:
         dataset: the data set.
         keys: `[batch, 2]`, see `example_keys`.
-        raw: examples as stored, `[batch, ...]`.
+        raw: examples as stored, `[batch, ...]`, or `Rows` of them with their conditions.
     """
-    return keys[:, 0], Batch(jax.vmap(dataset.preprocess)(keys[:, 1], raw))
+    stored, given = (raw.x, raw.given) if isinstance(raw, Rows) else (raw, None)
+    x, observed = x_of(dataset, keys[:, 1], stored)
+    if given is not None and dataset.coding is not None:
+        given = dataset.coding.expand(given)
+    return keys[:, 0], Batch(x, given, observed)
 
 
-def presented(dataset: Dataset, model: Model, key: Array, brought: Any) -> Array:
+def presented(
+    dataset: Dataset, model: Model, key: Array, brought: Any, given: Any = None
+) -> Array | Batch:
     """x `[n, *x_shape]` of examples as they were brought: in the shape and units of the data set.
+
+    It comes in a `Batch` where values are missing, and with what is `given`.
 
     Args:
         dataset: the data set.
         model: the one that x is for.
         key: example i is drawn by `example_keys(key, i)`, where anything is drawn.
         brought: `[n, ...]`, of any dtype of numbers.
+        given: what they are conditioned on `[n, ...]`, as it was brought; None: nothing.
 
     Raises:
         UserError: for another shape, and for values that make no sense or the model does not take.
@@ -167,12 +188,24 @@ def presented(dataset: Dataset, model: Model, key: Array, brought: Any) -> Array
     raw = storable(what, array) if done is None else done.apply(array)
     _require_usable(dataset, "example {}".format, raw)
     keys = example_keys(key, jnp.arange(len(raw)))
-    _, batch = jax.jit(functools.partial(present, dataset))(keys, raw)
-    _require_accepted(model, "x: example {}".format, np.asarray(batch.x))
-    return batch.x
+    stored = raw if given is None else Rows(raw, _codes(dataset, given, len(raw)))
+    _, batch = jax.jit(functools.partial(present, dataset))(keys, stored)
+    _require_accepted(model, "x: example {}".format, batch.x, batch.observed)
+    is_plain = given is None and not np.isnan(raw).any()
+    return batch.x if is_plain else batch
+
+
+def _codes(dataset: Dataset, given: Any, count: int) -> np.ndarray:
+    """The codes of conditions, one for each of `count` examples, or one for all."""
+    if dataset.coding is None:
+        raise UserError("given: the model of this data is not conditioned on anything")
+    codes = dataset.coding.codes(np.atleast_1d(np.asarray(given)))
+    if len(codes) not in (1, count):
+        raise UserError(f"given: {len(codes)} conditions for {count} examples")
+    return np.broadcast_to(codes, (count, *codes.shape[1:]))
 
 
 def examples(dataset: Dataset, key: Array, split: str, count: int) -> tuple[Array, Batch]:
     """Keys `[count]` and the first `count` examples of a split, all of them if there are fewer."""
-    raw = jnp.asarray(gather(dataset.splits[split], slice(0, count)))
+    raw = jax.tree.map(jnp.asarray, gather(rows_of(dataset, split), slice(0, count)))
     return present(dataset, example_keys(key, jnp.arange(len(raw))), raw)

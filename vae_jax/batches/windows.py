@@ -7,7 +7,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vae_jax.batches.devices import copy_to_devices, split_over_devices
-from vae_jax.batches.splits import gather
+from vae_jax.batches.rows import example_bytes, gather
 
 WINDOW_BYTES = 256 * 2**20
 
@@ -25,7 +25,7 @@ Windows = Callable[[np.ndarray], Iterator[Window]]  # (ids [steps, batch] of an 
 
 def fits(split: Any, max_bytes: int) -> bool:
     """Whether a split, as it is stored, is no larger than `max_bytes`."""
-    return len(split) * np.asarray(split[0]).nbytes <= max_bytes
+    return len(split) * example_bytes(split) <= max_bytes
 
 
 def windows(split: Any, mesh: Mesh, batch_size: int, max_steps: int, max_bytes: int) -> Windows:
@@ -37,7 +37,7 @@ def windows(split: Any, mesh: Mesh, batch_size: int, max_steps: int, max_bytes: 
     if fits(split, max_bytes):
         data = copy_to_devices(gather(split, slice(None)), mesh)
         return lambda ids: (_window(data, i, i, mesh) for i in _cut(ids, max_steps))
-    steps = min(max_steps, max(1, WINDOW_BYTES // (batch_size * np.asarray(split[0]).nbytes)))
+    steps = min(max_steps, max(1, WINDOW_BYTES // (batch_size * example_bytes(split))))
     return lambda ids: _streamed(split, _cut(ids, steps), mesh)
 
 

@@ -31,6 +31,7 @@ NOT_IDENTITY = ("device", "max_device_bytes", "num_seeds", "seeds_at_once")
 SEVERAL = ("latent_dim",)  # whole numbers, or tuples of such
 FIELDS: Mapping[str, tuple[Any, str]] = {
     "data": ("digits", "the data set"),
+    "given": ("", "the condition: labels, or a named array; labels(embedding=8) learns columns"),
     "encoder": ("mlp", "the network from x to the parameters of q(z|x)"),
     "decoder": ("mlp", "the network from z to the parameters of p(x|z)"),
     "latent_dim": (10, "the number of dimensions of z; of several layers (TOP, ..., LAST)"),

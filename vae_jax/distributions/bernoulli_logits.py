@@ -31,6 +31,11 @@ class BernoulliLogits(Distribution):
         super().__init__(shape[:split], shape[split:], validate_args=validate_args)
 
     @property
+    def base_dist(self) -> "BernoulliLogits":
+        """The same elements, each an event of its own."""
+        return BernoulliLogits(self.logits, 0)
+
+    @property
     def support(self) -> constraints.Constraint:
         """Zeros and ones."""
         return constraints.independent(constraints.boolean, self._event_ndims)

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from vae_jax.distributions.chain import Chain
 from vae_jax.distributions.markov_chain import MarkovChain
 from vae_jax.errors import UserError
 from vae_jax.estimators._affine import AFFINE, CONSTANT, kinds
+from vae_jax.model import fixed
 from vae_jax.types import (
     NATS,
     Array,
@@ -40,11 +42,33 @@ def exact() -> Estimator:
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         shape = batch.x.shape[1:]
-        density = _marginal(_read_off(model, params, shape))
-        log_p = density.log_prob(batch.x.reshape(len(batch.x), -1))
+        if batch.given is None and batch.observed is None:
+            density = _marginal(_read_off(model, params, shape))
+            log_p = density.log_prob(batch.x.reshape(len(batch.x), -1))
+        else:
+            log_p = jax.vmap(partial(_of_one, model, params))(batch)
         return {"log_p_exact": log_p, "log_p_exact_error": jnp.zeros_like(log_p)}
 
     return Estimator(of_examples, {"log_p_exact": LOG_P_EXACT}, _require)
+
+
+def _of_one(model: Model, params: Params, one: Batch) -> Array:
+    """log p(x_observed | y) of one example, nats `[]`."""
+    at = model if one.given is None else fixed(model, one.given)
+    return log_prob_observed(_marginal(_read_off(at, params, one.x.shape)), one)
+
+
+def log_prob_observed(density: MultivariateNormal, one: Batch) -> Array:
+    """log of the density of the elements that were observed, the others integrated out, nats `[]`.
+
+    Those get a variance of 1, no covariance and no distance, and each takes log(2 pi) / 2 away.
+    """
+    x = one.x.reshape(-1)
+    seen = jnp.ones(x.shape, bool) if one.observed is None else one.observed.reshape(-1)
+    covariance = jnp.where(seen[:, None] & seen, density.covariance_matrix, jnp.eye(x.size))
+    away = jnp.where(seen, x - density.loc, 0.0)
+    log_p = MultivariateNormal(jnp.zeros(x.size), covariance).log_prob(away)
+    return log_p + 0.5 * jnp.log(2 * jnp.pi) * (~seen).sum()
 
 
 def _require(facts: Facts) -> None:
@@ -52,12 +76,15 @@ def _require(facts: Facts) -> None:
         raise UserError(
             f"the exact log p(x) is of at most {LARGEST:,} latent numbers, not {size:,}"
         )
+    model = facts.model
+    if model.given_shape is not None:  # what it is given moves the mean, and the prior's scale
+        model = fixed(model, jnp.zeros(model.given_shape))
     if facts.are_known:
         with jax.ensure_compile_time_eval():
-            _require_affine(facts.model, facts.params, facts.x_shape)
+            _require_affine(model, facts.params, facts.x_shape)
     else:
         noise = jax.ShapeDtypeStruct(facts.prior.event_shape, jnp.float32)
-        jax.eval_shape(lambda params, e: _pushed(facts.model.prior(params), e), facts.params, noise)
+        jax.eval_shape(lambda params, e: _pushed(model.prior(params), e), facts.params, noise)
         _normal(facts.likelihood, "decoder")
 
 
@@ -98,7 +125,12 @@ def exact_posterior(model: Model, params: Params, example: Examples) -> Distribu
     Raises:
         UserError: as `marginal` does.
     """
-    x = checked_batch(model, example).x
+    batch = checked_batch(model, example)
+    if batch.given is not None:
+        model = fixed(model, batch.given)
+    if batch.observed is not None:
+        raise UserError("the exact p(z | x) is of x without missing values")
+    x = batch.x
     with jax.ensure_compile_time_eval():
         W, b, variance, A, m = _require_affine(model, params, x.shape)
     precision = jnp.eye(len(m)) + (W.T / variance) @ W

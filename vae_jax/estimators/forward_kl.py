@@ -71,7 +71,7 @@ def forward_kl(
         return given or default_estimator(latents)
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        estimator = way(model.prior(params).event_shape[0])
+        estimator = way(model.prior(params, *batch.conditions).event_shape[0])
         density = density_of(estimator, estimator.of_examples(model, params, keys, batch))
         return {
             "_forward_kl_x": batch.x,
@@ -109,6 +109,8 @@ def _require(facts: Facts, estimator: Estimator) -> None:
     if not name_of_log_p(estimator):
         raise UserError("log_p is an estimator that gives log p(x), as importance does")
     estimator.require(facts)
+    if facts.model.given_shape is not None:
+        raise UserError("forward_kl is of p(x): this model is of p(x|y)")
     if facts.dataset is None or facts.dataset.log_prob is None:
         known = "linear_gaussian, gaussian_mixture, coin, or a data set of yours with log_prob"
         raise UserError(f"the density of the data is not known; it is of {known}")

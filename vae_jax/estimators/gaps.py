@@ -67,7 +67,7 @@ def gaps(
             qs = {"encoder": model.encode(params, example)} | {n: o.q for n, o in optima.items()}
             return _terms(_elbos(qs, ascent, key_values, num_samples)) | _ends(optima)
 
-        dimensions = model.prior(params).event_shape[0]
+        dimensions = model.prior(params, *batch.conditions).event_shape[0]
         rows = draws + families.most_numbers(dimensions) // NUMBERS_A_ROW
         return over_examples(one, keys, batch, rows, decoded_rows())
 

@@ -53,6 +53,8 @@ def _require(facts: Facts) -> None:
         raise UserError("samples are compared with data that was not trained on: --split=test")
     if not facts.is_own:
         raise UserError("the training set is not there: evaluate the run's own data, no --data")
+    if facts.dataset is not None and facts.dataset.missing:
+        raise UserError("distances to the training set need x without missing values")
     if facts.dataset is None or "train" not in facts.dataset.splits:
         raise UserError("the training set is not there, to which distances would be")
 

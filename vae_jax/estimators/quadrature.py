@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from numpyro.distributions import Distribution, Independent, Normal, constraints
 
 from vae_jax.errors import UserError
+from vae_jax.model import fixed
 from vae_jax.types import (
     NATS,
     Array,
@@ -23,7 +25,7 @@ from vae_jax.types import (
     Values,
     means,
 )
-from vae_jax.weights import checked_batch
+from vae_jax.weights import checked_batch, log_likelihood
 
 TOLERANCE = 0.01  # nats of an example
 
@@ -113,11 +115,17 @@ def _sums(
     model: Model, params: Params, batch: Examples, points: int, margin: float
 ) -> tuple[Array, Array]:
     """log p(x) `[batch]` by all points of the grid, and by every other one along each dimension."""
-    x, (z, log_cell) = checked_batch(model, batch).x, _grid(model, params, points, margin)
+    batch = checked_batch(model, batch)
+    if batch.given is not None:  # each example has a grid of its own
+        at = partial(_sums, points=points, margin=margin)
+        return jax.lax.map(
+            lambda one: at(fixed(model, one.given), params, one._replace(given=None)), batch
+        )
+    z, log_cell = _grid(model, params, points, margin)
     prior, dimensions = model.prior(params), z.shape[-1]
 
     def some_points(z: Array) -> tuple[Array, Array]:
-        joint = jax.vmap(lambda z: model.decode(params, z).log_prob(x) + prior.log_prob(z))(z)
+        joint = jax.vmap(lambda z: log_likelihood(model, params, z, batch) + prior.log_prob(z))(z)
         return logsumexp(joint, axis=0), logsumexp(joint[::2], axis=0)
 
     every, other = jax.lax.map(some_points, z)
@@ -127,6 +135,10 @@ def _sums(
 
 def prior_mass(model: Model, params: Params, *, points: int = 400, margin: float = 1.0) -> Array:
     """The prior's mass by the same grid, which is 1 unless it is too coarse or too small."""
+    if model.given_shape is not None:  # the least that any condition of a few has
+        each = partial(prior_mass, params=params, points=points, margin=margin)
+        masses = jax.lax.map(lambda y: each(fixed(model, y)), jnp.eye(model.given_shape[0]))
+        return masses[jnp.argmax(jnp.abs(masses - 1))]
     z, log_cell = _grid(model, params, points, margin)
     return jnp.exp(logsumexp(model.prior(params).log_prob(z)) + log_cell)
 

@@ -11,6 +11,7 @@ from numpyro.distributions import Distribution, constraints
 
 from vae_jax.divergences.units import factors, marginals
 from vae_jax.errors import UserError
+from vae_jax.estimators._draws import require_one_prior
 from vae_jax.estimators._two_samples import PERMUTATIONS, two_samples
 from vae_jax.types import (
     NATS,
@@ -64,7 +65,9 @@ def surgery(*, num_samples: Annotated[int, constraints.integer_greater_than(2)] 
             return z, model.prior(params, *one.conditions).sample(key_p)
 
         z, of_prior = jax.vmap(draws)(keys, batch)
-        return {"_surgery_x": batch.x, "_surgery_z": z, "_surgery_prior": of_prior}
+        seen = {"x": batch.x, "given": batch.given, "observed": batch.observed}
+        kept = {f"_surgery_{name}": array for name, array in seen.items() if array is not None}
+        return {**kept, "_surgery_z": z, "_surgery_prior": of_prior}
 
     held = num_samples  # and x, which the data set holds too
     require = functools.partial(_require, num_samples)
@@ -92,6 +95,7 @@ def _quantities(how: str) -> dict[str, Quantity]:
 def _require(num_samples: int, facts: Facts) -> None:
     if facts.posterior.batch_shape:
         raise UserError("surgery takes one q(z|x) an example")
+    require_one_prior(facts, "surgery")
     count = len(facts.dataset.splits[facts.split]) if facts.dataset else 1
     size = count * num_samples * facts.posterior.event_shape[0]
     if size > MOST_HELD:
@@ -103,11 +107,22 @@ def _derive(facts: Facts, values: Values) -> dict[str, np.ndarray]:
     """The terms of each example, `[n]`, and of each draw, `[n, K]`, an underscore before."""
     z = jnp.asarray(values["_surgery_z"].swapaxes(0, 1), jnp.float32)
     program = _program(facts.model.encode, facts.model.prior)
-    draws = program(facts.params, jnp.asarray(values["_surgery_x"], jnp.float32), z)
+    draws = program(facts.params, _batch_of(values), z)
     named = {n: np.asarray(d, np.float64).swapaxes(0, 1) for n, d in draws.items()}
     by_unit = named.pop("dimension_kl_by_unit", None)
     arrays = {f"_{n}": d for n, d in named.items()} | {n: d.mean(1) for n, d in named.items()}
     return arrays if by_unit is None else arrays | {"dimension_kl_by_unit": by_unit.mean(1)}
+
+
+def _batch_of(values: Values) -> Batch:
+    """The examples, as `of_examples` kept them."""
+    kept = {
+        name: jnp.asarray(values[f"_surgery_{name}"], jnp.float32)
+        for name in Batch._fields
+        if f"_surgery_{name}" in values
+    }
+    observed = kept.pop("observed", None)
+    return Batch(**kept, observed=None if observed is None else observed > 0)
 
 
 @functools.lru_cache(maxsize=1)  # the runs of many seeds share one program

@@ -14,7 +14,8 @@ from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_d
 from vae_jax.batches.few_values import few_values
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
-from vae_jax.batches.splits import gather, present
+from vae_jax.batches.rows import gather, rows_of
+from vae_jax.batches.splits import present
 from vae_jax.config import components
 from vae_jax.config.ranges import require
 from vae_jax.errors import UserError, unknown
@@ -31,6 +32,7 @@ from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import num_parameters
 from vae_jax.types import Array, Dataset, Estimator, Facts, Params, Values
+from vae_jax.weights import filled
 
 IN_FLIGHT = 2**25  # numbers of estimators held at a time, 128 MiB each of two terms
 
@@ -134,7 +136,7 @@ def require_evaluable(
     _require_possible(parts.dataset, split, batch_size, seed)
     facts = _facts_of(facts, parts.dataset, split)
     program = _program(parts, facts, tuple(_chosen(asked_estimators(**asked), facts)), seed)
-    raw = gather(parts.dataset.splits[split], slice(0, 1))
+    raw = gather(rows_of(parts.dataset, split), slice(0, 1))
     jax.eval_shape(program, facts.params, raw, np.arange(1))
 
 
@@ -216,7 +218,8 @@ def _make_program(
     def values(params: Params, raw: Array, ids: Array) -> dict[str, Array]:
         keys, batch = present(parts.dataset, example_keys(key, ids), raw)
         z = jax.vmap(lambda key, one: model.encode(params, one).sample(key))(keys, batch)
-        every = {"in_support": model.decode(params, z, *batch.conditions).support(batch.x)}
+        p = model.decode(params, z, *batch.conditions)
+        every = {"in_support": p.support(filled(p, batch))}
         for text, estimator in estimators.items():
             of_examples = estimator.of_examples(model, params, keys, batch)
             shared = [name for name in every if name in estimator.quantities]
@@ -238,10 +241,8 @@ def _pass(
     kept: Chunks,
 ) -> Values:
     """The values of each of the first examples of a split, `[n, ...]`."""
-    program, data = (
-        _program(run.parts, run.facts, tuple(estimators), seed),
-        _first(run.dataset.splits[split], count),
-    )
+    program = _program(run.parts, run.facts, tuple(estimators), seed)
+    data = _first(rows_of(run.dataset, split), count)
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
     with Bar(len(data), "example", split, quiet=quiet) as bar:

@@ -50,12 +50,12 @@ def of_data(dataset: Dataset) -> list[Estimator]:
     if (done := dataset.standardization) is not None:
         brought = partial(_of_brought, done.log_jacobian)
         known.append(Estimator(_no_values, {"log_p_brought": LOG_P_BROUGHT}, derive=brought))
-    log_prob = dataset.log_prob
-    if log_prob is None:
+    log_prob = dataset.log_prob if dataset.coding is None else dataset.log_prob_given
+    if log_prob is None or dataset.missing:
         return known
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        return {"log_p_data": log_prob(batch.x)}
+        return {"log_p_data": log_prob(batch.x, *batch.conditions)}
 
     return [Estimator(of_examples, {"log_p_data": LOG_P_DATA}), *known]
 

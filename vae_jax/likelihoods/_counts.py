@@ -28,8 +28,8 @@ def count_likelihood(
 
     def init(key: Array, batch: Batch) -> Params:
         del key
-        mean = jnp.mean(batch.x.reshape(-1, *spec.x_shape), 0)
-        return {"log_rate": jnp.log(mean + 0.1), **start()}
+        mean = jnp.mean(batch.x.reshape(-1, *spec.x_shape), 0, where=_seen(batch, spec.x_shape))
+        return {"log_rate": jnp.log(jnp.nan_to_num(mean) + 0.1), **start()}
 
     def distribution(
         params: Params, features: Float[Array, "*batch_and_x features"]
@@ -40,6 +40,11 @@ def count_likelihood(
 
     accepts = constraints.nonnegative_integer
     return Likelihood(num_features, init, distribution, accepts, _inputs)
+
+
+def _seen(batch: Batch, x_shape: Shape) -> Array | None:
+    """Which counts of a batch were observed, `[n, *x_shape]`; None: all."""
+    return None if batch.observed is None else batch.observed.reshape(-1, *x_shape)
 
 
 def _inputs(x: Array) -> Array:

@@ -14,7 +14,7 @@ from vae_jax.errors import UserError
 from vae_jax.types import UNTRAINED, Array, Batch, Likelihood, Params, Shape, Spec, no_params
 
 Scale = float | Literal["learned", "learned_per_element", "predicted"]
-Refit = Callable[[Params, Array, Array], Params]
+Refit = Callable[[Params, Array, Batch], Params]
 KEPT = 0.9  # of the running average of squared errors, at every update
 
 
@@ -76,7 +76,8 @@ def _start(shape: Shape, unit_spread: float) -> Callable[[Array, Batch], Params]
     def init(key: Array, batch: Batch) -> Params:
         """Starts from the spread of the data."""
         del key
-        return {"log_scale": jnp.full(shape, jnp.log((jnp.std(batch.x) + 1e-3) / unit_spread))}
+        spread = jnp.std(batch.x, where=batch.observed)
+        return {"log_scale": jnp.full(shape, jnp.log((spread + 1e-3) / unit_spread))}
 
     return init
 
@@ -94,7 +95,7 @@ def _predicted(min_scale: float) -> Callable[[Params, Array], Array]:
 
 def _first_error(key: Array, batch: Batch) -> Params:
     del key
-    return {UNTRAINED: {"squared_error": jnp.var(batch.x)}}
+    return {UNTRAINED: {"squared_error": jnp.var(batch.x, where=batch.observed)}}
 
 
 def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
@@ -106,8 +107,9 @@ def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
     return scale
 
 
-def _refit(params: Params, features: Float[Array, "*batch_and_x features"], x: Array) -> Params:
-    """The running average of the mean squared error, a batch on."""
+def _refit(params: Params, features: Float[Array, "*batch_and_x features"], batch: Batch) -> Params:
+    """The running average of the mean squared error where x was observed, a batch on."""
     before = params["likelihood"][UNTRAINED]["squared_error"]
-    after = KEPT * before + (1 - KEPT) * jnp.mean((x - features[..., 0]) ** 2)
+    error = jnp.mean((batch.x - features[..., 0]) ** 2, where=batch.observed)
+    after = KEPT * before + (1 - KEPT) * error
     return {UNTRAINED: {"squared_error": after.astype(jnp.result_type(before))}}

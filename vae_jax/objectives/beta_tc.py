@@ -10,7 +10,7 @@ from vae_jax.divergences import describe
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import first_draws, require_several
 from vae_jax.objectives.elbo import elbo
-from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
+from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params, as_batch
 
 Weights = Literal["stratified", "weighted"]
 
@@ -59,7 +59,7 @@ def beta_tc(
     log_q_z = logsumexp(pairs.sum(-1) + log_weights, axis=1).mean()
     log_q_each = logsumexp(pairs + log_weights[..., None], axis=1).sum(-1).mean()
     information = q.log_prob(z).mean() - log_q_z
-    rest = log_q_each - model.prior(params).log_prob(z).mean()
+    rest = log_q_each - model.prior(params, *as_batch(batch).conditions).log_prob(z).mean()
     penalty = alpha * information + beta * (log_q_z - log_q_each) + gamma * rest
     return bound._replace(surrogate=bound.terms["log_likelihood"].mean() - penalty)
 

@@ -1,4 +1,4 @@
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from vae_jax.config.components import checked
 from vae_jax.errors import UserError
 from vae_jax.objectives._draws import first_draws, require_several
 from vae_jax.objectives.elbo import elbo
-from vae_jax.types import END, Array, Bound, Context, Examples, Model, Params
+from vae_jax.types import END, Array, Batch, Bound, Context, Examples, Model, Params, as_batch
 from vae_jax.weights import typed
 
 Kernel = Literal["gaussian", "inverse_multiquadratic"]
@@ -48,19 +48,28 @@ def info_vae(
     bound = elbo(model, params, key, batch)
     _, z = first_draws(model, params, key, batch)
     require_several(z.shape[:-1], "info_vae")
-    prior = _prior_draws(model, params, key, z.shape[:-1]).reshape(-1, z.shape[-1])
+    draws = _prior_draws(model, params, key, as_batch(batch), z.shape[:-1])
+    prior = draws.reshape(-1, z.shape[-1])
     discrepancy = squared_mmd(z.reshape(prior.shape), prior, kernel, bandwidth)
     likelihood, kl = bound.terms["log_likelihood"], bound.terms["kl"]
     surrogate = (likelihood - (1 - alpha) * kl).mean() - weight * discrepancy
     return bound._replace(surrogate=surrogate)
 
 
-def _prior_draws(model: Model, params: Params, key: Array, shape: tuple[int, ...]) -> Array:
+def _prior_draws(
+    model: Model, params: Params, key: Array, batch: Batch, shape: tuple[int, ...]
+) -> Array:
     """z ~ p(z) for every example, with the key that `log_weights` would use for a second draw."""
-    key, prior = typed(key), model.prior(params)
+
+    def draws(key: Array, given: tuple[Any, ...], shape: tuple[int, ...] = ()) -> Array:
+        prior = model.prior(params, *given)
+        lacking = shape[: len(shape) - len(prior.batch_shape)]
+        return prior.sample(jax.random.fold_in(key, 1), lacking)
+
+    key = typed(key)
     if key.ndim:
-        return jax.vmap(lambda k: prior.sample(jax.random.fold_in(k, 1)))(key)
-    return prior.sample(jax.random.fold_in(key, 1), shape)
+        return jax.vmap(draws)(key, batch.conditions)
+    return draws(key, batch.conditions, shape)
 
 
 def squared_mmd(a: Array, b: Array, kernel: Kernel = "gaussian", bandwidth: float = 1.0) -> Array:

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution, constraints
 
-from vae_jax.config.components import Family, Part, build
+from vae_jax.config.components import Family, Part
 from vae_jax.distributions.diffusion import Denoising, scales
 from vae_jax.errors import UserError
+from vae_jax.networks._joined import joined
 from vae_jax.types import Array, Batch, Params, Prior, Shape, Spec
 
 Count = Annotated[int, constraints.nonnegative_integer]
@@ -26,8 +27,9 @@ def denoising(
     what it `predicts`: the noise e, the data x, or alpha e - sigma x (Salimans & Ho 2022). It adds
     to alpha_t z_t, which is right where x is N(0, I), and starts there, with 0. t comes as itself
     and as sin and cos of 2^k pi t, k < `time_frequencies`; z_t also as sin and cos of 2^k 2 pi z,
-    k in `data_frequencies`. They are columns of a vector, or channels of an image. The decoder sees
-    z_0. The posterior is `diffused`, of any encoder.
+    k in `data_frequencies`. They are columns of a vector, or channels of an image. What is given,
+    y, joins them: then it is p(z | y). The decoder sees z_0. The posterior is `diffused`, of any
+    encoder.
 
     Raises:
         UserError: for another posterior.
@@ -37,7 +39,8 @@ def denoising(
     size, noise = spec.sizes[0], spec.noise
     shape = spec.x_shape if _is_image(spec.x_shape, size) else (size,)
     width = shape[-1] * (1 + 2 * len(data_frequencies)) + 1 + 2 * time_frequencies
-    guess = build("networks", network)((*shape[:-1], width), shape)
+    given_shapes = () if spec.given_shape is None else (spec.given_shape,)
+    guess = joined("float32", network, (*shape[:-1], width), shape, given_shapes)
 
     def init(key: Array, batch: Batch) -> Params:
         del batch
@@ -45,17 +48,19 @@ def denoising(
 
     def denoise(arguments: Any, layer: Any, z: Array) -> Array:
         """x^ of z `[..., size]`; the layer's number is one, or one for each z."""
-        branch, gamma = arguments
+        branch, gamma, *given = arguments
         alpha, sigma = scales(gamma[layer][..., None])
         t = jnp.broadcast_to(1 - jnp.asarray(layer) / (len(gamma) - 1), z.shape[:-1])
         inputs = _beside_time(z, t, shape, time_frequencies, data_frequencies)
-        output = branch["gain"] * guess.apply(branch["network"], inputs).reshape(z.shape)
+        output = branch["gain"] * guess.apply(branch["network"], inputs, *given).reshape(z.shape)
         scale = {"noise": -sigma / alpha, "data": jnp.ones(()), "velocity": -sigma}[predicts]
         return alpha * z + scale * output
 
     def distribution(params: Params, given: Any = None) -> Distribution:
-        gamma = noise(params)
-        return Denoising(denoise, (params["prior"], gamma), gamma, size)
+        if given_shapes and given is None:
+            raise UserError("p(z | y) needs y: model.prior(params, given)")
+        gamma, others = noise(params), [given] if given_shapes else []
+        return Denoising(denoise, (params["prior"], gamma, *others), gamma, size)
 
     return Prior(init, distribution, size)
 

@@ -35,15 +35,17 @@ def layered(
         layers = [network.init(k) for network, k in zip(networks, keys[1:], strict=True)]
         return {"top": prior_of_top.init(keys[0], batch), "layers": layers}
 
-    def factor(params: Params, layer: int, above: list[Array]) -> Distribution:
+    def factor(arguments: Any, layer: int, above: list[Array]) -> Distribution:
+        params, given = arguments
         branch = params["prior"]
         if layer == 0:
-            return prior_of_top.distribution({**params, "prior": branch["top"]})
+            return prior_of_top.distribution({**params, "prior": branch["top"]}, given)
         features = networks[layer - 1].apply(branch["layers"][layer - 1], above[-1])
         return normal_of(features)
 
     def distribution(params: Params, given: Any = None) -> Distribution:
-        return Chain(factor, params, sizes)
+        batch = () if given is None else given.shape[:-1]
+        return Chain(factor, (params, given), sizes, batch)
 
     return Prior(init, distribution, sizes[-1] if decoder_sees == "last" else None)
 

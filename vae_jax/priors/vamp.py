@@ -27,7 +27,8 @@ def vamp(
     """p(z) = sum_c w_c q(z | u_c), pseudo-inputs u (Tomczak & Welling 2018, eq. 9).
 
     The u_c start as some of the first 1,000 training examples, with noise of a hundredth of their
-    spread, and are learned without limits to their range. `learned=False` leaves them as they are:
+    spread, and are learned without limits to their range, as are the conditions that come with them
+    where the model has some. `learned=False` leaves them as they are:
     a mixture of the posteriors of examples, as the Exemplar VAE has it (Norouzi et al. 2020), with
     a subset for all of them. The weights are 1/C, or learned too if `weighted`.
 
@@ -43,12 +44,17 @@ def vamp(
             raise UserError(f"components={components}: they start as {len(x)} examples")
         inputs = x[rows] + 0.01 * jnp.std(x) * epsilon
         weights = {"logits": jnp.zeros(components)} if weighted else {}
-        return {"inputs": inputs, **weights} if learned else {UNTRAINED: x[rows], **weights}
+        conditions = {} if batch.given is None else {"given": jnp.asarray(batch.given)[rows]}
+        if learned:
+            return {"inputs": inputs, **conditions, **weights}
+        return {UNTRAINED: {"inputs": x[rows], **conditions} if conditions else x[rows], **weights}
 
     def distribution(params: Params, given: Any = None) -> Distribution:
         branch = params["prior"]
-        inputs = branch["inputs"] if learned else jax.lax.stop_gradient(branch[UNTRAINED])
-        return _mixed(branch.get("logits", jnp.zeros(components)), spec.encode(params, inputs))
+        pseudo = branch if learned else jax.lax.stop_gradient(branch[UNTRAINED])
+        if isinstance(pseudo, dict):
+            pseudo = Batch(pseudo["inputs"], pseudo.get("given"))
+        return _mixed(branch.get("logits", jnp.zeros(components)), spec.encode(params, pseudo))
 
     return Prior(init, distribution)
 

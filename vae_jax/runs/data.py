@@ -11,9 +11,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from vae_jax.batches.conditions import conditioned
 from vae_jax.batches.records import Record, moments, record_of, same_x
-from vae_jax.batches.splits import require_shapes
-from vae_jax.brought import Standardization
+from vae_jax.batches.rows import rows_of
+from vae_jax.batches.splits import require_shapes, x_of
+from vae_jax.brought import Coding, Standardization
 from vae_jax.config import components
 from vae_jax.datasets import make_dataset
 from vae_jax.errors import UserError
@@ -40,8 +42,32 @@ def keep(workdir: Path, parts: Parts) -> None:
         for name in parts.dataset.splits
     }
     if (done := parts.dataset.standardization) is not None:
-        known["standardization"] = {"mean": done.mean.tolist(), "scale": done.scale.tolist()}
+        known["standardization"] = _lists(done)
+    known |= {"missing": True} if parts.dataset.missing else {}
+    if (coding := parts.dataset.coding) is not None:
+        known["given"] = _entries(coding)
     directory.write_json(workdir / FILE, known)
+
+
+def _entries(coding: Coding) -> dict[str, Any]:
+    """A coding as JSON keeps it."""
+    if coding.classes is not None:
+        return {"name": coding.name, "classes": coding.classes.tolist()}
+    assert coding.standardization is not None
+    return {"name": coding.name, **_lists(coding.standardization)}
+
+
+def _lists(done: Standardization) -> dict[str, Any]:
+    return {"mean": done.mean.tolist(), "scale": done.scale.tolist()}
+
+
+def coding(workdir: Path) -> Coding | None:
+    """The way in which a run's conditions became numbers, None if it has none."""
+    if not (known := _read(workdir).get("given")):
+        return None
+    if "classes" in known:
+        return Coding(known["name"], np.array(known["classes"]))
+    return Coding(known["name"], None, _standardization(known))
 
 
 def records(workdir: Path) -> dict[str, Record]:
@@ -58,7 +84,11 @@ def _moments(workdir: Path) -> dict[str, dict[str, float]]:
 def standardization(workdir: Path) -> Standardization | None:
     """The numbers by which a run's data was standardized, None if it was not."""
     numbers = _read(workdir).get("standardization")
-    return numbers and Standardization(np.array(numbers["mean"]), np.array(numbers["scale"]))
+    return numbers and _standardization(numbers)
+
+
+def _standardization(numbers: Mapping[str, Any]) -> Standardization:
+    return Standardization(np.array(numbers["mean"]), np.array(numbers["scale"]))
 
 
 def _read(workdir: Path) -> dict[str, Any]:
@@ -76,10 +106,10 @@ def is_own(workdir: Path, dataset: Dataset) -> bool:
     known = records(workdir)
     if not known or known.keys() != dataset.splits.keys():
         return False
-    if not all(record_of(dataset.splits[name]) == known[name] for name in known):
+    if not all(record_of(rows_of(dataset, name)) == known[name] for name in known):
         return False
-    preprocess = jax.jit(jax.vmap(dataset.preprocess))
-    now = {name: moments(preprocess, split) for name, split in dataset.splits.items()}
+    present_x = jax.jit(lambda keys, raw: x_of(dataset, keys, raw)[0])
+    now = {name: moments(present_x, split) for name, split in dataset.splits.items()}
     return all(same_x(now[name], x_then) for name, x_then in _moments(workdir).items())
 
 
@@ -89,8 +119,17 @@ def stand_in(workdir: Path, other: Dataset) -> Dataset | None:
     x is made as that of the other data is. None where the run does not know what it was trained on.
     """
     known = records(workdir)
+    if not known:
+        return None
     zeros: Any = {n: np.broadcast_to(np.zeros((), r.dtype), r.shape) for n, r in known.items()}
-    return other._replace(splits=zeros) if known else None
+    given = {n: np.zeros((r.shape[0], *_code_shape(other.coding))) for n, r in known.items()}
+    given = given if other.coding else {}
+    return other._replace(splits=zeros, given=given, missing=_read(workdir).get("missing", False))
+
+
+def _code_shape(coding: Coding | None) -> tuple[int, ...]:
+    """The shape of a code of a condition."""
+    return () if coding is None or coding.classes is not None else (coding.size,)
 
 
 def require_same(workdir: Path, parts: Parts, advice: str) -> None:
@@ -154,4 +193,5 @@ def named(workdir: Path, cfg: ConfigDict, text: str) -> tuple[str, Dataset]:
     if numbers and "standardize" in takes and call.arguments.get("standardize", True):
         arguments, fixed = arguments | {"standardize": True}, {"standardize": numbers}
     full = str(call._replace(arguments=arguments))
-    return full, require_shapes(components.build("datasets", full)(**fixed))
+    dataset = require_shapes(components.build("datasets", full)(**fixed))
+    return full, conditioned(dataset, cfg.given, coding(workdir))

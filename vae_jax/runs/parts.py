@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from vae_jax import config
+from vae_jax.batches.conditions import Given, conditioned
 from vae_jax.batches.keys import Keys, example_keys
 from vae_jax.batches.records import Record, moments, record_of
-from vae_jax.batches.splits import gather, present, require_shapes, require_valid, x_shape
+from vae_jax.batches.rows import gather, rows_of
+from vae_jax.batches.splits import present, require_shapes, require_valid, x_of, x_shape
 from vae_jax.config import components, optimizers
 from vae_jax.errors import UserError
 from vae_jax.model import build_model
@@ -20,7 +22,7 @@ from vae_jax.runs.state import Optimization, State, initial_state, optimization
 from vae_jax.types import Dataset, Model, Objective, Shape
 
 INIT_BATCH = 1000
-Records = dict[str, tuple[Any, Record]]  # name -> split, and its record
+Records = dict[str, tuple[Any, Record]]  # name and condition -> split, and its record
 OF_MODEL = ("encoder", "decoder", "posterior", "prior", "likelihood", "precision")
 SHOWN = ("data", *OF_MODEL[:-1], "latent_dim", "objective")
 
@@ -40,18 +42,19 @@ class Parts:
 
     def record(self, split: str) -> Record:
         """The identity of a split of the data set, which is read once for that."""
-        stored = self.dataset.splits[split]
-        if split not in self.records or self.records[split][0] is not stored:
-            self.records[split] = stored, record_of(stored)
-        return self.records[split][1]
+        stored = rows_of(self.dataset, split)
+        key = f"{split} given {self.cfg.given}"
+        if key not in self.records or self.records[key][0] is not self.dataset.splits[split]:
+            self.records[key] = self.dataset.splits[split], record_of(stored)
+        return self.records[key][1]
 
     def moments(self, split: str) -> dict[str, float]:
         """The moments of x by which other ways to make it are told from this one."""
-        return moments(self._preprocess, self.dataset.splits[split])
+        return moments(self._x_of, self.dataset.splits[split])
 
     @functools.cached_property
-    def _preprocess(self) -> Callable[..., Any]:
-        return jax.jit(jax.vmap(self.dataset.preprocess))
+    def _x_of(self) -> Callable[..., Any]:
+        return jax.jit(lambda keys, raw: x_of(self.dataset, keys, raw)[0])
 
     def __repr__(self) -> str:
         return f"Parts({self.in_words})"
@@ -75,7 +78,7 @@ class Parts:
     @functools.cached_property
     def start(self) -> Callable[[Keys], State]:
         """The function from a seed's keys to its state before the first update, compiled once."""
-        raw = gather(self.dataset.splits["train"], slice(0, INIT_BATCH))
+        raw = gather(rows_of(self.dataset, "train"), slice(0, INIT_BATCH))
 
         @jax.jit
         def start(keys: Keys, raw: Any) -> State:
@@ -107,7 +110,7 @@ def make_parts(
     dataset = make_dataset(cfg) if dataset is None else dataset
     shape, steps = x_shape(dataset), _steps_per_epoch(cfg, dataset)
     if model is None:
-        model = build_model(shape, cfg.latent_dim, **{name: cfg[name] for name in OF_MODEL})
+        model = _build(cfg, shape, dataset)
     objective = components.build("objectives", cfg.objective)
     length = cfg.num_epochs * steps
     optimizer = config.in_field("optimizer", optimizers.build, cfg.optimizer, length)
@@ -116,13 +119,26 @@ def make_parts(
     return Parts(cfg, dataset, shape, model, objective, rule, steps, records)
 
 
+def _build(cfg: ConfigDict, shape: Shape, dataset: Dataset) -> Model:
+    """The model that a config names, for data with such conditions and missing values."""
+    given, coding = Given.read(cfg.given), dataset.coding
+    return build_model(
+        shape,
+        cfg.latent_dim,
+        **{name: cfg[name] for name in OF_MODEL},
+        given_shape=(coding.size,) if coding else None,
+        embedding=given.embedding if given else 0,
+        missing=dataset.missing,
+    )
+
+
 def make_dataset(cfg: ConfigDict) -> Dataset:
-    """The data set that a config names."""
+    """The data set that a config names, with what it is conditioned on."""
     dataset = config.in_field("data", lambda: components.build("datasets", cfg.data)())
     if "train" not in dataset.splits:
         there = f"{', '.join(dataset.splits) or 'nothing'} alone: a train split is needed"
         raise UserError(f"config.data: {cfg.data.partition('(')[0]} holds {there}")
-    return require_shapes(dataset)
+    return config.in_field("given", conditioned, require_shapes(dataset), cfg.given)
 
 
 def _steps_per_epoch(cfg: ConfigDict, dataset: Dataset) -> int:
@@ -138,14 +154,15 @@ class Datasets:
 
     def __init__(self) -> None:
         """Nothing is read yet."""
-        self._known: dict[str, tuple[Dataset, Records]] = {}
+        self._known: dict[tuple[str, str], tuple[Dataset, Records]] = {}
         self._checked: set[tuple[str, str]] = set()
 
     def make_parts(self, cfg: ConfigDict, model: Model | None = None) -> Parts:
         """The parts that a config names; those of one data set share it."""
-        if cfg.data not in self._known:
-            self._known[cfg.data] = make_dataset(cfg), {}
-        dataset, records = self._known[cfg.data]
+        name = cfg.data, cfg.given
+        if name not in self._known:
+            self._known[name] = make_dataset(cfg), {}
+        dataset, records = self._known[name]
         return make_parts(cfg, model=model, dataset=dataset, records=records)
 
     def require_valid(self, parts: Parts) -> None:

@@ -21,7 +21,7 @@ from vae_jax.runs.age import Age
 from vae_jax.runs.facts import find_facts
 from vae_jax.runs.parts import Parts, make_parts
 from vae_jax.runs.state import evaluated_params, num_parameters
-from vae_jax.types import Array, Dataset, Facts, Model, Params
+from vae_jax.types import Array, Batch, Dataset, Facts, Model, Params
 
 AS_OTHER_DATA = "bring it back, or evaluate what is there by name as other data (--data)"
 
@@ -67,7 +67,9 @@ class Run(NamedTuple):
         """The name of its data set."""
         return self.other_data or self.parts.cfg.data
 
-    def present(self, brought: Any, key: Array | None = None) -> Array:
+    def present(
+        self, brought: Any, key: Array | None = None, *, given: Any = None
+    ) -> Array | Batch:
         """x `[n, *x_shape]` of examples `[n, ...]` in the shape and units of the data as brought.
 
         This is the way from data to what the model and the objectives take: examples are
@@ -77,12 +79,26 @@ class Run(NamedTuple):
             brought: the examples, of any dtype of numbers.
             key: of what is drawn, as bits are; by default that of `evaluate` with seed 0, so that
                 a whole split of the data set becomes the x that `evaluate` sees.
+            given: what they are conditioned on, as it was brought: one for each, or one for all.
+
+        Returns:
+            x; in a `Batch` with what is given, or where values are missing (NaN).
 
         Raises:
             UserError: for another shape, and for values that the model cannot be evaluated on.
         """
         key = keys_of(0).evaluate if key is None else key
-        return presented(self.dataset, self.model, key, brought)
+        return presented(self.dataset, self.model, key, brought, given)
+
+    def condition(self, value: Any) -> Array:
+        """The condition `[G]` that a value as it was brought stands for: a class, or numbers.
+
+        Raises:
+            UserError: for a model that is not conditioned, and a class that there is not.
+        """
+        if (coding := self.dataset.coding) is None:
+            raise UserError("given: this model is not conditioned on anything")
+        return coding.encode(np.asarray(value)[None])[0]
 
     def restore(self, x: Any) -> np.ndarray:
         """x `[..., *x_shape]` in the units that were brought: scaled back, standardization undone.

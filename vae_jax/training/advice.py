@@ -1,6 +1,7 @@
 """Notes logged before training: how the KL is computed, and doubts about the data."""
 
 import logging
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 from vae_jax import config
 from vae_jax.batches.few_values import ADVICE, NO_PROBABILITY, few_values
 from vae_jax.batches.keys import example_keys
-from vae_jax.batches.splits import gather, present
+from vae_jax.batches.rows import gather, rows_of
+from vae_jax.batches.splits import present
 from vae_jax.config import components
 from vae_jax.divergences import closed_form_kl, describe
 from vae_jax.divergences.layers import MOST_LAYERS, have_layers
@@ -16,7 +18,8 @@ from vae_jax.errors import UserError
 from vae_jax.objectives.elbo import KL
 from vae_jax.runs.parts import INIT_BATCH
 from vae_jax.training.job import Job
-from vae_jax.types import Array, Batch, Facts, Params, is_biased
+from vae_jax.types import Array, Facts, Params, is_biased
+from vae_jax.weights import filled
 
 logger = logging.getLogger(__name__)
 
@@ -28,15 +31,17 @@ def log_notes(job: Job, params: Params) -> None:
         UserError: where the KL is infinite.
     """
     model, dataset = job.parts.model, job.parts.dataset
-    raw = gather(dataset.splits["train"], slice(0, INIT_BATCH))
+    raw = gather(rows_of(dataset, "train"), slice(0, INIT_BATCH))
 
     @jax.jit
-    def look(params: Params, raw: Array) -> tuple[Array | None, Array, Array]:
+    def look(params: Params, raw: Any) -> tuple[Array | None, Array, Array]:
         _, batch = present(dataset, example_keys(jax.random.key(0), jnp.arange(len(raw))), raw)
-        first = Batch(batch.x[:1])
-        kl = closed_form_kl(model.encode(params, first), model.prior(params))
+        first = jax.tree.map(lambda leaf: leaf[0], batch)
+        prior = model.prior(params, *first.conditions)
+        kl = closed_form_kl(model.encode(params, first), prior)
         z = jnp.zeros(job.facts.prior.event_shape)
-        return kl, batch.x.max(), model.decode(params, z).support(batch.x).all()
+        p = model.decode(params, z, *first.conditions)
+        return kl, batch.x.max(), p.support(filled(p, batch)).all()
 
     logger.info("%s%s", kl_form(job.facts), _estimator_note(job))
     _note_other_sizes(job)

@@ -10,13 +10,13 @@ import optax
 
 from vae_jax import config
 from vae_jax.batches.keys import example_keys
-from vae_jax.batches.splits import gather
+from vae_jax.batches.rows import gather, rows_of
 from vae_jax.divergences import require_nested_supports
 from vae_jax.errors import UserError, one_line
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.state import State, num_parameters
 from vae_jax.training.update import Update
-from vae_jax.types import Facts, Params
+from vae_jax.types import Facts, Params, shaped
 
 SIZES = (0.0, 1000.0)  # of the gradients that an update rule is tried with
 PROBED = 9  # updates of a run, from its first to its last
@@ -36,8 +36,9 @@ def require_memory(state: State) -> None:
 def require_latent(parts: Parts, params: Params) -> None:
     """Refuses q(z|x) or p(z) that is not of vectors of `latent_dim` numbers."""
     cfg, model = parts.cfg, parts.model
-    x = jax.ShapeDtypeStruct(parts.x_shape, jnp.float32)
-    posterior, prior = jax.eval_shape(model.encode, params, x), jax.eval_shape(model.prior, params)
+    example = shaped(model, parts.x_shape)
+    posterior = jax.eval_shape(model.encode, params, example)
+    prior = jax.eval_shape(model.prior, params, *example.conditions)
     size = sum(getattr(posterior, "sizes", config.sizes(cfg)))
     for role, distribution in (("posterior", posterior), ("prior", prior)):
         if (shape := distribution.event_shape) != (size,):
@@ -50,8 +51,9 @@ def require_finite_support(facts: Facts) -> None:
 
     def nested(params: Params) -> None:
         with jax.ensure_compile_time_eval():  # so that the ends of a support are numbers
-            q = facts.model.encode(params, jnp.zeros(facts.x_shape))
-            require_nested_supports(q, facts.model.prior(params))
+            zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), facts.example)
+            q = facts.model.encode(params, zeros)
+            require_nested_supports(q, facts.model.prior(params, *zeros.conditions))
 
     jax.eval_shape(nested, facts.params)
 
@@ -59,7 +61,7 @@ def require_finite_support(facts: Facts) -> None:
 def trace_update(parts: Parts, update: Update, state: State) -> None:
     """Refuses parts of which no update can be traced, or whose objective lacks terms."""
     size = min(2, parts.cfg.batch_size)
-    raw = gather(parts.dataset.splits["train"], slice(0, size))
+    raw = gather(rows_of(parts.dataset, "train"), slice(0, size))
     keys = jax.eval_shape(lambda: example_keys(jax.random.key(0), jnp.arange(size)))
     _, metrics = jax.eval_shape(update, state, keys, raw)
     if not {"log_likelihood", "kl"} <= metrics.keys():

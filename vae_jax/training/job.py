@@ -6,6 +6,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vae_jax.batches.keys import keys_of
+from vae_jax.batches.rows import rows_of
 from vae_jax.batches.windows import fits
 from vae_jax.errors import UserError
 from vae_jax.runs.facts import find_facts
@@ -52,7 +53,7 @@ def make_job(cfg: ConfigDict, model: Model | None = None, datasets: Datasets | N
     datasets = datasets or Datasets()
     parts = datasets.make_parts(cfg, model)
     datasets.require_valid(parts)
-    if cfg.seeds_at_once > 1 and not fits(parts.dataset.splits["train"], cfg.max_device_bytes):
+    if cfg.seeds_at_once > 1 and not fits(rows_of(parts.dataset, "train"), cfg.max_device_bytes):
         message = "a training set that is streamed serves one seed at a time"
         raise UserError(f"config.seeds_at_once={cfg.seeds_at_once}: {message}")
     state = jax.eval_shape(parts.start, keys_of(0))

@@ -19,6 +19,7 @@ from vae_jax import config
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, devices, mesh_for
 from vae_jax.batches.keys import Keys, epoch_order, example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
+from vae_jax.batches.rows import rows_of
 from vae_jax.batches.splits import present
 from vae_jax.batches.windows import Window, Windows, fits, windows
 from vae_jax.errors import DivergedError
@@ -98,7 +99,7 @@ def train(
 
 def _seeds_at_once(job: Job, count: int) -> int:
     """The number of seeds that train along one axis; it is logged where there is a choice."""
-    resident = fits(job.parts.dataset.splits["train"], job.parts.cfg.max_device_bytes)
+    resident = fits(rows_of(job.parts.dataset, "train"), job.parts.cfg.max_device_bytes)
     asked, platform = job.parts.cfg.seeds_at_once, devices()[0].platform
     chosen = asked or (1 if platform == "cpu" or not resident else count)
     if count > 1:
@@ -111,7 +112,7 @@ def _seeds_at_once(job: Job, count: int) -> int:
 def _make_loop(
     job: Job, progress: Callable[..., Progress], observe: Observe | None, which: BestOrLast
 ) -> _Loop:
-    cfg, split = job.parts.cfg, job.parts.dataset.splits["train"]
+    cfg, split = job.parts.cfg, rows_of(job.parts.dataset, "train")
     mesh, longest = mesh_for(cfg.batch_size), min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
     program, bounds = RunSteps(job.update), _make_bounds(job.parts)
@@ -204,8 +205,7 @@ def _copy_of(job: Job, member: _Member) -> Run:
 
 def _run_of(job: Job, member: _Member) -> Run:
     params = evaluated_params(member.state, job.parts.cfg.ema_decay)
-    step = int(member.state.step)
-    return Run(job.parts, params, step, member.seed, member.path)
+    return Run(job.parts, params, int(member.state.step), member.seed, member.path)
 
 
 def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -259,8 +259,9 @@ def _make_bounds(parts: Parts) -> Callable[..., dict[str, Any]]:
 def _validate(loop: _Loop, member: _Member) -> None:
     """Logs the mean bound on the validation split, always by the same draws; saves a checkpoint."""
     parts, bound, step = loop.job.parts, None, int(member.state.step)
-    if (split := parts.dataset.splits.get("validation")) is not None:
+    if "validation" in parts.dataset.splits:
         bounds = partial(loop.bounds, member.state, member.keys.validate)
+        split = rows_of(parts.dataset, "validation")
         values = exact_pass(bounds, split, parts.cfg.batch_size, loop.mesh)["bound"]
         bound = float(values.mean())
         metrics = {"validation_bound": bound, "validation_error": known_error(values) or 0.0}

@@ -83,7 +83,7 @@ def run_steps(
 
     def body(carry: tuple[State, Array], batch: tuple[Array, Array]) -> tuple[Any, Any]:
         (state, ok), (keys, rows) = carry, batch
-        new, metrics = update(state, keys, data[rows])
+        new, metrics = update(state, keys, jax.tree.map(lambda a: a[rows], data))
         ok &= jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
         return (jax.lax.cond(ok, lambda: new, lambda: state), ok), metrics
 

@@ -11,13 +11,14 @@ from numpyro.distributions import Distribution
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
+from vae_jax.batches.rows import rows_of
 from vae_jax.batches.splits import present
 from vae_jax.divergences import closed_form_kl, kl_per_dimension
 from vae_jax.errors import UserError, unknown
 from vae_jax.kl_comparison.models.layers import of_layers, require_few
 from vae_jax.progress import Bar
 from vae_jax.runs.run import Run
-from vae_jax.types import Array, Model, Params
+from vae_jax.types import Array, Batch, Model, Params
 from vae_jax.weights import log_weights
 
 ROWS = 2000  # draws times examples worked on together
@@ -68,7 +69,7 @@ def _possible(run: Run) -> tuple[str, ...]:
 
 def _pass(run: Run, split: str, num_samples: int, reference: str, seed: int, quiet: bool) -> Values:
     program = _program(run, num_samples, reference, seed)
-    data, size = run.dataset.splits[split], num_samples * run.facts.prior.event_shape[0]
+    data, size = rows_of(run.dataset, split), num_samples * run.facts.prior.event_shape[0]
     batch = fitting_devices(max(1, min(100, IN_FLIGHT // size, len(data))))
     mesh = mesh_for(batch)
     with Bar(len(data), "example", "KL", quiet=quiet) as bar:
@@ -84,13 +85,13 @@ def _program(run: Run, num_samples: int, reference: str, seed: int) -> Callable[
 
     def program(params: Params, raw: Any, ids: Any) -> dict[str, Array]:
         keys, batch = present(run.dataset, example_keys(key, ids), raw)
-        return _numbers(run.model, params, keys, batch.x, num_samples, reference)
+        return _numbers(run.model, params, keys, batch, num_samples, reference)
 
     return jax.jit(program, compiler_options=COMPILER_OPTIONS)
 
 
 def _numbers(
-    model: Model, params: Params, keys: Array, x: Array, num_samples: int, reference: str
+    model: Model, params: Params, keys: Array, batch: Batch, num_samples: int, reference: str
 ) -> dict[str, Array]:
     """The numbers of each example, nats `[batch]`.
 
@@ -101,10 +102,10 @@ def _numbers(
     sampled ELBO; the `skewness` of log q - log p; `dimensions`, `dimensions_sampled` and
     `dimensions_rounding` `[batch, latent_dim]` where both factorize; and those of `of_layers`.
     """
-    q, p = model.encode(params, x), model.prior(params)
-    ratios = _log_ratios(model, params, keys, x, num_samples)
-    kl, error, mass = _REFERENCES[reference](model, params, keys, x, num_samples)
-    few = log_weights(model, params, keys, x, min(num_samples, LIKELIHOOD_DRAWS))
+    q, p = model.encode(params, batch), model.prior(params, *batch.conditions)
+    ratios = _log_ratios(model, params, keys, batch, num_samples)
+    kl, error, mass = _REFERENCES[reference](model, params, keys, batch, num_samples)
+    few = log_weights(model, params, keys, batch, min(num_samples, LIKELIHOOD_DRAWS))
     # Every log q and log p is rounded, and the closed form: no error is known to be smaller.
     rounding = EPS * (jnp.abs(few.log_posterior) + jnp.abs(few.log_prior)).mean(0)
     variance, third = ratios.var(0, ddof=1), ((ratios - ratios.mean(0)) ** 3).mean(0)
@@ -121,8 +122,8 @@ def _numbers(
         "likelihood_variance": few.log_likelihood.var(0, ddof=1),
         "weight_variance": few.log_weight.var(0, ddof=1),
         **{f"squared_error_{k}": _squared_error(ratios, kl, k) for k in powers(num_samples)},
-        **_dimensions(model, params, keys, x, q, p, num_samples),
-        **of_layers(model, params, keys, x, num_samples),
+        **_dimensions(model, params, keys, batch, q, p, num_samples),
+        **of_layers(model, params, keys, batch, num_samples),
     }
 
 
@@ -137,44 +138,44 @@ def _squared_error(ratios: Array, kl: Array, k: int) -> Array:
 
 
 def _log_ratios(
-    model: Model, params: Params, keys: Array, x: Array, num_samples: int, first: int = 0
+    model: Model, params: Params, keys: Array, batch: Batch, num_samples: int, first: int = 0
 ) -> Array:
     """log q(z|x) - log p(z) of draws, nats `[num_samples, batch]`; nothing is decoded."""
 
     def ratios(start: Array) -> Array:
-        weights = log_weights(model, params, keys, x, chunk, first=start)
+        weights = log_weights(model, params, keys, batch, chunk, first=start)
         return weights.log_posterior - weights.log_prior
 
-    chunk = min(num_samples, max(1, ROWS // len(x)))
+    chunk = min(num_samples, max(1, ROWS // len(batch.x)))
     chunks = jax.lax.map(ratios, first + jnp.arange(0, num_samples, chunk))
-    return chunks.reshape(-1, len(x))[:num_samples]
+    return chunks.reshape(-1, len(batch.x))[:num_samples]
 
 
 def _closed_form(
-    model: Model, params: Params, keys: Array, x: Array, num_samples: int
+    model: Model, params: Params, keys: Array, batch: Batch, num_samples: int
 ) -> tuple[Array, Array, Array]:
-    kl = closed_form_kl(model.encode(params, x), model.prior(params))
+    kl = closed_form_kl(model.encode(params, batch), model.prior(params, *batch.conditions))
     assert kl is not None  # the facts of the run say so
     return kl, jnp.zeros_like(kl), jnp.ones_like(kl)
 
 
 def _sampled(
-    model: Model, params: Params, keys: Array, x: Array, num_samples: int
+    model: Model, params: Params, keys: Array, batch: Batch, num_samples: int
 ) -> tuple[Array, Array, Array]:
     """The KL by `LONGER` times as many draws, which follow the first K."""
     size = LONGER * num_samples
-    ratios = _log_ratios(model, params, keys, x, size, first=num_samples)
+    ratios = _log_ratios(model, params, keys, batch, size, first=num_samples)
     kl = ratios.mean(0)
     return kl, ratios.std(0, ddof=1) / jnp.sqrt(size), jnp.ones_like(kl)
 
 
 def _quadrature(
-    model: Model, params: Params, keys: Array, x: Array, num_samples: int
+    model: Model, params: Params, keys: Array, batch: Batch, num_samples: int
 ) -> tuple[Array, Array, Array]:
     """int q (log q - log p) dz / int q dz, by the trapezoidal rule around each q, and int q dz."""
-    q, p = model.encode(params, x), model.prior(params)
-    draws = jax.vmap(lambda key, x: model.encode(params, x).sample(key, (1000,)), out_axes=1)
-    z = draws(keys, x)
+    q, p = model.encode(params, batch), model.prior(params, *batch.conditions)
+    draws = jax.vmap(lambda key, one: model.encode(params, one).sample(key, (1000,)), out_axes=1)
+    z = draws(keys, batch)
     points, dimensions = POINTS[z.shape[-1]], z.shape[-1]
     steps = jnp.linspace(-HALF_WIDTH, HALF_WIDTH, points)
     grid = jnp.stack(jnp.meshgrid(*[steps] * dimensions, indexing="ij"), -1)
@@ -189,27 +190,34 @@ def _quadrature(
 
     integral, total = jax.tree.map(lambda a: a.sum(0), jax.lax.map(row, grid))
     cell = z.std(0).prod(-1) * (steps[1] - steps[0]) ** dimensions
-    return integral / total, jnp.zeros(len(x)), total * cell
+    return integral / total, jnp.zeros(len(batch.x)), total * cell
 
 
 _REFERENCES = dict(zip(REFERENCES, (_closed_form, _quadrature, _sampled), strict=True))
 
 
 def _dimensions(
-    model: Model, params: Params, keys: Array, x: Array, q: Distribution, p: Any, num_samples: int
+    model: Model,
+    params: Params,
+    keys: Array,
+    batch: Batch,
+    q: Distribution,
+    p: Any,
+    num_samples: int,
 ) -> dict[str, Array]:
     """KL(q_j || p_j) in closed form and by the same draws; nothing unless both factorize."""
     if (closed := kl_per_dimension(q, p)) is None:
         return {}
 
-    def ratio(key: Array, x: Array, k: Array) -> tuple[Array, Array]:
-        one = model.encode(params, x)
-        z = one.sample(jax.random.fold_in(key, k))
-        log_q, log_p = one.base_dist.log_prob(z), p.base_dist.log_prob(z)
+    def ratio(key: Array, one: Batch, k: Array) -> tuple[Array, Array]:
+        q_one: Any = model.encode(params, one)
+        p_one: Any = model.prior(params, *one.conditions)
+        z = q_one.sample(jax.random.fold_in(key, k))
+        log_q, log_p = q_one.base_dist.log_prob(z), p_one.base_dist.log_prob(z)
         return log_q - log_p, EPS * (jnp.abs(log_q) + jnp.abs(log_p))
 
     along = jax.vmap(ratio, (0, 0, None))
-    draws = jax.lax.map(lambda k: along(keys, x, k), jnp.arange(num_samples))
+    draws = jax.lax.map(lambda k: along(keys, batch, k), jnp.arange(num_samples))
     sampled, rounding = (term.mean(0) for term in draws)
     return {
         "dimensions": closed,

@@ -14,7 +14,8 @@ import numpy as np
 
 from vae_jax.batches.devices import COMPILER_OPTIONS
 from vae_jax.batches.keys import example_keys
-from vae_jax.batches.splits import gather, present
+from vae_jax.batches.rows import gather, rows_of
+from vae_jax.batches.splits import present
 from vae_jax.config import components
 from vae_jax.types import Array, Dataset, Examples, Model, Objective, Params
 
@@ -164,13 +165,13 @@ class GradientStudy:
         Each step has two batches, independent of each other and without repetition inside, and two
         draws of z for each: half the squared distance of two gradients is an unbiased variance.
         """
-        data, variances = dataset.splits["train"], []
+        data, variances = rows_of(dataset, "train"), []
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         for step in range(steps):
             ids = np.stack([rng.permutation(len(data))[:batch_size] for _ in range(2)])
             raw = gather(data, ids.ravel())
             keys = example_keys(jax.random.fold_in(key, step), jnp.arange(len(raw)))
-            variances.append(self._step(params, *present(dataset, keys, jnp.asarray(raw))))
+            variances.append(self._step(params, *present(dataset, keys, raw)))
         within, total = jax.tree.map(lambda *a: np.stack(jax.device_get(a)), *variances)
         return within, total
 

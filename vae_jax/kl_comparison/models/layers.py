@@ -10,7 +10,7 @@ from tabulate import tabulate
 from vae_jax.divergences.layers import MOST_LAYERS, have_layers, kl_by_layer
 from vae_jax.errors import UserError
 from vae_jax.standard_errors import standard_error
-from vae_jax.types import Array, Facts, Model, Params
+from vae_jax.types import Array, Batch, Facts, Model, Params
 
 
 def require_few(facts: Facts) -> None:
@@ -20,23 +20,23 @@ def require_few(facts: Facts) -> None:
 
 
 def of_layers(
-    model: Model, params: Params, keys: Array, x: Array, num_samples: int
+    model: Model, params: Params, keys: Array, batch: Batch, num_samples: int
 ) -> dict[str, Array]:
     """`layers` and `layers_sampled`, means over the draws, and the variances of a draw of each.
 
     All are nats `[batch, layers]`, the top layer first; nothing unless q and p have layers.
     """
-    if not have_layers(model.encode(params, x), model.prior(params)):
+    if not have_layers(model.encode(params, batch), model.prior(params, *batch.conditions)):
         return {}
 
-    def one(key: Array, x: Array, k: Array) -> tuple[Array, Array]:
-        q, p = model.encode(params, x), model.prior(params)
+    def one(key: Array, example: Batch, k: Array) -> tuple[Array, Array]:
+        q, p = model.encode(params, example), model.prior(params, *example.conditions)
         z = q.sample(jax.random.fold_in(key, k))
         pairs = zip(q.factors(z), p.factors(z), q.split(z), strict=True)
         return kl_by_layer(q, p, z), jnp.stack([a.log_prob(v) - b.log_prob(v) for a, b, v in pairs])
 
     along = jax.vmap(one, (0, 0, None))
-    closed, sampled = jax.lax.map(lambda k: along(keys, x, k), jnp.arange(num_samples))
+    closed, sampled = jax.lax.map(lambda k: along(keys, batch, k), jnp.arange(num_samples))
     return {
         "layers": closed.mean(0),
         "layers_sampled": sampled.mean(0),
