@@ -18,6 +18,7 @@ _HOME = {
     "evaluate": "evaluation.evaluate",
     "fit": "training.fit",
     "fit_seeds": "training.fit",
+    "imputations": "evaluation.arrays.imputations",
     "iwae": "objectives.iwae",
     "latents": "evaluation.arrays.latents",
     "load": "runs.run",

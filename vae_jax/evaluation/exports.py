@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vae_jax.batches.conditions import written
 from vae_jax.config import components
 from vae_jax.config.calls import Call, alternatives
 from vae_jax.errors import UserError, counted
@@ -46,13 +47,13 @@ class Export(NamedTuple):
     about: Mapping[str, Any]
 
 
-def asked(what: str, flags: Mapping[str, Any], written: Collection[str] = ()) -> list[Asked]:
+def asked(what: str, flags: Mapping[str, Any], needed: Collection[str] = ()) -> list[Asked]:
     """The arrays that a text names, `"latents|log_p(num_samples=100)"`, with flags as arguments.
 
     Args:
         what: the names, with arguments or without.
         flags: by name; those that are None go to no function, the others to all that take them.
-        written: the names of the flags that something has to take.
+        needed: the names of the flags that something has to take.
 
     Raises:
         UserError: for unknown arrays or arguments, and for a flag that nothing takes.
@@ -61,7 +62,7 @@ def asked(what: str, flags: Mapping[str, Any], written: Collection[str] = ()) ->
     functions = [components.find(FAMILY, call.name) for call in calls]
     takes = [inspect.signature(function).parameters for function in functions]
     given = {name: value for name, value in flags.items() if value is not None}
-    for name in given.keys() & set(written):
+    for name in given.keys() & set(needed):
         wanted = TAKEN_AS.get(name, (name,))
         if not any(argument in parameters for argument in wanted for parameters in takes):
             raise UserError(f"--{name}={given[name]}: {what} takes no --{name}")
@@ -86,7 +87,10 @@ def computed(run: Run, one: Asked) -> Export:
         UserError: for a split that is not there, and for what the model cannot give.
     """
     function = components.build(FAMILY, str(one.call))
-    arrays = function(run, quiet=False, **one.more)
+    more = dict(one.more)
+    if "given" in more:
+        more["given"] = written(run.dataset, more["given"])
+    arrays = function(run, quiet=False, **more)
     count = len(next(iter(arrays.values())))
     rows, labels = _rows(run, one.split, count)
     return Export(
@@ -102,7 +106,7 @@ def computed(run: Run, one: Asked) -> Export:
 def _about(one: Asked) -> dict[str, Any]:
     """The arrays' name, with the arguments that are no defaults, and what decides the draws."""
     return {"what": components.brief(FAMILY, str(one.call)), "split": one.split or None,
-            "seed": one.call.arguments.get("seed", 0)}  # fmt: skip
+            "given": one.more.get("given"), "seed": one.call.arguments.get("seed", 0)}  # fmt: skip
 
 
 def _rows(run: Run, split: str, count: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -141,10 +145,11 @@ def save(export: Export, workdir: Path) -> list[Path]:
     folder = workdir / FOLDER
     make_directory(folder)
     labels = {} if export.labels is None else {"labels": export.labels}
-    more = {"ids": export.ids, **labels, "about": np.array(json.dumps(export.about))}
+    about = {"about": np.array(json.dumps(export.about))}
+    every: dict[str, Any] = {**export.arrays, "ids": export.ids, **labels, **about}
     path = folder / f"{export.stem}.npz"
     new = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
-    np.savez_compressed(new, **export.arrays, **more)
+    np.savez_compressed(new, **every)
     new.replace(path)
     return [path, *(_write(folder / name, *table) for name, table in _tables(export))]
 
@@ -163,6 +168,7 @@ def _tables(export: Export) -> Iterator[tuple[str, Table]]:
     """The tables of an export by the names of their files."""
     heads = {"id": export.ids} | ({} if export.labels is None else {"label": export.labels})
     single = {name: a for name, a in export.arrays.items() if a.ndim == 1}
+    heads |= {"given": single.pop("given")} if "given" in single else {}
     if single:
         yield f"{export.stem}.csv", _columns(heads | single)
     for name, array in export.arrays.items():

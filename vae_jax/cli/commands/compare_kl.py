@@ -58,7 +58,7 @@ def _require_one_comparison(args: Args) -> None:
     if args.workdir and (args.num_repetitions or LEAST) < LEAST:
         wrong = f"--num_repetitions={args.num_repetitions}"
         raise UserError(f"{wrong}: of a run at least {LEAST} are needed for an error of each")
-    if "split" in args.given and not args.workdir:
+    if "split" in args.written and not args.workdir:
         raise UserError("--split goes with --workdir")
 
 

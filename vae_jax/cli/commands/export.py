@@ -15,6 +15,7 @@ def flags(flags: Flags) -> None:
     about = "other data than the run's, by name: npz(path='new.npz'); x is made as the run's x is"
     flags.text("data", None, about)
     flags.integer("num_samples", None, "how many samples; of log_p the draws of z")
+    flags.text("given", None, "of samples of a conditional model: the class, or the number")
     flags.integer("num_examples", None, "the first of the split alone")
     flags.integer("batch_size", None, "examples at a time; changes no number; default: 100")
     flags.checkpoint()
@@ -41,8 +42,8 @@ def run(args: Args) -> None:
     from vae_jax.runs import load_all
     from vae_jax.runs.outputs import place_of
 
-    names = ("split", "num_samples", "num_examples", "batch_size", "seed")
-    wanted = exports.asked(args.what, {name: getattr(args, name) for name in names}, args.given)
+    names = ("split", "given", "num_samples", "num_examples", "batch_size", "seed")
+    wanted = exports.asked(args.what, {name: getattr(args, name) for name in names}, args.written)
     place = place_of(path, args.output, is_printed=False)
     use_device(args.device)
     for folder, trained in load_all(place, args.checkpoint, args.data):

@@ -11,7 +11,8 @@ from numpyro.distributions import constraints
 from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
-from vae_jax.batches.splits import gather, present
+from vae_jax.batches.rows import gather, rows_of
+from vae_jax.batches.splits import present
 from vae_jax.errors import UserError, unknown
 from vae_jax.progress import Bar
 from vae_jax.runs.run import Run
@@ -116,7 +117,7 @@ def _of_split(run: Run, split: Any, how: How) -> tuple[Any, Any, Callable[..., A
     def batch_of(data: Any, raw: Array, ids: Array) -> tuple[Array, Batch]:
         return present(run.dataset, example_keys(key, ids), raw)
 
-    return run.dataset.splits[split], (), batch_of
+    return rows_of(run.dataset, split), (), batch_of
 
 
 def _of_batch(run: Run, examples: Any, how: How) -> tuple[Any, Any, Callable[..., Any]]:
@@ -125,6 +126,8 @@ def _of_batch(run: Run, examples: Any, how: How) -> tuple[Any, Any, Callable[...
     if batch.x.ndim != len(shape) + 1:
         needed = ", ".join(map(str, ("n", *shape)))
         raise UserError(f"x has shape {list(batch.x.shape)}, where [{needed}] is needed")
+    if batch.given is not None and len(batch.given) != len(batch.x):
+        raise UserError(f"batch.given: {len(batch.given)} conditions for {len(batch.x)} examples")
     key = keys_of(how.seed).evaluate
 
     def batch_of(batch: Batch, raw: Array, ids: Array) -> tuple[Array, Batch]:
