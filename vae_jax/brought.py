@@ -112,7 +112,7 @@ class Coding(NamedTuple):
         return 0 if self.standardization is None else len(self.standardization.mean)
 
     def codes(self, values: Any) -> np.ndarray:
-        """What a device keeps of values: places in `classes` `[n]`, int32, or float32 `[n, G]`.
+        """The values as a device keeps them: places in `classes` `[n]`, int32, or float32 `[n, G]`.
 
         Raises:
             UserError: for a class that the training split has not, and values that are missing.
@@ -128,11 +128,11 @@ class Coding(NamedTuple):
         return np.array([places[v] for v in array.tolist()], np.int32)
 
     def expand(self, codes: Array) -> Array:
-        """What a model is given, float32 `[..., G]`, of what a device keeps."""
+        """The conditions that a model is given, float32 `[..., G]`, of their codes."""
         return codes if self.classes is None else jax.nn.one_hot(codes, len(self.classes))
 
     def encode(self, values: Any) -> Array:
-        """What a model is given, `[n, G]`, of values as they were brought."""
+        """The conditions `[n, G]` of values as they were brought."""
         return self.expand(jax.numpy.asarray(self.codes(values)))
 
 

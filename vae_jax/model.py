@@ -1,6 +1,6 @@
 """Wires the five parts into a `Model`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,9 +39,7 @@ class Encoder:
     A plain function encodes as well; this one shows the family, so that q can be optimized in it.
     """
 
-    features: Callable[
-        [Params, Examples], Array
-    ]  # (params, x) -> any real numbers, [..., features]
+    features: Callable[[Params, Examples], Array]  # (params, x) -> any numbers, [..., features]
     distribution: Callable[[Params, Array], Distribution]  # (params, those) -> q, [latent_dim]
 
     def __call__(self, params: Params, batch: Examples) -> Distribution:
@@ -84,57 +82,34 @@ def build_model(
 
     def features(params: Params, batch: Examples) -> Array:
         seen = _of_shape(batch, spec.x_shape)
-        others = [_mask(seen)] if missing else []
-        others += conditions.seen(params, seen.given)
-        return encoder_network.apply(params["encoder"], _inputs(p, seen), *others)
+        masks = [_mask(seen)] if missing else []
+        return encoder_network(params, _inputs(p, seen), seen.given, *masks)
 
     def decode(params: Params, z: Array, given: Any = None) -> Distribution:
-        _require_latent(z, (spec.latent_dim, visible))
-        others = conditions.seen(params, given)
-        return strict(
-            "x", p.distribution(params, decoder_network.apply(params["decoder"], z, *others))
-        )
+        require_event("z", z, (visible if z.shape[-1:] == (visible,) else spec.latent_dim,))
+        return strict("x", p.distribution(params, decoder_network(params, z, given)))
 
     def prior_of(params: Params, given: Any = None) -> Distribution:
-        if given is None:
-            return p_z.distribution(params)
-        conditions.require(given)
-        return p_z.distribution(params, given)
+        return p_z.distribution(params, *conditions.of_prior(given))
 
     conditions = _Conditions(given_shape and tuple(given_shape), embedding)
     encode = Encoder(features, lambda params, features: q.distribution(params, features))
-    spec = _spec(tuple(x_shape), _sizes(latent_dim), encode, decode, prior_of)
-    spec = spec._replace(given_shape=conditions.shape)
+    x_shape, sizes = tuple(x_shape), _sizes(latent_dim)
+    spec = Spec(x_shape, sum(sizes), conditions.shape, encode, decode, prior_of, sizes)
     q = _make("posteriors", posterior, Posterior, spec)
     spec = _with_layers(spec, q, latent_dim)
     p = _make("likelihoods", likelihood, Likelihood, spec)
     p_z = _make("priors", prior, Prior, spec)
-    masks = [spec.x_shape] if missing else []
-    others = (*masks, *conditions.sizes)
-    encoder_network = joined(precision, encoder, spec.x_shape, (q.num_features,), others)
-    visible, outputs = p_z.visible or spec.latent_dim, (*spec.x_shape, p.num_features)
-    decoder_network = _of_last(
-        visible, joined(precision, decoder, (visible,), outputs, conditions.sizes)
-    )
-
-    def init(key: Array, batch: Examples) -> Params:
-        keys, batch = jax.random.split(key, 5), _of_shape(batch, spec.x_shape)
-        return {
-            "encoder": encoder_network.init(keys[0]),
-            "decoder": decoder_network.init(keys[1]),
-            "posterior": q.init(keys[2], batch),
-            "likelihood": p.init(keys[3], batch),
-            "prior": p_z.init(keys[4], batch),
-            **conditions.init(jax.random.fold_in(key, OF_EMBEDDING)),
-        }
-
-    def features_of(params: Params, z: Array, given: Any) -> Array:
-        others = conditions.seen(params, given)
-        return decoder_network.apply(params["decoder"], z, *others)
-
-    refit = p.refit and partial(_refit, p.refit, encode, features_of)
-    shapes = spec.x_shape, p_z.visible, conditions.shape
-    return Model(init, encode, decode, prior_of, p.accepts, refit, *shapes)
+    visible, outputs = p_z.visible or spec.latent_dim, (*x_shape, p.num_features)
+    shapes = x_shape, (q.num_features,), ([x_shape] if missing else [])
+    encoder_network = conditions.join("encoder", precision, encoder, *shapes)
+    decoder_network = conditions.join("decoder", precision, decoder, (visible,), outputs)
+    inits = {"encoder": encoder_network.init, "decoder": decoder_network.init}
+    inits |= {"posterior": q.init, "likelihood": p.init, "prior": p_z.init}
+    init = partial(_init, inits, conditions, x_shape)
+    refit = p.refit and partial(_refit, p.refit, encode, decoder_network)
+    shapes_of_model = x_shape, p_z.visible, conditions.shape
+    return Model(init, encode, decode, prior_of, p.accepts, refit, *shapes_of_model)
 
 
 def fixed(model: Model, given: Array) -> Model:
@@ -152,39 +127,88 @@ def fixed(model: Model, given: Array) -> Model:
 
 
 @dataclass(frozen=True)
+class _Conditioned:
+    """A network of a model's, which sees its inputs, masks of them, and the model's condition."""
+
+    role: str  # its branch of params
+    conditions: "_Conditions"
+    network: Joined
+    last: int  # so many of its inputs' last numbers are what it sees
+
+    def init(self, key: Array, batch: Batch) -> Params:
+        """Its branch of params."""
+        return self.network.init(key)
+
+    def __call__(self, params: Params, inputs: Array, given: Any, *masks: Array) -> Array:
+        """Its outputs."""
+        others = [*masks, *self.conditions.seen(params, given)]
+        return self.network.apply(params[self.role], inputs[..., -self.last :], *others)
+
+
+@dataclass(frozen=True)
 class _Conditions:
-    """What a model is conditioned on, and what its networks see of that."""
+    """The shape of a condition y, and of what networks see of it."""
 
     shape: Shape | None
-    embedding: int = 0  # numbers; 0: the networks see the condition itself
+    embedding: int = 0  # numbers; 0: networks see y itself
 
-    @property
-    def sizes(self) -> tuple[Shape, ...]:
-        """The shapes of what the networks see, none or one."""
-        return () if self.shape is None else ((self.embedding or self.shape[0],),)
+    def join(
+        self,
+        role: str,
+        precision: str,
+        part: Part,
+        in_shape: Shape,
+        out_shape: Shape,
+        masks: Sequence[Shape] = (),
+    ) -> _Conditioned:
+        """The network that a part names, which sees the last of more inputs."""
+        sizes = [] if self.shape is None else [(self.embedding or self.shape[0],)]
+        network = joined(precision, part, in_shape, out_shape, (*masks, *sizes))
+        return _Conditioned(role, self, network, in_shape[-1])
 
     def init(self, key: Array) -> Params:
         """The branch of params, where there is an embedding."""
         if self.shape is None or not self.embedding:
             return {}
-        return {"given": jax.random.normal(key, (*self.shape, self.embedding))}
+        start = jax.random.fold_in(key, OF_EMBEDDING)
+        return {"given": jax.random.normal(start, (*self.shape, self.embedding))}
 
     def require(self, given: Any) -> None:
         """Raises UserError unless there is a condition where one is needed, of its shape."""
         if self.shape is None and given is not None:
-            raise UserError("given: this model is not conditioned on anything")
+            raise UserError("batch.given: this model is not conditioned on anything")
         if self.shape is not None and given is None:
             size = self.shape[0]
             raise UserError(f"this model is conditioned: Batch(x, given=[..., {size}]) is needed")
         if self.shape is not None:
             require_event("given", given, self.shape)
 
+    def of_prior(self, given: Any) -> tuple[Any, ...]:
+        """The condition as an argument; none where there is none, which a p(z) does not need."""
+        if given is None:
+            return ()
+        self.require(given)
+        return (given,)
+
     def seen(self, params: Params, given: Any) -> list[Array]:
-        """The networks' other inputs, none or one."""
+        """The networks' view of y, none or one."""
         self.require(given)
         if self.shape is None:
             return []
         return [given @ params["given"] if self.embedding else jnp.asarray(given)]
+
+
+def _init(
+    inits: Mapping[str, Callable[[Array, Batch], Params]],
+    conditions: _Conditions,
+    x_shape: Shape,
+    key: Array,
+    batch: Examples,
+) -> Params:
+    """A branch of params for each part, and one for an embedding."""
+    keys, batch = jax.random.split(key, len(inits)), _of_shape(batch, x_shape)
+    parts = {n: init(k, batch) for (n, init), k in zip(inits.items(), keys, strict=True)}
+    return parts | conditions.init(key)
 
 
 def _of_shape(examples: Examples, x_shape: Shape) -> Batch:
@@ -206,11 +230,6 @@ def _inputs(p: Likelihood, batch: Batch) -> Array:
     return inputs if batch.observed is None else jnp.where(batch.observed, inputs, 0.0)
 
 
-def _require_latent(z: Array, sizes: Shape) -> None:
-    """Refuses z that is neither whole nor what the decoder sees of it."""
-    require_event("z", z, (sizes[-1] if z.shape[-1:] == sizes[-1:] else sizes[0],))
-
-
 def _sizes(latent_dim: int | Shape | None) -> Shape:
     """The sizes of the layers, each at least 1; of one number where the posterior decides."""
     one = 1 if latent_dim is None else latent_dim
@@ -220,11 +239,6 @@ def _sizes(latent_dim: int | Shape | None) -> Shape:
     if not sizes or min(sizes) < 1:
         raise UserError(f"latent_dim={latent_dim}: at least 1 is needed")
     return sizes
-
-
-def _spec(x_shape: Shape, sizes: Shape, encode: Any, decode: Any, prior: Any) -> Spec:
-    """The model as its posterior may know it."""
-    return Spec(x_shape, sum(sizes), None, encode, decode, prior, sizes)
 
 
 def _with_layers(spec: Spec, q: Posterior, latent_dim: int | Shape | None) -> Spec:
@@ -238,17 +252,10 @@ def _with_layers(spec: Spec, q: Posterior, latent_dim: int | Shape | None) -> Sp
     return spec._replace(latent_dim=sum(sizes), layers=sizes, noise=q.noise)
 
 
-def _of_last(count: int, network: Joined) -> Joined:
-    """The network of the last `count` numbers of z `[..., latent_dim]`, and of other inputs."""
-    return Joined(
-        network.init, lambda params, z, *others: network.apply(params, z[..., -count:], *others)
-    )
-
-
 def _refit(
     solve: Callable[[Params, Array, Batch], Params],
     encode: Callable[[Params, Batch], Distribution],
-    features_of: Callable[[Params, Array, Any], Array],
+    decoder: _Conditioned,
     params: Params,
     keys: Array,
     batch: Batch,
@@ -256,7 +263,7 @@ def _refit(
     """`params` with the likelihood's branch solved for by draws z ~ q(z | x)."""
     refit_keys = jax.vmap(lambda key: jax.random.fold_in(key, OF_REFIT))(keys)
     z = jax.vmap(lambda key, one: encode(params, one).sample(key))(refit_keys, batch)
-    features = features_of(params, z, batch.given)
+    features = decoder(params, z, batch.given)
     return {**params, "likelihood": solve(params, features, batch)}
 
 

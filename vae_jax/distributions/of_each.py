@@ -18,7 +18,7 @@ class OfEach(Distribution):
         of: (arguments, y `[G]`) -> a distribution; the same function in every instance.
         arguments: its first argument, any pytree of arrays.
         given: y, `[..., G]`.
-        event_shape: of z.
+        event_shape: of z, one axis.
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012
@@ -47,13 +47,12 @@ class OfEach(Distribution):
         keys = jax.random.split(key, int(np.prod(leading)))
         given = self._flat(self.given, leading)
         z = jax.vmap(lambda key, y: self.of(self.arguments, y).sample(key))(keys, given)
-        return z.reshape(*leading, *z.shape[1:])
+        return z.reshape(*leading, *self.event_shape)
 
     def log_prob(self, value: Array, intermediates: Any = None) -> Array:
         """Nats, `[...]`."""
         del intermediates
-        own = value.shape[: value.ndim - len(self.event_shape)]
-        leading = jnp.broadcast_shapes(own, self.given.shape[:-1])
+        leading = jnp.broadcast_shapes(value.shape[:-1], self.given.shape[:-1])
         z, given = self._flat(value, leading), self._flat(self.given, leading)
         each = jax.vmap(lambda z, y: self.of(self.arguments, y).log_prob(z))(z, given)
         return each.reshape(leading)

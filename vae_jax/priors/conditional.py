@@ -23,14 +23,14 @@ def conditional(
     theta(y) = theta_0 + A h(y), where h(y) is y itself, or a network's output of the last of the
     widths `hidden` (Sohn et al. 2015, section 4, for a normal). With y one-hot each class has
     parameters of its own: `normal` has a mean and a scale by class, `mixture` is a mixture by
-    class. A starts near 0.
+    class. A starts near 0. Where nothing is given it is that prior.
 
     Raises:
-        UserError: where nothing is given, and for a prior without parameters.
+        UserError: for a prior without parameters.
     """
-    if spec.given_shape is None:
-        raise UserError("conditional: nothing is given: config.given names what z depends on")
     inner = build("priors", prior)(spec)
+    if spec.given_shape is None:
+        return inner
     size = hidden[-1] if hidden else spec.given_shape[0]
     network = build("networks", f"mlp(hidden={hidden[:-1]})")(spec.given_shape, (size,))
 

@@ -49,6 +49,7 @@ def log_notes(job: Job, params: Params) -> None:
     _warn_of_many_layers(job)
     _warn_of_a_moving_schedule(job, params)
     _warn_of_a_long_warmup(job)
+    _warn_of_no_condition(job)
     for remark in dataset.remarks:
         logger.warning("data: %s", remark)
     kl, largest, in_support = look(params, raw)
@@ -115,6 +116,13 @@ def _warn_of_a_long_warmup(job: Job) -> None:
     if steps >= job.parts.num_steps:
         message = "warmup_steps=%s: the KL does not reach its full weight in %s updates"
         logger.warning(message, f"{steps:,}", f"{job.parts.num_steps:,}")
+
+
+def _warn_of_no_condition(job: Job) -> None:
+    """Warns of a p(z | y) without a y."""
+    cfg = job.parts.cfg
+    if not cfg.given and components.parse(cfg.prior).name == "conditional":
+        logger.warning("prior=conditional: nothing is given, so that it is its prior: config.given")
 
 
 def _warn_of_many_layers(job: Job) -> None:
