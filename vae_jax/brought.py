@@ -82,6 +82,7 @@ class Coding(NamedTuple):
     name: str  # of the condition: labels, or a covariate
     classes: np.ndarray | None = None  # [G], sorted, of the training split; None: real numbers
     standardization: Standardization | None = None  # of the real numbers `[G]`
+    shares: Any = None  # [G], of the classes in the training split
 
     @classmethod
     def of(cls, name: str, train: Any) -> Self:
@@ -98,11 +99,11 @@ class Coding(NamedTuple):
             return cls(name, None, Standardization.of(_columns(values)))
         if values.ndim > 1:
             raise UserError(f"given: {name!r} has shape {values.shape}: one class an example")
-        classes = np.unique(values)
+        classes, counts = np.unique(values, return_counts=True)
         if len(classes) > MOST_CLASSES:
             advice = "as floats they are taken as numbers"
             raise UserError(f"given: {name!r} has {len(classes):,} different values: {advice}")
-        return cls(name, classes)
+        return cls(name, classes, None, counts / counts.sum())
 
     @property
     def size(self) -> int:

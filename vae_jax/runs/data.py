@@ -52,7 +52,8 @@ def keep(workdir: Path, parts: Parts) -> None:
 def _entries(coding: Coding) -> dict[str, Any]:
     """A coding as JSON keeps it."""
     if coding.classes is not None:
-        return {"name": coding.name, "classes": coding.classes.tolist()}
+        shares = coding.shares.tolist()
+        return {"name": coding.name, "classes": coding.classes.tolist(), "shares": shares}
     assert coding.standardization is not None
     return {"name": coding.name, **_lists(coding.standardization)}
 
@@ -66,7 +67,7 @@ def coding(workdir: Path) -> Coding | None:
     if not (known := _read(workdir).get("given")):
         return None
     if "classes" in known:
-        return Coding(known["name"], np.array(known["classes"]))
+        return Coding(known["name"], np.array(known["classes"]), None, np.array(known["shares"]))
     return Coding(known["name"], None, _standardization(known))
 
 
