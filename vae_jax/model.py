@@ -139,7 +139,7 @@ class _Conditioned:
         """Its branch of params."""
         return self.network.init(key)
 
-    def __call__(self, params: Params, inputs: Array, given: Any, *masks: Array) -> Array:
+    def __call__(self, params: Params, inputs: Array, given: Any, *masks: Any) -> Array:
         """Its outputs."""
         others = [*masks, *self.conditions.seen(params, given)]
         return self.network.apply(params[self.role], inputs[..., -self.last :], *others)

@@ -76,8 +76,8 @@ def test_draws_have_the_conditions_of_the_examples_beside_them_or_the_one_asked_
     rows = conditions_of(view_of(run, KEY, 20))
     assert [row.name for row in rows] == ["0", "1"]
     figure = classes(view_of(run, KEY, 20), KEY, rows)
-    sheets = [axes.images[0].get_array() for axes in figure.axes]
-    assert [np.median(sheet) for sheet in sheets] == pytest.approx([0, 1], abs=0.01)
+    first = [np.ma.getdata(axes.images[0].get_array())[1:5, 1:4] for axes in figure.axes]
+    assert [np.median(image) for image in first] == pytest.approx([0, 1], abs=0.01)
 
 
 def test_of_a_real_number_five_quantiles_are_shown():

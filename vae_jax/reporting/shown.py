@@ -44,11 +44,15 @@ def stored(workdir: Path, name: str, narrow: Drawing | None = None) -> Shown | N
 
 def drawn(workdir: Path, name: str, drawing: Drawing) -> Shown:
     """A figure that is drawn for a column and not kept."""
-    figure: Figure = drawing.make(True)
-    bytes_, note = encoded(figure), ages.of_figure(workdir, name, drawing.about)
-    _, _, inches = read_figure(io.BytesIO(bytes_))
-    width = round(POINTS_PER_INCH * inches)
-    return Shown(name, _encoded(bytes_), width, str(figure.get_label()), note)
+    note = ages.of_figure(workdir, name, drawing.about)
+    return of_figure(name, drawing.make(True))._replace(note=note)
+
+
+def of_figure(name: str, figure: Figure) -> Shown:
+    """A figure that is not kept."""
+    content = encoded(figure)
+    _, _, inches = read_figure(io.BytesIO(content))
+    return Shown(name, _encoded(content), round(POINTS_PER_INCH * inches), str(figure.get_label()))
 
 
 def _encoded(content: bytes) -> str:
