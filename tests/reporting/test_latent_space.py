@@ -36,7 +36,7 @@ def test_the_dimensions_that_carry_nats_are_counted():
 
 def test_without_a_kl_by_dimension_the_variance_of_the_means_tells():
     text = used(latents(kl=None))
-    assert text == "of 3 of 5 dimensions of z Var E[z_j|x] is over 0.01; of z_4, z_5 it is less"
+    assert text == "3 of 5 dimensions of z are active, Var E[z_j|x] > 0.01; z_4, z_5 are not"
 
 
 def test_labels_are_told_by_the_nearest_other_mean():

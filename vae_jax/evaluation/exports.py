@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,8 +118,11 @@ def _rows(run: Run, split: str, count: int) -> tuple[np.ndarray, np.ndarray | No
 
 
 def _stem(run: Run, one: Asked, count: int) -> str:
+    """The name of the file: `latents-test`, `samples`, `samples-given-3`."""
     if not one.split:
-        return one.call.name
+        given = one.more.get("given")
+        of_given = "" if given is None else re.sub(r"[^A-Za-z0-9.,+-]", "_", f"-given-{given}")
+        return f"{one.call.name}{of_given}"
     sha256 = run.parts.record(one.split).sha256 if run.other_data else ""
     first = count if count < len(run.dataset.splits[one.split]) else None
     return f"{one.call.name}-{stem_of(one.split, sha256, first)}"

@@ -71,8 +71,8 @@ def used(z: Latents) -> str:
     """`12 of 20 dimensions of z carry 24.8 nats; z_3, z_7 to z_13 are collapsed`."""
     d, off = len(z.use), np.flatnonzero(z.is_collapsed) + 1
     if z.kl is None:
-        unused = f"; of {in_ranges(off)} it is less" if len(off) else ""
-        return f"of {d - len(off)} of {d} dimensions of z Var E[z_j|x] is over {ACTIVE}{unused}"
+        unused = f"; {in_ranges(off)} {'is' if len(off) == 1 else 'are'} not" if len(off) else ""
+        return f"{d - len(off)} of {d} dimensions of z are active, Var E[z_j|x] > {ACTIVE}{unused}"
     if len(off) == d:
         return f"all of z is collapsed: KL(q(z_j|x) || p(z_j)) is below {COLLAPSED} nats"
     carried = f"{z.use[~z.is_collapsed].sum():.1f} nats"

@@ -138,7 +138,8 @@ def legend(comparison: Comparison) -> str:
     baseline = next(row.label for row in c.rows if row.name == c.baseline)
     corrected = f", Bonferroni-corrected for {m} differences" if m > 1 else ""
     of = f"{c.metric} in {c.shown_unit} on the {c.split} split ({c.method or 'not evaluated'})"
-    time = f"Time: of training, without compilation, mean over seeds. {sharing(c.rows)}".rstrip()
+    mean = "" if c.of_single_runs else ", mean over seeds"
+    time = f"Time: of training, without compilation{mean}. {sharing(c.rows)}".rstrip()
     if c.of_single_runs:
         return (
             f"{of}: mean, and its standard error over test examples, which are taken as "

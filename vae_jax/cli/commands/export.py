@@ -4,7 +4,7 @@ from vae_jax.cli.flags import Args, Flags, run_directory, use_device
 from vae_jax.errors import UserError
 from vae_jax.progress import begin
 
-NAMES = "latents|reconstructions|samples|log_p"
+NAMES = "latents|reconstructions|samples|imputations|log_p"
 
 
 def flags(flags: Flags) -> None:
@@ -14,7 +14,7 @@ def flags(flags: Flags) -> None:
     flags.text("split", "test", "train, validation or test")
     about = "other data than the run's, by name: npz(path='new.npz'); x is made as the run's x is"
     flags.text("data", None, about)
-    flags.integer("num_samples", None, "how many samples; of log_p the draws of z")
+    flags.integer("num_samples", None, "how many samples; of log_p and imputations the draws of z")
     flags.text("given", None, "of samples of a conditional model: the class, or the number")
     flags.integer("num_examples", None, "the first of the split alone")
     flags.integer("batch_size", None, "examples at a time; changes no number; default: 100")
@@ -25,9 +25,9 @@ def flags(flags: Flags) -> None:
 
 
 def run(args: Args) -> None:
-    """Latents, reconstructions, samples or log p(x), an array a row an example, into exports/.
+    """Latents, reconstructions, samples, imputations or log p(x) as arrays, into exports/.
 
-    Arrays are .npz, and .csv where they have two dimensions.
+    Arrays have a row for each example. They are .npz, and .csv where they have two dimensions.
 
     Examples:
         vae-jax export --workdir=runs/digits --what="latents|log_p(num_samples=1000)"
