@@ -37,7 +37,10 @@ Examples = Batch | Array | np.ndarray  # public functions take a plain x where t
 
 
 def as_batch(examples: Examples) -> Batch:
-    """The examples as a `Batch` of floats: a plain array, also one of NumPy's, is its x."""
+    """The examples as a `Batch` of floats: a plain array, also one of NumPy's, is its x.
+
+    x becomes 0 where it was not observed.
+    """
     x: Any = examples.x if isinstance(examples, Batch) else examples
     if np.ma.is_masked(x):
         raise UserError("x has masked elements: a model takes all of them as observed")
@@ -46,7 +49,12 @@ def as_batch(examples: Examples) -> Batch:
         raise UserError(f"x is of dtype {x.dtype}: real numbers are needed")
     with np.errstate(over="ignore"):  # infinities are refused where x is looked at
         x = jnp.asarray(x if x.dtype in (np.float32, np.float64) else x.astype(float))
-    return examples._replace(x=x) if isinstance(examples, Batch) else Batch(x)
+    if not isinstance(examples, Batch):
+        return Batch(x)
+    if examples.observed is None or np.shape(examples.observed) != x.shape:
+        return examples._replace(x=x)
+    observed = jnp.asarray(examples.observed, bool)
+    return examples._replace(x=jnp.where(observed, x, 0), observed=observed)
 
 
 class Context(NamedTuple):

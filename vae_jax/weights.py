@@ -122,12 +122,13 @@ def checked_batch(model: Model, examples: Examples) -> Batch:
         raise UserError(f"batch.observed has shape {list(shape)}, x {list(batch.x.shape)}")
     if not isinstance(batch.x, jax.core.Tracer):
         with jax.ensure_compile_time_eval():
-            _require_accepted(model, batch.x)
+            _require_accepted(model, batch.x, batch.observed)
     return batch
 
 
-def _require_accepted(model: Model, x: Array) -> None:
-    if not jnp.all(ok := model.accepts(x)):
+def _require_accepted(model: Model, x: Array, observed: Array | None) -> None:
+    ok = model.accepts(x) if observed is None else model.accepts(x) | ~observed
+    if not jnp.all(ok):
         one_by_one = (-1, *x.shape[x.ndim - len(model.x_shape or x.shape) :])
         values, ok = (np.asarray(array).reshape(one_by_one) for array in (x, ok))
         wanted = f"the likelihood takes {in_words(model.accepts)}"

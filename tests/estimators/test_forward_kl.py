@@ -69,6 +69,7 @@ def test_weights_that_are_too_heavy_are_said():
     assert number["mean"] > kl
 
 
+@pytest.mark.slow
 def test_more_elements_are_sampled_and_say_so():
     run, kl = normal_run(4, 2)
     numbers = numbers_of(run, "forward_kl(log_p='exact')")

@@ -189,6 +189,7 @@ def test_exact_marginal_and_posterior_under_another_normal_prior(linear):
     np.testing.assert_allclose(posterior.covariance_matrix, P - gain @ W @ P, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_gauss_hermite_quadrature_has_the_moments_of_a_normal():
     """E (z'a)^2 z_1^2 is exact with few points; E exp(z'a) = exp(a'm + a'Sa / 2)."""
     from numpyro.distributions import Normal

@@ -20,6 +20,7 @@ GREYS = RNG.beta(0.4, 0.6, size=(900, 30)).astype(np.float32)
 TRAIN, TEST, OTHERS = GREYS[:300], GREYS[300:600], GREYS[600:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("binarize", ["none", "static"])
 def test_distances_are_those_of_brute_force_in_any_chunks(binarize, monkeypatch):
     monkeypatch.setattr(_neighbours, "ROWS", 37)

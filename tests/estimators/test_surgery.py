@@ -64,6 +64,7 @@ def test_the_parts_sum_to_the_mean_kl(parts):
     assert abs(parts.mean_kl.value - closed) < 4 * parts.mean_kl.standard_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_samples", [2, 20])
 def test_the_standard_error_is_that_of_many_runs(num_samples):
     """Of two draws one that divides by K in place of K - 1 is 1.4 times too small."""

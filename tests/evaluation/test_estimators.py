@@ -105,6 +105,7 @@ def test_estimators_of_log_p_agree(linear_run):
     assert abs(numbers["log_p"]["mean"] - exact) < 5 * numbers["log_p"]["monte_carlo_error"] + 1e-5
 
 
+@pytest.mark.slow
 def test_the_parts_of_surgery_sum_to_the_sampled_kl(linear_run):
     results = evaluate(linear_run, estimators="surgery(num_samples=400)|closed_form_kl", quiet=True)
     values, numbers = results["per_example"], results["numbers"]
@@ -115,6 +116,7 @@ def test_the_parts_of_surgery_sum_to_the_sampled_kl(linear_run):
     assert numbers["mutual_information"]["mean"] < np.log(12)
 
 
+@pytest.mark.slow
 def test_the_numbers_of_one_estimator_do_not_depend_on_the_others(linear_run):
     alone = evaluate(linear_run, estimators="importance(num_samples=20)", quiet=True)
     among = evaluate(
@@ -199,6 +201,7 @@ def call(capsys, *arguments):
     return status, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_an_estimator_of_ones_own_is_in_results_tables_sweeps_and_reports(
     tmp_path, monkeypatch, capsys
 ):
@@ -234,6 +237,7 @@ def test_an_estimator_of_ones_own_is_in_results_tables_sweeps_and_reports(
     assert "sum of x^1" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_summary_makes_one_number_of_arrays_of_all_examples(tmp_path, monkeypatch, capsys):
     """As of latent dimensions: it has no value for each example, and seeds alone give it an error."""
     (tmp_path / "our_lab").mkdir()

@@ -78,6 +78,7 @@ def test_jacobian_and_inverse(name):
     np.testing.assert_allclose(back @ jacobian, np.tile(np.eye(size), (4, 1, 1)), atol=5e-3)
 
 
+@pytest.mark.slow
 def test_a_masked_network_looks_back_only():
     params = noisy(init_made(KEYS[1], D, 2, (11, 9)))
     jacobian = jax.jacfwd(lambda z: made(params, z))(jax.random.normal(KEYS[2], (D,)))
@@ -120,6 +121,7 @@ def test_a_normal_mixture_is_numpyros_value_gradient_and_curvature():
         )
 
 
+@pytest.mark.slow
 def test_a_normal_mixture_stays_exact_far_from_zero():
     """Where the square expanded into products would lose its digits."""
     loc, scale = jnp.full((1, 3), 1e3), jnp.full((1, 3), 1e-2)

@@ -106,6 +106,7 @@ def gaussian(request):
     return model, params, mean, cov, w, b, noise
 
 
+@pytest.mark.slow
 def test_log_p_is_that_of_the_normal_it_is(gaussian):
     model, params, mean, cov, w, b, noise = gaussian
     exact = stats.multivariate_normal(w @ mean + b, w @ cov @ w.T + noise).logpdf(X)
@@ -116,6 +117,7 @@ def test_log_p_is_that_of_the_normal_it_is(gaussian):
     assert error.max() < 0.1
 
 
+@pytest.mark.slow
 def test_the_gap_of_the_elbo_is_the_kl_to_the_posterior(gaussian):
     """log p(x) - ELBO = KL(q(z|x) || p(z|x)), both normal over the whole of z."""
     model, params, mean, cov, w, b, noise = gaussian
@@ -138,6 +140,7 @@ def test_the_gap_of_the_elbo_is_the_kl_to_the_posterior(gaussian):
         assert abs(exact - kl - float(values.mean())) < 5 * error + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posterior", POSTERIORS)
 def test_the_kl_by_layer_is_the_sampled_one_in_expectation(posterior):
     model, params = linear_model(posterior)

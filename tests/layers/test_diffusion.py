@@ -64,6 +64,7 @@ def test_the_terms_tend_to_the_integral_whatever_the_schedule():
     assert diffusion_term(gamma_of(8000)) == pytest.approx(limit, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [4, 64])
 def test_the_kl_by_layer_is_the_formula(steps):
     """In expectation over x ~ N(0, v) and the draws, within 5 standard errors."""
@@ -118,6 +119,7 @@ def test_the_marginals_are_those_of_the_draws():
         np.testing.assert_allclose(z.std(0), sigma, rtol=5 / (2 * 100_000) ** 0.5)
 
 
+@pytest.mark.slow
 def test_a_markov_chain_is_the_chain_of_its_factors():
     """The same draws and densities as one layer after another by hand."""
     gamma = gamma_of(5)
@@ -293,6 +295,7 @@ def test_a_learned_schedule_learns():
     assert all((leaf != 0).any() for leaf in jax.tree.leaves(gradient(params)["posterior"]))
 
 
+@pytest.mark.slow
 def test_levels_are_a_mass_by_bayes_rule():
     model = built(likelihood="inverted(levels=5)", posterior="diffused(steps=4, gamma_min=-2.0)")
     x = jnp.asarray(np.random.default_rng(0).integers(0, 5, (7, 3)), jnp.float32)

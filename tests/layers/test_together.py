@@ -152,6 +152,7 @@ def test_a_density_broadcasts_against_draws_of_others(posterior):
     np.testing.assert_allclose(np.diag(table), q.log_prob(z), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_flat_vamp_meets_a_layered_posterior():
     parts = {**SMALL, "prior": "vamp(components=3)", "posterior": "top_down(network=linear)"}
     model = build_model((6,), (2, 3), **parts)

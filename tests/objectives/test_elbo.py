@@ -44,6 +44,7 @@ def test_schedules_and_floors_of_the_elbo(small, bits, keys):
     np.testing.assert_allclose(per_dimension.sum(-1), plain.terms["kl"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["standard_normal", "mixture(components=3)"])
 @pytest.mark.parametrize(
     "name", [*components.names("kl_estimators"), "stratified(least_replicates=2)"]
@@ -76,6 +77,7 @@ def test_the_kl_may_be_any_estimator_and_a_biased_one_is_never_reported(
     assert bound.terms.keys() == {"log_likelihood", "kl"}
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_estimator(small, bits, keys):
     """A biased estimator is differentiated, though its value is not reported."""
     model, params = small

@@ -14,6 +14,7 @@ from vae_jax import build_model
 from vae_jax.config import components
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posterior", ["diag_normal", "full_normal"])
 def test_tvo_gradient_is_the_covariance_estimate(posterior, bits):
     """Per-draw Jacobians at fixed z, put together in NumPy by the formula of Masrani et al."""
@@ -154,6 +155,7 @@ def test_estimators_are_unbiased_with_other_parts(parts, bits):
             assert b.shape[1] == 0 or apart(a, b) < 5
 
 
+@pytest.mark.slow
 def test_the_path_derivative_is_without_noise_where_q_is_the_posterior(small, bits):
     """Decoder and encoder 0: p(z|x) = p(z) = N(0, I) = q(z|x)."""
     params = jax.tree.map(jnp.zeros_like, small[1])

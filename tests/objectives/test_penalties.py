@@ -18,6 +18,7 @@ from vae_jax.types import Context
 elbo = compiled(vae_jax.elbo)
 
 
+@pytest.mark.slow
 def test_beta_tc_is_its_definition(small, bits, keys, moments, drawn):
     """Chen et al. 2018, by loops over draws, examples and dimensions."""
     mean, scale = moments
@@ -64,6 +65,7 @@ def test_stratified_weights_estimate_the_aggregate_without_bias(size):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["gaussian", "inverse_multiquadratic"])
 def test_info_vae_is_its_definition(kernel, small, bits, keys, drawn):
     prior = np.array(
@@ -87,6 +89,7 @@ def test_info_vae_is_its_definition(kernel, small, bits, keys, drawn):
     np.testing.assert_allclose(bound.surrogate, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_mmd_is_zero_in_the_mean_between_equals_only():
     a, b = jax.random.normal(jax.random.key(0), (2, 4000, 5, 2))
     same, other = jax.vmap(squared_mmd)(a, b), jax.vmap(squared_mmd)(a, b + 1)
@@ -94,6 +97,7 @@ def test_mmd_is_zero_in_the_mean_between_equals_only():
     assert other.mean() > 50 * other.std() / 4000**0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [1, 2])
 def test_dip_is_its_definition(kind, small, bits, keys, moments):
     mean, scale = moments

@@ -61,7 +61,16 @@ DEFINITIONS = {
 }
 
 
-@pytest.mark.parametrize("text", DEFINITIONS)
+QUICK = (
+    "iwae(num_samples=6)",
+    "ciwae(num_samples=6, beta=0.3)",
+    "elbo(num_samples=6, kl='sampled')",
+)
+
+
+@pytest.mark.parametrize(
+    "text", [t if t in QUICK else pytest.param(t, marks=pytest.mark.slow) for t in DEFINITIONS]
+)
 def test_values_are_the_definitions(text, small, bits, keys, log_w):
     bound = jax.jit(partial(components.build("objectives", text), small[0]))(small[1], keys, bits)
     expected = [DEFINITIONS[text](log_w[:, i]) for i in range(len(bits))]

@@ -92,6 +92,7 @@ def test_output_takes_what_is_made(command, read_only, tmp_path, capsys):
     assert "not saved" not in out
 
 
+@pytest.mark.slow
 def test_an_output_is_read_as_the_run_is(run, tmp_path, capsys):
     mine, evaluate = tmp_path / "mine", READ_BY["evaluate"]
     before = files(run)
@@ -106,6 +107,7 @@ def test_an_output_is_read_as_the_run_is(run, tmp_path, capsys):
     assert files(run) == before
 
 
+@pytest.mark.slow
 def test_an_output_follows_its_run(run, tmp_path, capsys):
     mine = tmp_path / "mine"
     words = [word.format(run=run) for word in WRITTEN["report"]]
@@ -126,6 +128,7 @@ def test_an_output_of_many_runs(shared, tmp_path, capsys):
     assert files(tmp_path / "many") == before
 
 
+@pytest.mark.slow
 def test_an_output_is_neither_another_run_nor_inside_nor_trained(run, shared, tmp_path, capsys):
     words = [word.format(run=run) for word in WRITTEN["report"]]
     status, _, err = call(capsys, *words, f"--output={shared}")

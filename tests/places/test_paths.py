@@ -73,6 +73,7 @@ def test_every_flag_that_holds_a_path_takes_a_home(command, home):
         assert value in (str(home / "my.py"), [str(home / "my.py")])
 
 
+@pytest.mark.slow
 def test_the_library_takes_a_home_in_its_paths(home):
     config = quick_config(num_epochs=1)
     fit(config, "~/run", quiet=True)
@@ -135,6 +136,7 @@ def test_a_path_with_a_tilde_elsewhere_is_itself():
     assert str(named("runs/~/x~")) == "runs/~/x~"
 
 
+@pytest.mark.slow
 def test_data_is_found_where_the_run_was_trained(tmp_path, capsys, monkeypatch):
     """From another directory, as of cron; a file of that name which is there is looked at first."""
     (tmp_path / "lab").mkdir()

@@ -61,6 +61,7 @@ SLOW = pytest.mark.slow
 TWO_PRIORS = ["--grid=prior=standard_normal|mixture(components=2)"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
@@ -118,6 +119,7 @@ def test_short_work_and_quiet_work_say_nothing(clock, caplog):
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_a_mistake_that_costs_nothing_to_find_is_the_only_line(tmp_path):
     for words in (["evaluate", f"--workdir={tmp_path}"], ["train", f"--workdir={tmp_path}"]):
         command = [sys.executable, "-m", "vae_jax", *words]

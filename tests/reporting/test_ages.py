@@ -114,6 +114,7 @@ def test_the_step_that_is_taken_is_the_one_that_is_loaded(trained):
         assert age_now(trained.workdir, which) == load(trained.workdir, which).age
 
 
+@pytest.mark.slow
 def test_a_fit_without_a_directory_knows_its_age_too():
     run = fit(quick_config(num_epochs=1), quiet=True)
     results = evaluate(run, num_importance_samples=5, quiet=True)
@@ -124,6 +125,7 @@ def test_a_fit_without_a_directory_knows_its_age_too():
     assert results["warning"] == "unfinished: step 5 of 12"
 
 
+@pytest.mark.slow
 def test_a_figure_holds_its_caption_and_its_step(capsys, trained):
     call(capsys, "sample", f"--workdir={trained.workdir}")
     caption, about, inches = read_figure(trained.workdir / "figures" / "samples.png")

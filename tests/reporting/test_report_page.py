@@ -22,6 +22,7 @@ def words(page):
     return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]*>", " ", text, flags=re.DOTALL))
 
 
+@pytest.mark.slow
 def test_a_page_needs_no_other_file_and_no_program(trained):
     results = evaluate(trained, num_importance_samples=30, iwae_samples=(1, 5), quiet=True)
     save_results(trained.workdir, "test", results)
@@ -46,6 +47,7 @@ def test_a_run_that_was_not_evaluated_says_what_would_do_it(tmp_path):
     assert list((path / "figures").glob("*.png")) == []
 
 
+@pytest.mark.slow
 def test_numbers_of_estimators_that_come_later_have_their_places(tmp_path):
     coming = {
         name: number(0.5, 0.1, remark=f"finding of {name}" if name == "collapsed_units" else "")

@@ -32,6 +32,7 @@ def by(values, **parts):
     return run_of(model, data, model.init(KEY, BITS), latent_dim=2)
 
 
+@pytest.mark.slow
 def test_the_latent_plane_has_z_1_along_its_second_axis(run):
     moved = Normal(np.array([5.0, -5.0]), 1.0).to_event(1)
     run = with_parts(run, model=run.model._replace(prior=lambda params: moved))
@@ -44,6 +45,7 @@ def test_the_latent_plane_has_z_1_along_its_second_axis(run):
     assert -9 < grid[..., 1].min() < -7
 
 
+@pytest.mark.slow
 def test_draws_are_bits_and_means_are_probabilities(run):
     means, draws = _ancestral(view_of(run, KEY, 20), KEY, 2000)
     assert set(np.unique(draws)) == {0, 1}

@@ -110,6 +110,7 @@ class Recorder:
         return [message for of, message in self.messages if of == name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [here, processes])
 def test_what_works_tell_is_passed_on(backend):
     recorder = Recorder()
@@ -118,6 +119,7 @@ def test_what_works_tell_is_passed_on(backend):
         assert recorder.of(name) == [(name, 1), (name, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [here, processes])
 def test_nothing_is_begun_once_it_is_stopped(backend):
     recorder = Recorder()
@@ -127,6 +129,7 @@ def test_nothing_is_begun_once_it_is_stopped(backend):
     assert len({name for name, _ in recorder.messages}) < len(units)
 
 
+@pytest.mark.slow
 def test_a_unit_whose_process_dies_is_tried_once_more_and_the_others_are_done():
     recorder = Recorder()
     units = [unit("mortal"), unit("a"), unit("b")]

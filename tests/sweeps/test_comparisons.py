@@ -98,6 +98,7 @@ def test_every_form_of_the_table_has_the_same_numbers(workdir):
     assert [float(run["log_p"]) for run in each] == [-5.0, -6.0, -2.5, -4.5]
 
 
+@pytest.mark.slow
 def test_nothing_is_dropped_silently(workdir):
     """A diverged run, one that was not begun, one that was not evaluated; a setting with none."""
     fields = {"prior": "mixture(components=7)"}

@@ -6,6 +6,7 @@ from tests.cli.test_cli import call
 from tests.sweeps.commands import arguments
 
 
+@pytest.mark.slow
 def test_every_faulty_setting_is_said_before_anything_runs(capsys, tmp_path):
     grid = ["--grid=prior=standard_normal|mixtur|mixture(components='two')",
             "--grid=objective=elbo|elbo(kl='closed_form')|elbo(free_bits=-1.0)",
@@ -22,6 +23,7 @@ def test_every_faulty_setting_is_said_before_anything_runs(capsys, tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_pair_without_a_closed_form_is_found_before_anything_runs(capsys, tmp_path):
     grid = ["--grid=prior=standard_normal|mixture", "--grid=objective=elbo(kl='closed_form')"]
     status, _, err = call(capsys, *arguments(tmp_path, grid=grid))

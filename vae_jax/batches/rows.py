@@ -45,6 +45,11 @@ def gather(split: Any, rows: Any) -> Any:
     return np.stack([split[int(i)] for i in indices])
 
 
+def first(split: Any, count: int) -> Any:
+    """The first examples of a split."""
+    return split if count == len(split) else gather(split, slice(0, count))
+
+
 def example_bytes(split: Any) -> int:
     """Bytes of one example as it is stored."""
     first = split[0]

@@ -14,7 +14,7 @@ from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_d
 from vae_jax.batches.few_values import few_values
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
-from vae_jax.batches.rows import gather, rows_of
+from vae_jax.batches.rows import first, gather, rows_of
 from vae_jax.batches.splits import present
 from vae_jax.config import components
 from vae_jax.config.ranges import require
@@ -160,10 +160,6 @@ def _count(dataset: Dataset, split: str, num_examples: int | None) -> int:
     return num_examples
 
 
-def _first(data: Sequence[Any], count: int) -> Any:
-    return data if count == len(data) else gather(data, slice(0, count))
-
-
 @functools.lru_cache
 def _built(text: str) -> Estimator:
     estimator = components.build("estimators", text)()
@@ -242,7 +238,7 @@ def _pass(
 ) -> Values:
     """The values of each of the first examples of a split, `[n, ...]`."""
     program = _program(run.parts, run.facts, tuple(estimators), seed)
-    data = _first(rows_of(run.dataset, split), count)
+    data = first(rows_of(run.dataset, split), count)
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
     with Bar(len(data), "example", split, quiet=quiet) as bar:
@@ -263,6 +259,8 @@ def _doubts(run: Run, split: str, values: Values, probability: str) -> dict[str,
         "in_support": bool(values["in_support"].all()),
         "few_values": _few_values(run.dataset, split) if probability == "density" else "",
         "remarks": list(run.dataset.remarks),
+        "given": run.dataset.coding and run.dataset.coding.name,
+        "missing": run.dataset.missing,
         **run.age.entries,
     }
 

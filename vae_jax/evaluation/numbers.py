@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vae_jax.errors import UserError
-from vae_jax.evaluation.warnings import unit, warnings
+from vae_jax.evaluation.warnings import of_what, unit, warnings
 from vae_jax.runs.age import Age
 from vae_jax.types import Estimator, Number, Quantity, Values
 
@@ -97,4 +97,5 @@ def table(results: dict[str, Any]) -> str:
     shown = f"{age.checkpoint} checkpoint: {age}" if age else ""
     doubts = [f"warning: {doubt}" for doubt in warnings(results)]
     pairs = results.get("agreement", [])
-    return "\n".join([*lines, *filter(None, [*remarks, *pairs, shown, *doubts])])
+    notes = [*of_what(results), *remarks, *pairs, shown, *doubts]
+    return "\n".join([*lines, *filter(None, notes)])

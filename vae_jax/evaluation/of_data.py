@@ -1,9 +1,12 @@
 """Numbers that a data set makes possible: its own density, and log-probabilities of its levels."""
 
 from functools import partial
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from vae_jax.brought import Standardization
 from vae_jax.types import (
     NATS,
     Array,
@@ -45,11 +48,13 @@ LOG_P_BROUGHT = Quantity(
 
 def of_data(dataset: Dataset) -> list[Estimator]:
     """The estimators that only this data set can have; they are computed unasked."""
-    levels = Estimator(_no_values, OF_LEVELS, derive=partial(_of_levels, dataset.bin_width))
+    counted = _observed if dataset.missing else _no_values
+    levels = Estimator(counted, OF_LEVELS, derive=partial(_of_levels, dataset.bin_width))
     known = [levels]
     if (done := dataset.standardization) is not None:
         brought = partial(_of_brought, done.log_jacobian)
-        known.append(Estimator(_no_values, {"log_p_brought": LOG_P_BROUGHT}, derive=brought))
+        scales = partial(_observed_log_scales, done) if dataset.missing else _no_values
+        known.append(Estimator(scales, {"log_p_brought": LOG_P_BROUGHT}, derive=brought))
     log_prob = dataset.log_prob if dataset.coding is None else dataset.log_prob_given
     if log_prob is None or dataset.missing:
         return known
@@ -60,6 +65,12 @@ def of_data(dataset: Dataset) -> list[Estimator]:
     return [Estimator(of_examples, {"log_p_data": LOG_P_DATA}), *known]
 
 
+def _observed(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
+    """The number of elements that were observed, `[batch]`."""
+    assert batch.observed is not None  # the data set has missing values
+    return {"_observed": batch.observed.sum(range(1, batch.observed.ndim)).astype(float)}
+
+
 def _no_values(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
     return {}
 
@@ -68,7 +79,17 @@ def _of_brought(log_jacobian: float, facts: Facts, values: Values) -> dict[str, 
     """The log density in the units in which the data was brought; a mass has no units."""
     if "log_p" not in values or facts.likelihood.support.is_discrete:
         return {}
-    return {"log_p_brought": values["log_p"] + log_jacobian}
+    return {"log_p_brought": values["log_p"] + values.get("_log_jacobian", log_jacobian)}
+
+
+def _observed_log_scales(
+    done: Standardization, model: Model, params: Params, keys: Array, batch: Batch
+) -> dict[str, Array]:
+    """ln |dx / d brought| of the elements that were observed, `[batch]`."""
+    assert batch.observed is not None  # the data set has missing values
+    log_scale = jnp.asarray(np.log(done.scale), jnp.float32)
+    axes = range(1, batch.observed.ndim)
+    return {"_log_jacobian": -jnp.where(batch.observed, log_scale, 0.0).sum(axes)}
 
 
 def _of_levels(width: float | None, facts: Facts, values: Values) -> dict[str, np.ndarray]:
@@ -77,7 +98,9 @@ def _of_levels(width: float | None, facts: Facts, values: Values) -> dict[str, n
     A density of dequantized data is: the mass of a bin is, by Jensen's inequality, at least its
     volume times exp E log p (Theis et al. 2016). `width` is that of a bin, None without levels.
     """
-    dimensions = np.prod(facts.x_shape)
+    dimensions: Any = np.prod(facts.x_shape)
+    if "_observed" in values:
+        dimensions = np.maximum(values["_observed"], 1)
     if "log_p" not in values and "elbo" in values and facts.likelihood.support.is_discrete:
         return {"bits_per_dim_elbo": -values["elbo"] / np.log(2) / dimensions}
     if "log_p" not in values or not values["in_support"].all():

@@ -26,6 +26,16 @@ def of_the_data(results: Mapping[str, Any]) -> list[str]:
     return doubts if results["in_support"] else [OUTSIDE_SUPPORT, *doubts]
 
 
+def of_what(results: Mapping[str, Any]) -> list[str]:
+    """Lines on what log p is of, where it is not of x alone and whole."""
+    given, lines = results.get("given"), []
+    if given:
+        lines.append(f"given {given}: log p and the bounds on it are of p(x|y), y being {given}")
+    if results.get("missing"):
+        lines.append("values are missing: log p and the bounds on it are of what was observed")
+    return lines
+
+
 def probability(number: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     """Whether a number is of a "density" or a "mass" of x; empty where it is no log-likelihood.
 
