@@ -129,7 +129,8 @@ def dimensions(z: Latents) -> Figure:
 def projection(z: Latents) -> Figure:
     """E[z | x] by its two principal components, and by UMAP where that is installed."""
     panels = {"PCA": _components(z.mean)}
-    if importlib.util.find_spec("umap") and len(z.mean) >= FEWEST:
+    several = len(np.unique(z.mean, axis=0)) >= FEWEST
+    if several and importlib.util.find_spec("umap"):
         panels["UMAP"] = _umap(z.mean), ("", "")
     figure = Figure(figsize=(5.2 * len(panels) + 0.8, 4.6), layout="constrained")
     every = figure.subplots(1, len(panels), squeeze=False)[0]
