@@ -1,4 +1,4 @@
-"""What is said of the latents is counted from them, and their figures show what they say."""
+"""Sentences on the latents are counted from them, and the figures show what they say."""
 
 import sys
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""What a section of a page declares: its figures, its numbers, and the runs that it suits."""
+"""The declarations of which the sections of a page are made: figures, numbers, runs they suit."""
 
 from collections.abc import Callable
 from typing import NamedTuple

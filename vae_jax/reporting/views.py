@@ -22,7 +22,7 @@ Unit = Callable[[Any], np.ndarray]
 
 
 class View(NamedTuple):
-    """What figures show of a run."""
+    """A run and the examples that its figures show."""
 
     run: Run
     batch: Batch  # test examples: of one condition, where that is asked for and some have it

@@ -39,7 +39,7 @@ class How(NamedTuple):
 def of_examples(
     run: Run, examples: Examples | str, name: str, estimator: Estimator, how: How
 ) -> Arrays:
-    """What an estimator gives of each example, `[n, ...]` float64, those of hidden names too.
+    """The values that an estimator gives of examples, `[n, ...]` float64, hidden ones too.
 
     Args:
         run: the run.
