@@ -1,4 +1,4 @@
-"""What a model is conditioned on: named in a config, taken from a data set."""
+"""Conditions of a model: named in a config, taken from a data set."""
 
 from typing import Any, NamedTuple
 

@@ -78,7 +78,7 @@ def imputation(
             "_imputation_draw": by_model.draws[:, 0],
         }
 
-    part = f"a random {hidden:.3g}" if pattern == "random" else f"the {pattern.replace('_', ' ')}"
+    part = f"a random {hidden:.0%}" if pattern == "random" else f"the {pattern.replace('_', ' ')}"
     how = f"{part} of x hidden"
     names = {
         "": f"E[x_hidden|x_seen] by importance sampling, K = {num_samples}",

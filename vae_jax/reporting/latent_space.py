@@ -77,11 +77,9 @@ def used(z: Latents) -> str:
         return f"all of z is collapsed: KL(q(z_j|x) || p(z_j)) is below {COLLAPSED} nats"
     carried = f"{z.use[~z.is_collapsed].sum():.1f} nats"
     if not len(off):
-        return (
-            f"the one dimension of z carries {carried}"
-            if d == 1
-            else f"all {d} dimensions of z are used: {carried}"
-        )
+        every = f"all {d}" if d > 2 else "both"
+        one = f"the one dimension of z carries {carried}"
+        return one if d == 1 else f"{every} dimensions of z are used: {carried}"
     are, carry = "is" if len(off) == 1 else "are", "carry" if d - len(off) > 1 else "carries"
     text = f"{d - len(off)} of {d} dimensions of z {carry} {carried}"
     return f"{text}; {in_ranges(off)} {are} collapsed"

@@ -84,7 +84,9 @@ class View(NamedTuple):
     @property
     def units(self) -> str:
         """The words for them."""
-        return "" if self.run.dataset.standardization is None else ", in the units brought"
+        return (
+            "" if self.run.dataset.standardization is None else ", in the units that were brought"
+        )
 
     @property
     def shown(self) -> list[int]:
