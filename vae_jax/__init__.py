@@ -18,9 +18,14 @@ _HOME = {
     "evaluate": "evaluation.evaluate",
     "fit": "training.fit",
     "fit_seeds": "training.fit",
+    "imputations": "evaluation.arrays.imputations",
     "iwae": "objectives.iwae",
+    "latents": "evaluation.arrays.latents",
     "load": "runs.run",
+    "log_p": "evaluation.arrays.log_p",
     "log_weights": "weights",
+    "reconstructions": "evaluation.arrays.reconstructions",
+    "samples": "evaluation.arrays.samples",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -4,16 +4,18 @@ import io
 import itertools
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, style
+from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vae_jax.errors import unknown
 from vae_jax.progress import each
 from vae_jax.standard_errors import standard_error
 
@@ -23,8 +25,8 @@ STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^v<>Xph"
 LINES = ((GREEN, "--"), (ORANGE, "-"), ("#CC79A7", ":"), (GREY, "-."))  # of estimates of log p(x)
 COLUMN = 4.5  # inches; at the 3.4 of a paper's column, type has 7.5 points
+FEW_VECTORS = 300  # of which larger points are drawn
 FEW_POINTS = 20  # a curve of no more has its points marked
-MOST_CLASSES = 20  # in a key
 About = Mapping[str, Any] | None  # what a figure is of, such as the entries of an `Age`
 DPI, ABOUT = 150, "vae_jax"  # of files: dots per inch, the entry that says what they are of
 
@@ -90,16 +92,36 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
 
 
 def point_panels(
-    panels: Mapping[str, np.ndarray], shown: Sequence[int], counts: bool = False
+    panels: Mapping[str, np.ndarray],
+    shown: Sequence[int],
+    counts: bool = False,
+    names: Sequence[str] = (),
+    most: int = 5,
 ) -> Figure:
-    """Two elements of vectors as points, one panel a set, the axes shared, those of counts log."""
-    figure = Figure(figsize=(3.7 * len(panels), 3.8), layout="constrained")
-    all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    """Two elements of vectors as points, a panel a set, the axes shared, those of counts log.
+
+    Args:
+        panels: vectors `[n, d]` by title.
+        shown: the elements.
+        counts: that they are counts which reach far.
+        names: of all elements; empty: their numbers.
+        most: panels in a row.
+    """
+    along = min(most, len(panels))
+    down = -(-len(panels) // along)
+    figure = Figure(
+        figsize=(3.7 * along, 3.8 * down if down == 1 else 3.2 * down), layout="constrained"
+    )
+    every = figure.subplots(down, along, sharex=True, sharey=True, squeeze=False).ravel()
     if counts:
-        all_axes[0].set(xscale="symlog", yscale="symlog")
-    for axes, (title, points) in zip(all_axes, panels.items(), strict=True):
-        axes.plot(*_two(points, shown), ".", ms=2, alpha=0.5, color=BLUE)
-        axes.set(title=title, **_named(shown, points.shape[1]))
+        every[0].set(xscale="symlog", yscale="symlog")
+    for axes, (title, points) in zip(every, panels.items(), strict=False):
+        size = 2 if len(points) > FEW_VECTORS else 4
+        axes.plot(*_two(points, shown), ".", ms=size, alpha=0.5, color=BLUE)
+        axes.set(title=title, **_named(shown, points.shape[1], names))
+        axes.label_outer()
+    for axes in every[len(panels) :]:
+        axes.set_axis_off()
     return figure
 
 
@@ -109,18 +131,18 @@ def _two(points: np.ndarray, shown: Sequence[int]) -> tuple[np.ndarray, np.ndarr
     return points[..., shown[0]], second
 
 
-def _named(shown: Sequence[int], size: int) -> dict[str, str]:
+def _named(shown: Sequence[int], size: int, names: Sequence[str] = ()) -> dict[str, str]:
     """Labels of the axes, with the number of elements of which two are shown."""
-    names = [f"$x_{{{i + 1}}}$" for i in shown] + [""] * (2 - len(shown))
+    each = [names[i] if names else f"$x_{{{i + 1}}}$" for i in shown] + [""] * (2 - len(shown))
     more = f", of {size} elements" if size > 2 else ""
-    return {"xlabel": names[0] + more, "ylabel": names[1]}
+    return {"xlabel": each[0] + more, "ylabel": each[1]}
 
 
 def agreement(inputs: np.ndarray, outputs: np.ndarray, counts: bool = False) -> Figure:
     """Each element of vectors against its reconstruction."""
     figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
-    ends = [min(inputs.min(), outputs.min()), max(inputs.max(), outputs.max())]
+    ends = [min(np.nanmin(inputs), outputs.min()), max(np.nanmax(inputs), outputs.max())]
     axes.plot(ends, ends, color=GREY, lw=1, label="equal")
     axes.plot(inputs.ravel(), outputs.ravel(), ".", ms=2, alpha=0.5, color=BLUE)
     if counts:
@@ -131,7 +153,9 @@ def agreement(inputs: np.ndarray, outputs: np.ndarray, counts: bool = False) -> 
     return figure
 
 
-def paths(lines: np.ndarray, shown: Sequence[int], counts: bool = False) -> Figure:
+def paths(
+    lines: np.ndarray, shown: Sequence[int], counts: bool = False, names: Sequence[str] = ()
+) -> Figure:
     """Paths `[n, steps, d]` between vectors, by two of their elements."""
     figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -139,77 +163,8 @@ def paths(lines: np.ndarray, shown: Sequence[int], counts: bool = False) -> Figu
         axes.set(xscale="symlog", yscale="symlog")
     for line in lines:
         axes.plot(*_two(line, shown), "o-", ms=3, lw=1)
-    axes.set(title="means along straight lines in z", **_named(shown, lines.shape[-1]))
+    axes.set(title="means of p(x|z)", **_named(shown, lines.shape[-1], names))
     return figure
-
-
-def manifold(images: np.ndarray, extent: tuple[float, float, float, float]) -> Figure:
-    """Decoder means over a grid of the latent plane, `[side, side, height, width(, channels)]`."""
-    side = len(images)
-    flat = images[::-1].reshape(side * side, *images.shape[2:])
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    axes = figure.subplots()
-    show_images(axes, flat, side)
-    axes.set_axis_on()
-    axes.set_xticks(*_ticks(axes.get_xlim(), extent[:2]))
-    axes.set_yticks(*_ticks(axes.get_ylim(), extent[2:]))
-    axes.set(xlabel="$z_1$", ylabel="$z_2$", title=r"means of $p(x \mid z)$")
-    return figure
-
-
-def _ticks(pixels: tuple[float, float], values: tuple[float, float]) -> tuple[Any, Any]:
-    """Whole numbers in a range, and where they lie on an axis of pixels."""
-    whole = np.arange(np.ceil(values[0]), np.floor(values[1]) + 1)
-    return np.interp(whole, values, pixels), [f"{value:g}".replace("-", "−") for value in whole]
-
-
-def aggregated_posterior(
-    z: np.ndarray, labels: np.ndarray | None, grid: np.ndarray, log_prior: np.ndarray
-) -> Figure:
-    """Draws z ~ q(z | x), one per test example, over the contours of the prior's density.
-
-    Args:
-        z: `[n, 2]`.
-        labels: `[n]`, for colours, or None.
-        grid: `[side, side, 2]`.
-        log_prior: `[side, side]`.
-    """
-    figure = Figure(figsize=(5.6, 5), layout="constrained")
-    axes = figure.subplots()
-    heights = np.sort(np.exp(log_prior).ravel())[::-1]
-    levels = sorted(
-        {heights[np.searchsorted(heights.cumsum() / heights.sum(), m)] for m in (0.5, 0.9, 0.99)}
-    )
-    axes.contour(grid[..., 0], grid[..., 1], np.exp(log_prior), levels, colors=GREY, linewidths=1)
-    axes.plot([], [], color=GREY, lw=1, label="prior: 50, 90, 99% of its mass")
-    if labels is None:
-        axes.plot(z[:, 0], z[:, 1], ".", ms=3, alpha=0.6, color=BLUE, label="$z \\sim q(z)$")
-    else:
-        _labelled(axes, z, labels)
-    axes.set(xlabel="$z_1$", ylabel="$z_2$", title="aggregated posterior and prior")
-    axes.set_aspect("equal")
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
-    return figure
-
-
-def _labelled(axes: Axes, z: np.ndarray, labels: np.ndarray) -> None:
-    """Points by label: one colour and mark for each class, a scale of colours for many numbers."""
-    names, counts = np.unique(labels[labels == labels], return_counts=True)  # without NaN
-    are_numbers = len(names) > MOST_CLASSES and labels.dtype.kind in "iuf"
-    kept = np.sort(names[np.argsort(-counts, kind="stable")[:MOST_CLASSES]])
-    others = labels != labels if are_numbers else ~np.isin(labels, kept)
-    if others.any():
-        axes.plot(*z[others].T, ".", ms=3, color=GREY, alpha=0.4, label="others")
-    if are_numbers:
-        points = axes.scatter(z[:, 0], z[:, 1], s=6, c=labels.astype(float), cmap="viridis")
-        axes.figure.colorbar(points, label="label", location="bottom", shrink=0.6)
-        return
-    colours = colormaps["tab10" if len(kept) <= 10 else "turbo"](
-        np.linspace(0, 1, max(10, len(kept)))
-    )
-    for i, name in enumerate(kept):
-        chosen, mark = z[labels == name], MARKERS[i % len(MARKERS)]
-        axes.plot(*chosen.T, mark, ms=3, mew=0, color=colours[i], label=str(name))
 
 
 def bounds(
@@ -267,24 +222,63 @@ def _gaps(
     return [(k, gap.mean(), standard_error(gap)) for k, gap in gaps if len(gap) > 1 and gap.any()]
 
 
-def png(figure: Figure, about: About = None) -> bytes:
-    """The figure as a PNG with its caption, and what it is of, inside."""
-    inside = {"Description": str(figure.get_label()), ABOUT: json.dumps(about or {})}
+def formats(text: str) -> tuple[str, ...]:
+    """`"png,pdf"` -> ("png", "pdf"), the kinds of files that figures are written as.
+
+    Raises:
+        UserError: for a kind that there is not.
+    """
+    every = tuple(dict.fromkeys(part.strip() for part in re.split("[,|]", text)))
+    for one in every:
+        if one not in INSIDE:
+            raise unknown("format", one, INSIDE)
+    return every
+
+
+def _of_png(caption: str, about: str) -> dict[str, Any]:
+    return {"Description": caption, ABOUT: about}
+
+
+def _of_pdf(caption: str, about: str) -> dict[str, Any]:
+    return {"Subject": caption, "Keywords": about, "CreationDate": None}
+
+
+def _of_svg(caption: str, about: str) -> dict[str, Any]:
+    return {"Description": caption, "Keywords": [about], "Date": None}
+
+
+INSIDE = {"png": _of_png, "pdf": _of_pdf, "svg": _of_svg}  # the entries of such files
+
+
+def encoded(figure: Figure, about: About = None, form: str = "png") -> bytes:
+    """The figure as a file of that format with its caption, and what it is of, inside."""
+    inside = INSIDE[form](str(figure.get_label()), json.dumps(about or {}))
     content = io.BytesIO()
-    with styled():  # fonts are looked up again as it is drawn
-        figure.savefig(content, format="png", dpi=DPI, bbox_inches="tight", metadata=inside)
+    with styled(), rc_context({"svg.hashsalt": ABOUT}):  # fonts are looked up as it is drawn
+        figure.savefig(content, format=form, dpi=DPI, bbox_inches="tight", metadata=inside)
     return content.getvalue()
 
 
-def save_figures(figures: dict[str, Figure], workdir: Path, about: About = None) -> list[Path]:
-    """Writes `figures/<name>.png` of a run, or of many, with captions and `about` inside."""
+def save_figures(
+    figures: dict[str, Figure], workdir: Path, about: About = None, kinds: Sequence[str] = ("png",)
+) -> list[Path]:
+    """Writes `figures/<name>.png` of a run, or of many, with captions and `about` inside.
+
+    Args:
+        figures: by name.
+        workdir: of the run.
+        about: what they are of.
+        kinds: of files, as `formats` has them.
+    """
     folder = workdir / "figures"
     folder.mkdir(exist_ok=True)
+    paths = []
     for name, figure in each(list(figures.items()), "figure", "write"):
-        new = folder / f"{name}.{os.getpid()}.tmp.png"
-        new.write_bytes(png(figure, about))
-        new.replace(folder / f"{name}.png")
-    return [folder / f"{name}.png" for name in figures]
+        for form in kinds:
+            new = folder / f"{name}.{os.getpid()}.tmp.{form}"
+            new.write_bytes(encoded(figure, about, form))
+            paths.append(new.replace(folder / f"{name}.{form}"))
+    return paths
 
 
 def read_figure(source: Path | io.BytesIO) -> tuple[str, dict[str, Any], float]:

@@ -36,15 +36,16 @@ def test_a_run_from_config_to_report(capsys, workdir):
     numbers = json.loads((workdir / "results.json").read_text())["test"]["numbers"]
     assert f"{numbers['elbo']['mean']:.4f}" in out
     status, out, _ = call(capsys, "sample", f"--workdir={workdir}", "--num_samples=9")
-    names = {Path(line).name for line in out.splitlines()}
+    names = {Path(line).name for line in out.splitlines() if line.endswith(".png")}
     assert names == {
         "samples.png", "reconstructions.png", "interpolations.png", "traversals.png",
-        "aggregated_posterior.png", "manifold.png",
+        "aggregated_posterior.png", "manifold.png", "dimensions.png",
     }  # fmt: skip
+    assert "oth dimensions of z are used" in out or "collapsed" in out
     status, out, _ = call(capsys, "report", f"--workdir={workdir}")
     page = Path(out.strip()).read_text()
     assert status == 0
-    assert page.count("<img ") == 9
+    assert page.count("<img ") == 10
     assert f"{numbers['log_p']['mean']:.4f}" in page
     assert "http" not in page.replace("http-equiv", "")
     assert "diag_normal" in page

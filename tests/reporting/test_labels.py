@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vae_jax import plots
+from vae_jax.reporting import latent_plots
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(400, 2))
@@ -25,7 +25,7 @@ LABELS = {
 @pytest.mark.parametrize("kind", LABELS)
 def test_every_point_is_drawn_and_the_key_is_short(kind):
     labels, entries = LABELS[kind]
-    figure = plots.aggregated_posterior(Z, labels, GRID, -0.5 * np.square(GRID).sum(-1))
+    figure = latent_plots.aggregated_posterior(Z, labels, GRID, -0.5 * np.square(GRID).sum(-1))
     axes = figure.axes[0]
     lines = [np.asarray(line.get_xydata()) for line in axes.lines]
     has_scale = len(figure.axes) > 1

@@ -150,7 +150,7 @@ def test_values_out_of_range_are_refused_as_before_training(digits):
 
 def test_figures_of_vectors_are_in_the_units_that_were_brought(table):
     """The third column, around 1.6e9, and the second are those that vary most when standardized."""
-    figures = sample(table, num_samples=4, quiet=True)
+    figures = sample(table, num_samples=4, quiet=True).figures
     for name in ("samples", "interpolations"):
         axes = figures[name].axes[0]
         points = np.concatenate([line.get_xydata() for line in axes.lines])

@@ -62,4 +62,4 @@ def test_parts_with_parameters_that_call_other_parts(tmp_path, monkeypatch, part
     results = evaluate(run, num_importance_samples=20, quiet=True)
     assert np.isfinite(results["numbers"]["log_p"]["mean"])
     assert "kl" not in results["numbers"]
-    assert {"samples", "manifold", "interpolations"} <= sample(run, num_samples=4).keys()
+    assert {"samples", "manifold", "interpolations"} <= sample(run, num_samples=4).figures.keys()

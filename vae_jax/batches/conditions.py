@@ -6,7 +6,7 @@ import numpy as np
 
 from vae_jax.brought import Coding
 from vae_jax.config.calls import parse
-from vae_jax.errors import UserError, unknown
+from vae_jax.errors import UserError, counted, unknown
 from vae_jax.types import Dataset
 
 LABELS = "labels"
@@ -70,3 +70,21 @@ def _by_split(dataset: Dataset, name: str) -> dict[str, Any]:
             raise UserError(f"given={name}: this data has neither labels nor other columns")
         raise unknown("condition", name, there)
     return {split: np.asarray(values) for split, values in there[name].items()}
+
+
+def written(dataset: Dataset, text: str) -> Any:
+    """A condition as it was brought, of its text: the name of a class, or numbers with commas.
+
+    Raises:
+        UserError: for other numbers than the condition has.
+    """
+    coding = dataset.coding
+    if coding is None or coding.classes is not None:
+        return text
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != coding.size:
+        raise UserError(f"given={text}: {counted(coding.size, 'number')} of {coding.name!r} needed")
+    return np.array([numbers])

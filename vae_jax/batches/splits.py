@@ -198,14 +198,14 @@ def presented(
     raw = storable(what, array) if done is None else done.apply(array)
     _require_usable(dataset, "example {}".format, raw)
     keys = example_keys(key, jnp.arange(len(raw)))
-    stored = raw if given is None else Rows(raw, _codes(dataset, given, len(raw)))
+    stored = raw if given is None else Rows(raw, codes_of(dataset, given, len(raw)))
     _, batch = jax.jit(functools.partial(present, dataset))(keys, stored)
     _require_accepted(dataset, model, "x: example {}".format, batch.x, batch.observed)
     is_plain = given is None and not np.isnan(raw).any()
     return batch.x if is_plain else batch
 
 
-def _codes(dataset: Dataset, given: Any, count: int) -> np.ndarray:
+def codes_of(dataset: Dataset, given: Any, count: int) -> np.ndarray:
     """The codes of conditions, one for each of `count` examples, or one for all."""
     if dataset.coding is None:
         raise UserError("given: the model of this data is not conditioned on anything")

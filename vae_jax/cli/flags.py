@@ -13,8 +13,8 @@ from vae_jax import places
 from vae_jax.cli import arguments
 from vae_jax.errors import UserError, unknown
 
-# Flags by name, `words` that are no flags, the names of `given` flags; `config_file`, the text of
-# --config, and the `overrides` of its fields.
+# Flags by name, `words` that are no flags, the names of the flags that were `written`;
+# `config_file`, the text of --config, and the `overrides` of its fields.
 Args = SimpleNamespace
 OF_ALL = ("debug", "help")  # flags of every command, which its help shows last
 
@@ -127,14 +127,14 @@ class Flags:
         words = self._parse(argv)
         if self._needs_workdir and not (self.values.workdir or self.values.help or words):
             raise UserError("--workdir=DIR is needed")
-        given = {name for name in self.values if self.values[name].present}
+        written = {name for name in self.values if self.values[name].present}
         read: dict[str, Any] = {name: self.values[name].value for name in self.values}
         read |= {name: _named(read[name]) for name in self._paths if read[name]}
         if self.takes_config:
             read |= {"config_file": read["config"], "overrides": overrides}
             if read["config"] is not None or not self._config_may_be_there:
                 read["config"] = _config(read["config"], overrides)
-        return Args(**read, words=words, given=given)
+        return Args(**read, words=words, written=written)
 
     def _parse(self, argv: Sequence[str]) -> list[str]:
         """Parses flags, and returns the words that are none."""

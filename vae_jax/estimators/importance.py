@@ -188,12 +188,12 @@ def importance_sampling(
     _require(num_samples, iwae_samples, defensive)
     key, batch = checked_examples(model, key, batch)
     of_q = _of_q(num_samples, defensive)
-    drawn = _draw(model, params, key, batch, range(of_q), rows)
+    drawn = draw_weights(model, params, key, batch, range(of_q), rows)
     log_w, log_ratio = drawn.log_weight, drawn.log_prior - drawn.log_posterior
     bounds = {f"iwae_{k}": _iwae(log_w, k) for k in iwae_samples}
     if of_q < num_samples:
         of_prior = range(of_q, num_samples)
-        blind = _draw(model, params, key, batch, of_prior, rows, weigh=_prior_weights)
+        blind = draw_weights(model, params, key, batch, of_prior, rows, weigh=_prior_weights)
         log_w = jnp.concatenate([_mixed(of, of_q / num_samples) for of in (drawn, blind)])
     log_total, log_square = logsumexp(log_w, 0), logsumexp(2 * log_w, 0)
     size = jnp.exp(2 * log_total - log_square)
@@ -218,7 +218,7 @@ def _require(num_samples: int, ks: tuple[int, ...], defensive: float) -> None:
             raise UserError(f"IWAE with k={k} needs at least k of the {of_q} samples of q(z|x)")
 
 
-def _draw(
+def draw_weights(
     model: Model,
     params: Params,
     key: Array,

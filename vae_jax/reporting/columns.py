@@ -44,7 +44,8 @@ class Column(NamedTuple):
 
     def pictures(self, section: Section) -> list[tuple[Picture, Shown]]:
         """The figures of a section that are there."""
-        return [(p, self.figures[p.name]) for p in section.pictures if p.name in self.figures]
+        there = [p for p in section.pictures if p.name in self.figures]
+        return [(p, self.figures[p.name]) for p in there if p.unless not in self.figures]
 
 
 def column(workdir: Path, drawn: Callable[[Story], Mapping[str, Shown]]) -> Column:

@@ -21,7 +21,7 @@ from vae_jax.estimators._grid import (
 from vae_jax.estimators.importance import importance
 from vae_jax.plots import BLUE, ORANGE, captioned
 from vae_jax.runs.run import Run
-from vae_jax.types import Estimator
+from vae_jax.types import Estimator, Model
 
 POINTS = 100**2  # of the grid
 LATENTS = 150  # points along each element of z: a picture needs fewer than a number
@@ -46,11 +46,12 @@ def _is_possible(estimator: Estimator, run: Run) -> bool:
     return True
 
 
-def densities(run: Run, estimator: Estimator, x: Any, draws: Any) -> Figure:
+def densities(run: Run, model: Model, estimator: Estimator, x: Any, draws: Any) -> Figure:
     """p(x) of the data, where it is known, and of the model, on one grid and one scale.
 
     Args:
         run: the run.
+        model: of p(x): its own, or at one condition.
         estimator: of log p(x), what `estimator_of` gives.
         x: test data.
         draws: as many of the model.
@@ -58,18 +59,18 @@ def densities(run: Run, estimator: Estimator, x: Any, draws: Any) -> Figure:
     discrete = run.facts.likelihood.support.is_discrete
     axes = grid_over(np.asarray(x), POINTS, margin=0.5, is_discrete=discrete)
     points = points_of(axes, run.parts.x_shape)
-    inside, sides = is_accepted(run.model, points), [len(places) for places in axes]
+    inside, sides = is_accepted(model, points), [len(places) for places in axes]
 
     def drawn(log_p: Any) -> np.ndarray:
         return np.where(inside, np.exp(np.asarray(log_p)), 0).reshape(sides)
 
-    model = drawn(program_of(estimator, run.model)(run.params, jnp.asarray(points)).log_p)
+    of_model = drawn(program_of(estimator, model)(run.params, jnp.asarray(points)).log_p)
     known = run.dataset.log_prob
     data = None if known is None else drawn(jax.jit(known)(points))
     kind = "mass" if discrete else "density"
     clouds = [np.asarray(some).reshape(len(some), -1)[:SHOWN] for some in (x, draws)]
     draw = _curves if len(axes) == 1 else _planes
-    figure = draw(axes, data, model, clouds, kind)
+    figure = draw(axes, data, of_model, clouds, kind)
     first = (
         "" if known is None else f"The {kind} p(x) the data was simulated from, with test data; "
     )

@@ -9,7 +9,7 @@ import numpy as np
 from vae_jax.evaluation.warnings import probability
 from vae_jax.places import named
 from vae_jax.plots import save_figures
-from vae_jax.reporting import readable, run_plots, sections, sweep_plots, tables
+from vae_jax.reporting import readable, run_plots, sections, sweep_plots, tables, wide
 from vae_jax.reporting.columns import Column, column, environment
 from vae_jax.reporting.shown import Shown, stored
 from vae_jax.runs import directory
@@ -61,10 +61,25 @@ def write(path: Path, template: str, **values: Any) -> Path:
 def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
     """Writes a comparison as `report.html` and as tables, and returns their paths."""
     workdir = named(workdir)
+    folders = directory.run_folders(workdir).values()
+    runs = [path for seeds in folders for path in seeds.values()]
+    values = of_comparison(comparison, kept_figures(comparison, workdir), runs)
+    name = workdir.resolve().name
+    page = write(workdir / "report.html", "sweep.html.jinja", name=name, **values)
+    return [page, *write_tables(comparison, workdir)]
+
+
+def kept_figures(comparison: Comparison, workdir: Path) -> list[Shown]:
+    """The figures of a comparison, written into `figures/`, where old ones of their names go."""
     figures = sweep_plots.figures(comparison)
     for stale in set(sweep_plots.NAMES) - figures.keys():
         (workdir / "figures" / f"{stale}.png").unlink(missing_ok=True)
     save_figures(figures, workdir)
+    return [figure for name in sweep_plots.NAMES if (figure := stored(workdir, name))]
+
+
+def write_tables(comparison: Comparison, workdir: Path) -> list[Path]:
+    """Writes a comparison as tables, and returns their paths."""
     texts = {
         "table.csv": tables.csv_rows(comparison),
         "table.md": tables.markdown(comparison),
@@ -73,31 +88,51 @@ def report_many(comparison: Comparison, workdir: str | Path) -> list[Path]:
     }
     for name, text in texts.items():
         (workdir / name).write_text(text, encoding="utf-8")
-    values = _sweep_values(comparison, workdir)
-    page = write(workdir / "report.html", "sweep.html.jinja", **values)
-    return [page, *(workdir / name for name in texts)]
+    return [workdir / name for name in texts]
 
 
-def _sweep_values(comparison: Comparison, workdir: Path) -> dict[str, Any]:
+def of_comparison(
+    comparison: Comparison, figures: Sequence[Shown], runs: Sequence[Path]
+) -> dict[str, Any]:
+    """The values of the template of many runs.
+
+    Args:
+        comparison: of them.
+        figures: of the comparison.
+        runs: their directories.
+    """
     rows, known = comparison.rows, [row.cfg for row in comparison.rows if row.cfg]
     metrics = list(dict.fromkeys(n for r in rows for run in r.runs for n in _means(run)))
-    paths = [p for seeds in directory.run_folders(workdir).values() for p in seeds.values()]
-    figures = [figure for name in sweep_plots.NAMES if (figure := stored(workdir, name))]
     return {
-        "name": workdir.resolve().name,
         "figures": figures,
         "legend": tables.legend(comparison),
-        "header": tables.header(comparison),
-        "cells": tables.cells(comparison),
-        "fields": max(1, len(comparison.fields)),
+        "main": wide.of(tables.header(comparison), tables.cells(comparison)),
+        "differing": wide.of(*_differing(comparison)),
         "split": comparison.split,
         "failures": [(r.label, run) for r in rows for run in r.runs if run.state != "done"],
-        "metrics": [_named(comparison, metric) for metric in metrics],
-        "all_numbers": [(row.label, _over_seeds(row, metrics)) for row in rows],
+        "all_numbers": wide.of(
+            ["setting", *(_named(comparison, metric) for metric in metrics)],
+            [[row.label, *map(_shown, _over_seeds(row, metrics))] for row in rows],
+        ),
         "shared": readable.entries(_shared(known)),
-        "environment": environment(paths[0]) if paths else {},
+        "environment": environment(runs[0]) if runs else {},
         "about": readable.sweep(comparison, known),
     }
+
+
+def _shown(mean: float | None) -> str:
+    return "–" if mean is None else f"{mean:.3f}"
+
+
+def _differing(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """A table of the fields in which single runs differ; of a sweep the main table has them."""
+    known = [row for row in comparison.rows if row.cfg]
+    if comparison.fields or not known:
+        return [], []
+    same = _shared([row.cfg for row in known])
+    fields = [field for field in known[0].cfg or () if field not in (*FIXED, *same)]
+    cells = [[row.label, *(str((row.cfg or {}).get(f, "")) for f in fields)] for row in known]
+    return (["run", *fields], cells) if fields else ([], [])
 
 
 def _named(comparison: Comparison, metric: str) -> str:

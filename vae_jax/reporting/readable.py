@@ -37,7 +37,10 @@ def sweep(comparison: Comparison, configs: Sequence[ConfigDict]) -> str:
     """A sentence on what the settings of a comparison share and what varies."""
     seeds = {run.seed for row in comparison.rows for run in row.runs}
     what = f"{counted(len(comparison.rows), 'setting')}, {counted(len(seeds), 'seed')}"
+    if comparison.of_single_runs:
+        what = counted(len(comparison.rows), "run")
     varied = [field.partition(".")[0] for field in comparison.fields]
+    varied += [f for f in (configs or [{}])[0] if len({str(cfg[f]) for cfg in configs}) > 1]
     if not configs:
         return f"{what}; no run was begun."
     values = {f: "varying" if f in varied else v for f, v in configs[0].items()}

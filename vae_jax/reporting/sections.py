@@ -1,67 +1,25 @@
 """The sections of a run's page: each declares its figures, its numbers, and what gives them."""
 
 import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax.config import components
-from vae_jax.divergences.layers import MOST_LAYERS
 from vae_jax.estimators._best import BEST
 from vae_jax.evaluation.warnings import unit
 from vae_jax.kl_comparison.models import figures as kl_figures
 from vae_jax.reporting.doubts import DOUBTED
 from vae_jax.reporting.entries import SPLITS, Entry
+from vae_jax.reporting.places import Picture, Place, Section, has_few_layers, has_many_layers
 from vae_jax.runs.age import checkpoint_flags
 from vae_jax.runs.results import Name
 
 USUAL = "importance"  # estimators that an evaluation computes unless others are asked for
 FEW = 100  # examples, of which estimators that take long are computed
-
-
-class Picture(NamedTuple):
-    """A figure of `figures/`, and the words that a page adds to its caption."""
-
-    name: str
-    alt: str  # in place of the picture
-    see: str = ""  # what to look for
-
-
-class Place(NamedTuple):
-    """Numbers that a section tells, and the command that gives them where none is there."""
-
-    tells: str
-    names: tuple[str, ...]  # patterns; any one fills the place
-    estimators: str = ""  # joined by |; empty: they are computed unasked
-    for_few: bool = False  # they take long
-    given: str = ""  # a number without which there is no such place
-    suits: Callable[[ConfigDict], bool] = lambda cfg: True
-
-
-class Section(NamedTuple):
-    """A part of a page."""
-
-    title: str
-    about: str
-    pictures: tuple[Picture, ...] = ()
-    places: tuple[Place, ...] = ()
-    command: str = ""  # that draws the pictures, where none is there
-    shows_comparison: bool = False  # of KLs, with its table
-
-
-def has_few_layers(cfg: ConfigDict) -> bool:
-    """Whether z has no more layers than importance weights can be drawn of."""
-    steps = components.parse(cfg.posterior).arguments.get("steps", 0)
-    return max(int(steps or 0), np.size(cfg.latent_dim)) <= MOST_LAYERS
-
-
-def has_many_layers(cfg: ConfigDict) -> bool:
-    """Whether z has more."""
-    return not has_few_layers(cfg)
 
 
 WAY = Section(
@@ -103,6 +61,10 @@ SAMPLES = Section(
         Picture("samples", "Data beside samples of the model",
                 "Draws should be taken for data; means that are sharp where draws are noisy are "
                 "the likelihood's, not the prior's."),
+        Picture("columns", "The distribution of each element of x, of data and of draws",
+                "Bars that the line leaves out are values that the model does not make."),
+        Picture("classes", "Draws under one condition after another",
+                "A row should hold its condition, and a column what it shares with others."),
         Picture("steps", "Layers of z on the way from noise to data",
                 "Structure should come early and detail late."),
         Picture("reconstructions", "Test examples beside their reconstructions",
@@ -155,6 +117,10 @@ LATENTS = Section(
         Picture("units", "The KL and the variance of the mean of each dimension of z, sorted",
                 "Dimensions at zero nats, or below the line, are not used: z needs no more than "
                 "the others."),
+        Picture("dimensions", "The KL of each dimension of z, sorted",
+                "Dimensions at zero nats are not used.", "units"),
+        Picture("projection", "The means of q(z|x) in a plane",
+                "Clusters of one colour are what z tells apart without having seen labels."),
         Picture("traversals", "Means of p(x|z) as one latent after another moves",
                 "A row that does not change is a latent that the decoder does not use."),
     ),
@@ -181,6 +147,8 @@ LEARNED = Section(
         Place("how far p_theta is from the p that made the data", ("forward_kl*",), "forward_kl",
               given="log_p_data"),
         Place("the data's own density", ("log_p_data",), given="log_p_data"),
+        Place("how well values that are hidden on purpose are filled in", ("imputation_*",),
+              "imputation", for_few=True, suits=has_few_layers),
     ),
 )  # fmt: skip
 COMPARED = Section(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from vae_jax.plots import png, read_figure
+from vae_jax.plots import encoded, read_figure
 from vae_jax.reporting import ages
 from vae_jax.reporting.run_plots import Drawing
 
@@ -38,17 +38,21 @@ def stored(workdir: Path, name: str, narrow: Drawing | None = None) -> Shown | N
         return None
     caption, about, inches = read_figure(path)
     width, note = round(POINTS_PER_INCH * inches), ages.of_figure(workdir, name, about)
-    thin = _encoded(png(narrow.make(True))) if narrow else ""
+    thin = _encoded(encoded(narrow.make(True))) if narrow else ""
     return Shown(name, _encoded(path.read_bytes()), width, caption, note, thin)
 
 
 def drawn(workdir: Path, name: str, drawing: Drawing) -> Shown:
     """A figure that is drawn for a column and not kept."""
-    figure: Figure = drawing.make(True)
-    bytes_, note = png(figure), ages.of_figure(workdir, name, drawing.about)
-    _, _, inches = read_figure(io.BytesIO(bytes_))
-    width = round(POINTS_PER_INCH * inches)
-    return Shown(name, _encoded(bytes_), width, str(figure.get_label()), note)
+    note = ages.of_figure(workdir, name, drawing.about)
+    return of_figure(name, drawing.make(True))._replace(note=note)
+
+
+def of_figure(name: str, figure: Figure) -> Shown:
+    """A figure that is not kept."""
+    content = encoded(figure)
+    _, _, inches = read_figure(io.BytesIO(content))
+    return Shown(name, _encoded(content), round(POINTS_PER_INCH * inches), str(figure.get_label()))
 
 
 def _encoded(content: bytes) -> str:

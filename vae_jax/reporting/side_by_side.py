@@ -1,4 +1,4 @@
-"""`side_by_side.html`: runs in columns, and the paired differences of each to the first."""
+"""`side_by_side.html`: runs compared as sweeps compare settings; few of them also in columns."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -9,21 +9,22 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax import config
-from vae_jax.errors import UserError
 from vae_jax.evaluation.warnings import unit
 from vae_jax.places import named
-from vae_jax.reporting import pages, run_plots, sections
+from vae_jax.reporting import pages, run_plots, sections, sweep_plots
 from vae_jax.reporting.columns import Column, column
 from vae_jax.reporting.entries import Amount, Entry
-from vae_jax.reporting.shown import Shown, drawn, stored
+from vae_jax.reporting.shown import Shown, drawn, of_figure, stored
 from vae_jax.reporting.summary import Story
-from vae_jax.runs.directory import make_directory, run_folders
+from vae_jax.runs.directory import make_directory
 from vae_jax.runs.outputs import place_of
-from vae_jax.sweeps.compare import incomparable
+from vae_jax.sweeps.compare import Comparison, compare_runs, incomparable
+from vae_jax.sweeps.gathered import gathered
 from vae_jax.sweeps.results import Row, RunResult
 from vae_jax.sweeps.statistics import estimate
 
 NAME = "side_by_side.html"
+MOST_COLUMNS = 6  # runs: of more there are tables and figures alone
 
 
 class Difference(NamedTuple):
@@ -47,39 +48,37 @@ class Differences(NamedTuple):
     lines: Sequence[Difference]
 
 
-def report(workdirs: Sequence[str | Path], output: str | Path | None = None) -> Path:
-    """Writes a page with each run in a column, and returns its path.
+def report(
+    workdirs: Sequence[str | Path],
+    output: str | Path | None = None,
+    comparison: Comparison | None = None,
+) -> Path:
+    """Writes a page that compares runs, each in a column where they are few, and returns its path.
 
     Args:
-        workdirs: the runs' directories, two or more.
+        workdirs: directories of runs, of the seeds of one, or folders of such.
         output: where it goes; None: into the first of them.
+        comparison: of these; None: what `compare_runs` gives.
 
     Raises:
-        UserError: if one is not the directory of a single run, or is given twice, or the page
-            cannot be written.
+        UserError: if there is no run, one is given twice, or the page cannot be written.
     """
     paths = [named(path) for path in workdirs]
-    _require_single(paths)
+    settings, place = gathered(paths), paths[0] if output is None else named(output)
     if output is None:
-        place_of(paths[0], None, is_printed=False)
+        place_of(place, None, is_printed=False)
     else:
-        make_directory(named(output), "output")
-    columns = [column(path, partial(_figures, path)) for path in paths]
-    columns = _distinct(columns, paths)
-    values = pages.of_columns(columns) | {"differences": differences(columns, paths)}
-    return pages.write(named(output or paths[0]) / NAME, "report.html.jinja", **values)
-
-
-def _require_single(paths: Sequence[Path]) -> None:
-    known: list[Path] = []
-    for path in paths:
-        if path.resolve() in known:
-            raise UserError(f"--workdir={path} is given twice: side by side are different runs")
-        known.append(path.resolve())
-        if not (path / "config.json").exists():
-            runs = [str(p) for seeds in run_folders(path).values() for p in seeds.values()]
-            hint = f"it holds many runs, such as {runs[0]}" if runs else "there is no config.json"
-            raise UserError(f"--workdir={path} is no single run, as side by side are: {hint}")
+        make_directory(place, "output")
+    comparison = comparison or compare_runs(paths)
+    runs = [path for setting in settings for path in setting.paths.values()]
+    figures = [of_figure(name, f) for name, f in sweep_plots.figures(comparison).items()]
+    values = pages.of_comparison(comparison, figures, runs)
+    if len(runs) > MOST_COLUMNS or not comparison.of_single_runs:
+        name = " | ".join(path.resolve().name for path in paths)
+        return pages.write(place / NAME, "sweep.html.jinja", name=name, **values)
+    columns = _distinct([column(path, partial(_figures, path)) for path in runs], runs)
+    values |= pages.of_columns(columns) | {"differences": differences(columns, runs)}
+    return pages.write(place / NAME, "report.html.jinja", **values)
 
 
 def _figures(workdir: Path, story: Story) -> Mapping[str, Shown]:

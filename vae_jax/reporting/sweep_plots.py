@@ -25,7 +25,7 @@ from vae_jax.sweeps.compare import Comparison, numeric_leaves
 from vae_jax.sweeps.results import Row, RunResult
 
 OUT_OF_SIGHT = 3  # an interval that reaches this many times farther than the rest is cut
-MOST_CURVES = 10
+MOST_CURVES, MOST_INTERVALS = 10, 60
 REMARK_WIDTH = 46  # characters, of a line in a figure
 WIDE_RANGE = 20  # above this ratio of the largest to the smallest, an axis is logarithmic
 
@@ -37,16 +37,15 @@ def figures(comparison: Comparison) -> dict[str, Figure]:
 
 
 def _figures(comparison: Comparison) -> dict[str, Figure]:
-    shown = [row for row in comparison.rows if row.estimate]
     drawn_at_random = bool(comparison.plan.get("random"))
+    shown = [row for row in comparison.rows if row.estimate]
     drawn = {"intervals": intervals(comparison, shown)} if shown else {}
     if any(_drawn(row) for row in comparison.rows):
         drawn["curves"] = curves(comparison)
-    pairs = {tuple(row.fields.values()) for row in shown}
-    if len(comparison.fields) == 2 and len(shown) == len(pairs) > 1 and not drawn_at_random:
+    count = len({tuple(row.fields.values()) for row in shown})
+    if len(comparison.fields) == 2 and len(shown) == count > 1 and not drawn_at_random:
         drawn["heat_map"] = heat_map(comparison, shown)
-    axes = numeric_axes(shown)
-    if drawn_at_random and axes:
+    if drawn_at_random and (axes := numeric_axes(shown)):
         drawn["random_search"] = random_search(comparison, shown, axes)
     return drawn
 
@@ -65,10 +64,10 @@ def short(row: Row) -> str:
 
 def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     """Left each setting's mean with both errors and its seeds; right the paired differences."""
+    rows = _best_of(comparison, rows, MOST_INTERVALS)
     lines = max((short(row).count("\n") + 1 for row in rows), default=1)
     height = 1.6 + len(rows) * max(0.34, 0.2 * lines)
-    figure = Figure(figsize=(11, height), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = (figure := Figure((11, height), layout="constrained")).subplots(1, 2, sharey=True)
     for place, row in enumerate(rows):
         _mean(left, row, place)
         _difference(right, row, place)
@@ -82,7 +81,9 @@ def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
         _legend_once(axes)
-    return captioned(figure, _about_intervals(rows))
+    rest = sum(row.estimate is not None for row in comparison.rows) - len(rows)
+    more = f" {rest} more, whose means are worse, are left out." if rest > 0 else ""
+    return captioned(figure, _about_intervals(rows) + more)
 
 
 def _about_intervals(rows: Sequence[Row]) -> str:
@@ -186,7 +187,7 @@ def _about_curves(comparison: Comparison, shown: Sequence[Row]) -> str:
     unfinished = f" Of runs that are not done: {'; '.join(begun)}." if begun else ""
     objectives = {row.cfg.objective for row in shown if row.cfg}
     apart = " Bounds of different objectives do not compare." if len(objectives) > 1 else ""
-    rest = len([row for row in comparison.rows if _drawn(row)]) - len(shown)
+    rest = sum(bool(_drawn(row)) for row in comparison.rows) - len(shown)
     left_out = f" {rest} more settings are left out." if rest else ""
     return f"Learning curves: {what}.{apart}{unfinished}{left_out}"
 
@@ -197,8 +198,8 @@ def _curve(axes: Axes, row: Row, i: int) -> np.ndarray:
     epochs, values = _aligned([run.curve for run in _drawn(row)])
     mean = values.mean(0)
     mark = MARKERS[i % len(MARKERS)] if len(epochs) <= FEW_POINTS else ""
-    axes.plot(epochs, mean, style, marker=mark, color=colour, lw=1.4, ms=4,
-              label=short(row).replace("\n", ", "))  # fmt: skip
+    name = short(row).replace("\n", ", ")
+    axes.plot(epochs, mean, style, marker=mark, color=colour, lw=1.4, ms=4, label=name)
     if len(values) > 1:
         error = standard_error(values)
         axes.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.2, lw=0)
@@ -214,10 +215,15 @@ def _drawn(row: Row) -> list[RunResult]:
 def _worth_a_curve(comparison: Comparison) -> list[Row]:
     """The settings to draw: all, or where these are too many the baseline and the best."""
     rows = [row for row in comparison.rows if _drawn(row)]
+    return _best_of(comparison, rows, MOST_CURVES)
+
+
+def _best_of(comparison: Comparison, rows: Sequence[Row], most: int) -> list[Row]:
+    """At most so many of the rows, in their order: the baseline, and those with the best means."""
     sign = -1 if comparison.better == "lower" else 1
     mean = {r.name: sign * r.estimate.mean if r.estimate else -np.inf for r in rows}
     ranked = sorted(rows, key=lambda r: (r.name != comparison.baseline, -mean[r.name]))
-    chosen = {row.name for row in ranked[:MOST_CURVES]}
+    chosen = {row.name for row in ranked[:most]}
     return [row for row in rows if row.name in chosen]
 
 

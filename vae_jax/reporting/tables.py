@@ -14,6 +14,8 @@ from vae_jax.sweeps.results import Row
 from vae_jax.sweeps.same_data import sharing
 from vae_jax.sweeps.statistics import SeedsEstimate
 
+OF_SEEDS = (2, 4, 6)  # columns after the fields: the number, an interval, p
+
 
 def terminal(comparison: Comparison) -> str:
     """The table for a terminal, and a paragraph that explains it."""
@@ -45,17 +47,26 @@ def _table(comparison: Comparison, style: str) -> str:
 
 def header(comparison: Comparison) -> list[str]:
     """The names of the columns of the table for people."""
-    level = f"{comparison.confidence * 100:g}%"
-    return [
-        *(comparison.fields or ["setting"]), f"{comparison.metric} ± seeds", "± examples", "seeds",
+    level, metric = f"{comparison.confidence * 100:g}%", comparison.metric
+    is_single = comparison.of_single_runs
+    return _without_seeds(comparison, [
+        *(comparison.fields or ["run" if is_single else "setting"]),
+        metric if is_single else f"{metric} ± seeds", "± examples", "seeds",
         "difference", f"[{level}, seeds]", f"[{level}, examples]", "p (seeds)", "time",
         "parameters", "remarks",
-    ]  # fmt: skip
+    ])  # fmt: skip
 
 
 def cells(comparison: Comparison) -> list[list[str]]:
     """A row of text for each setting."""
-    return [_cells(comparison, row) for row in comparison.rows]
+    return [_without_seeds(comparison, _cells(comparison, row)) for row in comparison.rows]
+
+
+def _without_seeds(comparison: Comparison, row: Sequence[str]) -> list[str]:
+    """A row of the table; of single runs without the columns that are of several seeds."""
+    before = max(1, len(comparison.fields))
+    left_out = [before + i for i in OF_SEEDS] if comparison.of_single_runs else []
+    return [cell for i, cell in enumerate(row) if i not in left_out]
 
 
 def _cells(comparison: Comparison, row: Row) -> list[str]:
@@ -126,14 +137,22 @@ def legend(comparison: Comparison) -> str:
     c, m = comparison, comparison.comparisons
     baseline = next(row.label for row in c.rows if row.name == c.baseline)
     corrected = f", Bonferroni-corrected for {m} differences" if m > 1 else ""
+    of = f"{c.metric} in {c.shown_unit} on the {c.split} split ({c.method or 'not evaluated'})"
+    mean = "" if c.of_single_runs else ", mean over seeds"
+    time = f"Time: of training, without compilation{mean}. {sharing(c.rows)}".rstrip()
+    if c.of_single_runs:
+        return (
+            f"{of}: mean, and its standard error over test examples, which are taken as "
+            f"independent. Difference to {baseline}, paired by example, with Student's t interval "
+            f"for other test examples{corrected}. Each run is of one seed: its difference says "
+            f"nothing of other seeds. {time}"
+        )
     return (
-        f"{c.metric} in {c.shown_unit} on the {c.split} split ({c.method or 'not evaluated'}): "
-        "mean ± standard error over seeds, and standard error over test examples, which are taken "
-        f"as independent. Difference to the baseline ({baseline}), paired by seed and by example; "
-        "Student's t intervals, one for other seeds and one for other test examples, and p over "
-        f"seeds{corrected}. Time: of training, without compilation, mean over seeds. "
-        f"{sharing(c.rows)}"
-    ).rstrip()
+        f"{of}: mean ± standard error over seeds, and standard error over test examples, which are "
+        f"taken as independent. Difference to the baseline ({baseline}), paired by seed and by "
+        "example; Student's t intervals, one for other seeds and one for other test examples, and "
+        f"p over seeds{corrected}. {time}"
+    )
 
 
 def csv_rows(comparison: Comparison) -> str:

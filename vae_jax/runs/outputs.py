@@ -13,7 +13,7 @@ from vae_jax.places import refusal
 from vae_jax.runs.directory import make_directory
 
 logger = logging.getLogger(__name__)
-FOLDERS = ("", "per_example", "figures")  # of a run, that commands write into
+FOLDERS = ("", "per_example", "figures", "exports")  # of a run, that commands write into
 LINKED_WHOLE = ("checkpoints", "events")
 MADE_ANEW = ("report.html", "side_by_side.html", "table.csv", "table.md", "table.tex", "runs.csv")
 ADVICE = "--output=DIR takes another directory"

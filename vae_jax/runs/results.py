@@ -43,6 +43,18 @@ def name_of(split: str, results: Mapping[str, Any]) -> str:
     return f"{of_part}{split}{of_other}"
 
 
+def stem_of(split: str, sha256: str = "", first: int | None = None) -> str:
+    """The name of a file of a split: `test`, `test-first-100`; other data by its hash.
+
+    Args:
+        split: of the data.
+        sha256: of its record, where it is not the run's own.
+        first: of a part: so many examples.
+    """
+    of_other = f"-{sha256[:12]}" if sha256 else ""
+    return f"{split}{of_other}{'' if first is None else f'-first-{first}'}"
+
+
 class Name(NamedTuple):
     """The parts of what `name_of` gives."""
 
@@ -72,8 +84,8 @@ def save_results(workdir: Path, split: str, results: dict[str, Any]) -> None:
     """
     (workdir / "per_example").mkdir(exist_ok=True)
     name, sha256 = name_of(split, results), results["data"]["sha256"]
-    stem = f"{split}-{sha256[:12]}" if results["other_data"] else split
-    stem += "" if results.get("is_all", True) else f"-first-{results['num_examples']}"
+    first = None if results.get("is_all", True) else results["num_examples"]
+    stem = stem_of(split, sha256 if results["other_data"] else "", first)
     arrays = workdir / "per_example" / f"{stem}.npz"
     before, values = read_results(workdir).get(name, {}), results["per_example"]
     texts, kept = _kept(before, results)

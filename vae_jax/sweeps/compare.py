@@ -1,7 +1,5 @@
 """The settings of a directory of many runs, each compared with a baseline."""
 
-import ast
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,18 +8,19 @@ import numpy as np
 
 from vae_jax.config import components
 from vae_jax.config.calls import parse_value
-from vae_jax.errors import UserError, unknown
+from vae_jax.errors import unknown
 from vae_jax.evaluation.warnings import probability
 from vae_jax.places import named
 from vae_jax.runs import directory
 from vae_jax.runs.results import read_splits
+from vae_jax.sweeps.baselines import find_row
+from vae_jax.sweeps.gathered import gathered, rows_of
 from vae_jax.sweeps.plan import read_plan
 from vae_jax.sweeps.results import Row, read_rows
 from vae_jax.sweeps.same_data import have_same_data
 from vae_jax.sweeps.statistics import difference
 
-USUAL_METRIC = "log_p"
-ASSIGNED = re.compile(r"\s*([\w.]+)\s*=")  # the beginning of `field=value`
+USUAL_METRIC, USUAL_SPLIT = "log_p", "test"
 
 
 class Comparison(NamedTuple):
@@ -57,6 +56,11 @@ class Comparison(NamedTuple):
         return kinds.pop() if len(kinds) == 1 else ""
 
     @property
+    def of_single_runs(self) -> bool:
+        """Whether each row is a run that was trained alone."""
+        return all(row.is_single for row in self.rows)
+
+    @property
     def fields(self) -> list[str]:
         """The config fields that vary."""
         return list(self.rows[0].fields)
@@ -83,12 +87,55 @@ def compare(
         UserError: if there are no runs, or no such setting or metric.
     """
     workdir = named(workdir)
-    metric = metric or _usual_metric(workdir, split)
+    folders = directory.run_folders(workdir).values()
+    paths = [path for seeds in folders for path in seeds.values()]
+    metric = metric or _usual_metric(paths, split)
     rows, plan = read_rows(workdir, split, metric), read_plan(workdir)
-    chosen = _find(rows, baseline)
+    return _compared_rows(rows, paths, plan, (split, metric, baseline, confidence))
+
+
+def compare_runs(
+    workdirs: Sequence[str | Path],
+    split: str | None = None,
+    metric: str | None = None,
+    baseline: str = "",
+    confidence: float = 0.95,
+) -> Comparison:
+    """Compares runs of `train`, each a row, as `compare` does settings; seeds of one are one row.
+
+    Two single runs are paired over examples, whatever their seeds: then nothing is known of other
+    seeds.
+
+    Args:
+        workdirs: directories of runs, of the seeds of one, or folders of such.
+        split: where the metric was evaluated; None: test, or else the first that there is.
+        metric: a name in `results.json`; None is log_p, or else the first number that there is.
+        baseline: the name of a row; the first if empty.
+        confidence: of all intervals together.
+
+    Raises:
+        UserError: as `compare` does, and for a run that is given twice.
+    """
+    settings = gathered([named(path) for path in workdirs])
+    paths = [path for setting in settings for path in setting.paths.values()]
+    split = split or _usual_split(paths)
+    metric = metric or _usual_metric(paths, split)
+    rows = rows_of(settings, split, metric)
+    return _compared_rows(rows, paths, {}, (split, metric, baseline, confidence))
+
+
+def _compared_rows(
+    rows: Sequence[Row],
+    paths: Sequence[Path],
+    plan: Mapping[str, Any],
+    asked: tuple[str, str, str, float],
+) -> Comparison:
+    """The comparison of rows with a baseline among them, of a split and a metric."""
+    split, metric, baseline, confidence = asked
+    chosen = find_row(rows, baseline)
     numbers = [run.results["numbers"][metric] for row in rows for run in row.good]
     if not numbers:
-        _require_known(rows, workdir, split, metric)
+        _require_known(rows, paths, split, metric)
     why = {row.name: incomparable(row, chosen, metric) for row in rows}
     count = sum(not reason for reason in why.values())
     compared = [_compared(row, chosen, why[row.name], confidence, count) for row in rows]
@@ -98,75 +145,26 @@ def compare(
     return Comparison(*of_metric, split, compared, chosen.name, confidence, count, plan)
 
 
-def _usual_metric(workdir: Path, split: str) -> str:
+def _usual_split(paths: Sequence[Path]) -> str:
+    """The test split, unless runs were evaluated on others alone: then their first."""
+    splits = [name for path in paths for name in read_splits(path)]
+    return splits[0] if splits and USUAL_SPLIT not in splits else USUAL_SPLIT
+
+
+def _usual_metric(paths: Sequence[Path], split: str) -> str:
     """log_p, unless runs were evaluated, and all without it: then their first number."""
-    paths = [path for seeds in directory.run_folders(workdir).values() for path in seeds.values()]
     results = [read_splits(path).get(split, {}).get("numbers", {}) for path in paths]
     names = [name for numbers in results for name in numbers]
     return names[0] if names and USUAL_METRIC not in names else USUAL_METRIC
 
 
-def _find(rows: Sequence[Row], text: str) -> Row:
-    """The row that a text means: a directory, the row's label, or what holds for one row alone.
-
-    That is `field=value, ...`, or values without their fields, whole or their beginnings.
-    """
-    if not text:
-        return rows[0]
-    named = [row for row in rows if text in (row.name, row.label)]
-    parts = [_normal(part) for part in _assignments(text)]
-    held = [row for row in rows if all(part in _descriptions(row) for part in parts)]
-    begun = [row for row in rows if all(_begins(row, part) for part in parts)]
-    matching = named or held or begun
-    if not matching:
-        raise unknown("setting", text, [row.label for row in rows])
-    if len(matching) > 1:
-        labels = " | ".join(row.label for row in matching)
-        raise UserError(f"--baseline={text} fits {len(matching)} settings: {labels}")
-    return matching[0]
-
-
-def _descriptions(row: Row) -> set[str]:
-    """Each `field=value` of a row, and each value alone, as `_normal` writes them."""
-    assigned = {_normal(f"{field}={value}") for field, value in row.fields.items()}
-    return assigned | {_normal(value) for value in row.fields.values()}
-
-
-def _begins(row: Row, part: str) -> bool:
-    return any(description.startswith(part) for description in _descriptions(row))
-
-
-def _assignments(text: str) -> list[str]:
-    """`"a=f(x=1, y=2), b=3"` -> `["a=f(x=1, y=2)", "b=3"]`."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and not depth:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
-
-
-def _normal(text: str) -> str:
-    """`field=value`, or a value, with the value as Python would write it."""
-    field = ASSIGNED.match(text)
-    start = field.end() if field else 0
-    try:
-        value = ast.unparse(ast.parse(text[start:].strip(), mode="eval"))
-    except SyntaxError:
-        return text.strip()
-    return f"{field.group(1)}={value}" if field else value
-
-
-def _require_known(rows: Sequence[Row], workdir: Path, split: str, metric: str) -> None:
+def _require_known(rows: Sequence[Row], paths: Sequence[Path], split: str, metric: str) -> None:
     """Raises UserError if runs were evaluated, but not on this split or without this metric."""
     known = sorted({n for row in rows for r in row.runs for n in r.results.get("numbers", {})})
     if metric in known:  # but of no run that counts
         return
     if known:
         raise unknown(f"metric of split {split!r}", metric, known)
-    paths = [p for seeds in directory.run_folders(workdir).values() for p in seeds.values()]
     if splits := sorted({name for path in paths for name in read_splits(path)}):
         raise unknown("evaluated split", split, splits)
 
@@ -205,6 +203,8 @@ DIFFERENT = {
 
 def _pairs(row: Row, baseline: Row) -> list[tuple[np.ndarray, np.ndarray]]:
     theirs = {run.seed: run.values for run in baseline.good}
+    if row.is_single and baseline.is_single:
+        theirs = {mine.seed: run.values for mine, run in zip(row.good, baseline.good, strict=True)}
     pairs = [(run.values, theirs[run.seed]) for run in row.good if run.seed in theirs]
     return [(a, b) for a, b in pairs if a is not None and b is not None]
 
@@ -216,7 +216,9 @@ def _compared(row: Row, baseline: Row, why: str, confidence: float, count: int) 
     mine, theirs = map(np.stack, zip(*pairs, strict=True))
     fewer = len(pairs) < max(len(row.good), len(baseline.good))
     note = f"difference over {len(pairs)} common seeds" if fewer else ""
-    remark = ", ".join(filter(None, [row.remark, note]))
+    seeds = [r.good[0].seed for r in (row, baseline) if r.is_single]
+    apart = f"seed {seeds[0]}, baseline seed {seeds[1]}" if len(set(seeds)) > 1 else ""
+    remark = ", ".join(filter(None, [row.remark, note, apart]))
     return row._replace(difference=difference(mine, theirs, confidence, count), remark=remark)
 
 

@@ -12,7 +12,7 @@ from vae_jax import config
 from vae_jax.config import components
 from vae_jax.errors import UserError
 from vae_jax.runs import directory
-from vae_jax.runs.age import Age, outdated
+from vae_jax.runs.age import Age, age_now, outdated
 from vae_jax.runs.directory import read_metrics
 from vae_jax.runs.results import read_splits
 from vae_jax.sweeps.plan import FIXED, label, read_plan
@@ -43,6 +43,7 @@ class Row(NamedTuple):
     difference: Difference | None
     remark: str  # why a number is missing, or what is special about it
     num_parameters: int | None
+    is_single: bool = False  # a run that was trained alone, compared whatever its seed
 
     @property
     def label(self) -> str:
@@ -70,13 +71,22 @@ def read_rows(workdir: Path, split: str, metric: str) -> list[Row]:
     names = [*planned, *(name for name in folders if name not in planned)]
     if not names:
         raise UserError(f"{workdir} holds no runs")
-    rows = [_row(n, folders.get(n, {}), planned.get(n, {}), split, metric) for n in names]
+    rows = [read_row(n, folders.get(n, {}), planned.get(n, {}), split, metric) for n in names]
     return _with_fields(rows, planned)
 
 
-def _row(
+def read_row(
     name: str, paths: Mapping[int, Path], planned: Mapping[str, Any], split: str, metric: str
 ) -> Row:
+    """The row of a setting, without a difference.
+
+    Args:
+        name: of its directory.
+        paths: seed -> run directory.
+        planned: its entry in `sweep.json`; empty without one.
+        split: where the metric was evaluated.
+        metric: a name in `results.json`.
+    """
     configs = {seed: config.stored(path / "config.json") for seed, path in paths.items()}
     cfg = next(iter(configs.values()), None)
     other = {s for s, c in configs.items() if cfg and config.identity(c) != config.identity(cfg)}
@@ -122,7 +132,8 @@ def _state(path: Path, results: Mapping[str, Any]) -> tuple[str, str]:
     if failure and (failure["kind"] == "diverged" or not results):
         return failure["kind"], failure["message"]
     if not results:
-        return "unfinished", ""
+        now = age_now(path, "last")
+        return "not evaluated" if now and not now.left else "unfinished", ""
     age = Age.read(results)
     if since := outdated(path, age):
         return "trained on after its evaluation", f"evaluation {since}"

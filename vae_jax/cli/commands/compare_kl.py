@@ -60,7 +60,7 @@ def _require_one_comparison(args: Args) -> None:
         wrong = f"--num_repetitions={args.num_repetitions}"
         raise UserError(f"{wrong}: of a run at least {LEAST} are needed for an error of each")
     for name in ("split", "checkpoint"):
-        if name in args.given and not args.workdir:
+        if name in args.written and not args.workdir:
             raise UserError(f"--{name} goes with --workdir")
 
 

@@ -16,8 +16,9 @@ def flags(flags: Flags) -> None:
 def run(args: Args) -> None:
     """One self-contained report.html of a run, or of many: then with tables that compare them.
 
-    Several --workdir make side_by_side.html, with each run in a column and paired differences to
-    the first; it goes into the first directory.
+    Several --workdir, or a folder of runs that were trained one by one, make side_by_side.html,
+    with paired differences to the first, and each run in a column where they are few; it goes into
+    the first directory.
 
     Examples:
         vae-jax report --workdir=runs/digits
@@ -28,19 +29,20 @@ def run(args: Args) -> None:
     begin(f"report on {' and '.join(map(str, paths))}")
 
     from vae_jax.reporting import pages, side_by_side, tables
-    from vae_jax.runs import directory
     from vae_jax.runs.outputs import place_of
-    from vae_jax.sweeps.compare import compare
-    from vae_jax.sweeps.plan import read_plan
+    from vae_jax.sweeps.compare import compare, compare_runs
+    from vae_jax.sweeps.gathered import is_sweep
 
-    if len(paths) > 1:
-        print(side_by_side.report(paths, args.output))
+    if len(paths) == 1 and (paths[0] / "config.json").exists():
+        print(pages.report(place_of(paths[0], args.output, is_printed=False)))
         return
-    path = place_of(paths[0], args.output, is_printed=False)
-    single = (path / "config.json").exists()
-    if single or not (directory.run_folders(path) or read_plan(path)["settings"]):
-        print(pages.report(path))
+    if len(paths) == 1 and is_sweep(paths[0]):
+        path = place_of(paths[0], args.output, is_printed=False)
+        comparison = compare(path, args.split, args.metric, args.baseline, args.confidence)
+        print(tables.terminal(comparison))
+        print(*pages.report_many(comparison, path), sep="\n")
         return
-    comparison = compare(path, args.split, args.metric, args.baseline, args.confidence)
+    split = args.split if "split" in args.written else None
+    comparison = compare_runs(paths, split, args.metric, args.baseline, args.confidence)
     print(tables.terminal(comparison))
-    print(*pages.report_many(comparison, path), sep="\n")
+    print(side_by_side.report(paths, args.output, comparison))
