@@ -5,6 +5,10 @@ log p(x) shows what the labels are worth.
 
     vae-jax train --config=experiments/mnist_conditional.py --workdir=runs/mnist_conditional
     vae-jax evaluate --workdir=runs/mnist_conditional
+
+Expected on the 10,000 test images, nats, K = 5000: ELBO -86.63 ± 0.25, log p(x|y) -83.53 ± 0.24;
+held against a published -82.32 (k = 1) after the IWAE paper's 3,280 epochs. One hour of training
+and a quarter of an hour of evaluation, measured beside other work on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict

@@ -38,5 +38,6 @@ def wandb(
         dir=str(run.workdir), reinit="create_new", settings=settings,
     )  # fmt: skip
     there.config.update(dict(run.config), allow_val_change=True)
-    logger.info("wandb: %s", there.url or f"`wandb sync {there.settings.sync_dir}` sends it")
+    sent = f"`wandb sync {there.settings.sync_dir}` sends it" if there.offline else there.url
+    logger.info("wandb: %s", sent)
     return Tracker(lambda step, metrics: there.log(dict(metrics), step=step), there.finish)

@@ -22,7 +22,7 @@ def run(args: Args) -> None:
         vae-jax train --config=experiments/digits.py --workdir=runs/digits
         vae-jax train --config=experiments/digits.py --workdir=runs/mixture \
             --config.prior='mixture(components=5)' --init_from=runs/digits
-        vae-jax train --workdir=runs/digits --config.num_epochs=200
+        vae-jax train --workdir=runs/mixture --config.patience=5
     """
     path, cfg = workdir(args), args.config
     if cfg is None and not (path / "config.json").exists():
