@@ -17,7 +17,9 @@ def typechecked(function):
     @functools.wraps(function)
     def checked(*args, **kwargs):
         for name, value in signature.bind(*args, **kwargs).arguments.items():
-            typeguard.check_type(value, hints.get(name, object))
+            is_many = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+            for each in value if is_many else (value,):
+                typeguard.check_type(each, hints.get(name, object))
         result = function(*args, **kwargs)
         return typeguard.check_type(result, hints.get("return", object))
 

@@ -22,6 +22,7 @@ class Origin(NamedTuple):
 
     array: str  # its name
     rows: Sequence[int] | np.ndarray  # [len(split)], of that array
+    ids: np.ndarray | None = None  # [len(split)], what its examples are called, where they are
 
 
 MOST_CLASSES = 1000

@@ -69,19 +69,45 @@ def is_watched() -> bool:
     return bool(getattr(sys.stderr, "isatty", bool)())
 
 
+def moved(path: str, before: str | None, now: Path) -> str:
+    """Where a path is that lies to a run's directory as it lay before that one was moved.
+
+    Args:
+        path: it is kept where it still exists.
+        before: where the run's directory was; None, of an older version, is not known.
+        now: where it is.
+    """
+    if before is None or os.path.exists(path):
+        return path
+    return os.path.normpath(now.resolve() / os.path.relpath(path, before))
+
+
 _DATA_FOLDERS: list[Path] = []  # where relative paths of data are looked for, after the current one
+_MOVES: list[tuple[str, Path]] = []  # directories of runs, before and now
 
 
-def look_for_data_in(folders: Iterable[str]) -> None:
-    """Lets relative paths of data be looked for in more folders, where they are not here."""
+def look_for_data_in(folders: Iterable[str], before: str | None = None, now: Path = Path()) -> None:
+    """Lets relative paths of data be looked for in more folders, where they are not here.
+
+    Absolute ones are looked for beside a run that was moved.
+
+    Args:
+        folders: where it was trained.
+        before: where its own directory was then; None: not known.
+        now: where that is.
+    """
     new = [Path(folder) for folder in folders if os.path.isabs(folder)]
     _DATA_FOLDERS[:] = dict.fromkeys([*new, *_DATA_FOLDERS])
+    if before is not None:
+        _MOVES[:] = dict.fromkeys([(before, now), *_MOVES])
 
 
 def data_file(path: str | Path) -> Path:
     """The path that somebody wrote, here or where a run that was read was trained."""
     here = named(path)
     places = [here, *(folder / here for folder in _DATA_FOLDERS)]
+    if here.is_absolute():
+        places += [Path(moved(str(here), before, now)) for before, now in _MOVES]
     return next((place for place in places if place.exists()), here)
 
 

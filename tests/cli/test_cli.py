@@ -155,7 +155,11 @@ MISTAKES = [
     (["evaluate", "--workdir={run}", "--num_importance_samples=many"], "invalid literal"),
     (["evaluate", "--workdir={run}", "--num_importance_samples=0"], "not a positive integer"),
     (["evaluate", "--workdir={run}", "--iwae_samples=a,b"], "whole numbers"),
-    (["evaluate", "--workdir={run}", "--checkpoint=worst"], "best|last"),
+    (["evaluate", "--workdir={run}", "--checkpoint=7"], "holds no checkpoint 7: there is "),
+    (
+        ["evaluate", "--workdir={run}", "--checkpoint=worst"],
+        "best, last or a number of updates is needed",
+    ),
     (["evaluate", "--workdir={run}", "--device=tpu"], "is not there"),
     (["evaluate", "--workdir={run}", "test"], "unexpected argument 'test'"),
     (["sample", "--workdir={run}", "--seed=-1"], "not a non-negative integer"),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from numpyro.distributions import MultivariateNormal
 
 from vae_jax import build_model, elbo, iwae
 from vae_jax.batches.splits import examples
@@ -29,6 +30,9 @@ def model_and_x():
     x = jax.random.normal(jax.random.key(0), (16, 4))
     params = model.init(jax.random.key(1), x)
     params["decoder"] = jax.tree.map(lambda w: w + 0.3, params["decoder"])
+    params["encoder"] = jax.tree.map(
+        lambda w: 0.1 * w, params["encoder"]
+    )  # q wide: bounded weights
     return model, params, Batch(jnp.where(PATTERNS, x, 0.0), None, jnp.asarray(PATTERNS))
 
 
@@ -63,7 +67,7 @@ def test_iwae_s_weights_are_unbiased_for_every_pattern(model_and_x):
     ))  # fmt: skip
     ratio = np.exp(bound(keys) - expected)
     error = ratio.std(0, ddof=1) / np.sqrt(len(keys))
-    assert (np.abs(ratio.mean(0) - 1) < 4 * error).all()
+    assert (np.abs(ratio.mean(0) - 1) <= 4 * error).all()
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
@@ -116,7 +120,7 @@ def test_the_encoder_sees_zeros_and_the_mask(model_and_x):
     again = model.encode(params, batch._replace(x=nan))
     np.testing.assert_array_equal(q.mean, again.mean)
     whole = model.encode(params, batch.x)  # the same zeros, all observed
-    assert (jnp.abs(q.mean - whole.mean).max(-1)[:-1] > 1e-4).all()
+    assert (jnp.abs(q.mean - whole.mean).max(-1)[:-1] > 1e-5).all()
     np.testing.assert_array_equal(q.mean[-1], whole.mean[-1])
 
 
@@ -144,8 +148,6 @@ def test_nan_of_a_data_set_is_not_observed():
 
 
 def test_elements_that_depend_on_each_other_are_refused():
-    class Joint:
-        event_dim, event_shape = 1, (2,)
-
+    p = MultivariateNormal(jnp.zeros(2), jnp.eye(2))
     with pytest.raises(UserError, match="missing values need independent elements"):
-        log_density(Joint(), Batch(jnp.zeros(2), None, jnp.array([True, False])))
+        log_density(p, Batch(jnp.zeros(2), None, jnp.array([True, False])))

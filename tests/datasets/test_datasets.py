@@ -7,7 +7,8 @@ import scipy.stats
 from tests.datasets.building import make
 from vae_jax import UserError
 from vae_jax.batches.splits import x_shape
-from vae_jax.datasets._making import hold_out, make_dataset
+from vae_jax.datasets._making import make_dataset
+from vae_jax.datasets._splitting import hold_out
 
 ALWAYS_THERE = [
     "digits",

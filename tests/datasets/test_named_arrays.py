@@ -80,6 +80,62 @@ def test_labels_are_no_examples_and_a_wrong_number_of_them_is_refused(tmp_path, 
         make(f"{text[:-1]}, standardize={standardize})")
 
 
+@pytest.mark.parametrize("name", ["age", "Age_years", "blood-pressure"])
+@pytest.mark.parametrize("kind", ["floats", "text", "several"])
+def test_arrays_of_one_row_an_example_stand_beside_one_array(tmp_path, name, kind):
+    ages = VALUES[:, 0] + 20
+    beside = {"floats": ages, "text": ages.astype(str), "several": np.stack([ages, ages], 1)}[kind]
+    dataset = make(save(tmp_path, x=VALUES, **{name: beside}))
+    assert dataset.covariates.keys() == {name}
+    assert not dataset.remarks
+    for split, kept in dataset.covariates[name].items():
+        np.testing.assert_array_equal(kept, beside[dataset.origins[split].rows])
+
+
+@pytest.mark.parametrize("names", ["age_train age_test", "train_age test_age", "trainAge testAge"])
+def test_arrays_beside_splits_are_known_without_the_split_s_name(tmp_path, names):
+    ages = dict(zip(names.split(), (VALUES[:40, 0], VALUES[40:, 0]), strict=True))
+    dataset = make(save(tmp_path, train=VALUES[:40], test=VALUES[40:], **ages))
+    [name] = dataset.covariates
+    assert name.lower() == "age"
+    assert dataset.covariates[name].keys() == {"train", "validation", "test"}
+    for split, kept in dataset.covariates[name].items():
+        np.testing.assert_array_equal(kept, dataset.splits[split][:, 0])
+    assert not dataset.remarks
+
+
+def test_labels_are_known_by_their_name_in_the_file_too(tmp_path):
+    dataset = make(save(tmp_path, xtrain=VALUES, xtest=VALUES, ytrain=LABELS, ytest=LABELS))
+    assert dataset.covariates.keys() == {"y"}
+    assert dataset.covariates["y"].keys() == dataset.labels.keys()
+    for split, kept in dataset.covariates["y"].items():
+        np.testing.assert_array_equal(kept, dataset.labels[split])
+
+
+def test_what_lies_beside_a_test_split_alone_needs_no_name_of_a_split(tmp_path):
+    dataset = make(save(tmp_path, test=VALUES, y=LABELS, age=VALUES[:, 0], observed=VALUES > 3))
+    np.testing.assert_array_equal(dataset.labels["test"], LABELS)
+    np.testing.assert_array_equal(dataset.covariates["age"]["test"], VALUES[:, 0])
+    assert np.isnan(dataset.splits["test"]).sum() == 4
+    assert not [remark for remark in dataset.remarks if "not read" in remark]
+
+
+BESIDE = {
+    "a split lacks it": {"train_age": VALUES[:40, 0]},
+    "another length": {"train_age": VALUES[:39, 0], "test_age": VALUES[40:, 0]},
+    "dates": {"train_age": np.zeros(40, "M8[D]"), "test_age": np.zeros(10, "M8[D]")},
+    "images": {"train_age": np.zeros((40, 2, 2)), "test_age": np.zeros((10, 2, 2))},
+}
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_arrays_that_can_be_no_condition_are_named(tmp_path, what):
+    dataset = make(save(tmp_path, train=VALUES[:40], test=VALUES[40:], **BESIDE[what]))
+    assert not dataset.covariates
+    unread = [remark for remark in dataset.remarks if "is not read" in remark]
+    assert len(unread) == len(BESIDE[what])
+
+
 UNREAD = {
     "weights": (VALUES, "'weights' is not read: 'train' and 'test', or one array, is read"),
     "y": (LABELS, "'y' is not read: labels are 'train_labels', 'test_labels'"),
@@ -119,15 +175,17 @@ def test_one_array_of_a_known_name_is_read_beside_others(tmp_path):
     more = {"latents": np.zeros((50, 3)), "metadata": np.array({"author": "me"})}
     dataset = make(save(tmp_path, imgs=VALUES, **more))
     assert len(dataset.splits["train"]) == 36
-    assert len([remark for remark in dataset.remarks if "is not read" in remark]) == 2
+    [remark] = [remark for remark in dataset.remarks if "is not read" in remark]
+    assert remark.startswith("data.npz: 'metadata' is not read")
+    assert dataset.covariates.keys() == {"latents"}
 
 
 def test_the_row_is_named_as_the_user_numbers_it(tmp_path):
     values = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
-    values[5, 1] = np.nan
+    values[5, 1] = np.inf
     model = build_model((3,), 2, likelihood="normal")
     for options in (")", ", standardize=True)"):
-        with pytest.raises(UserError, match=r"split, example 5 of 'mine', element \[1\] is nan"):
+        with pytest.raises(UserError, match=r"split, example 5 of 'mine', element \[1\] is inf"):
             require_valid(make(save(tmp_path, mine=values)[:-1] + options), model)
     values[5, 1], values[58, 2] = 0, np.inf
     with pytest.raises(UserError, match=r"validation split, example 58 of 'train', element \[2\]"):
@@ -136,12 +194,12 @@ def test_the_row_is_named_as_the_user_numbers_it(tmp_path):
 
 def test_training_names_the_row_as_the_user_numbers_it(tmp_path, capsys):
     values = np.zeros((300, 3))
-    values[46, 2] = np.nan
+    values[46, 2] = np.inf
     flags = ["--config=experiments/digits.py:quick", f"--workdir={tmp_path}/run"]
     data = f"--config.data={save(tmp_path, mine=values)}"
     assert main(["vae-jax", "train", *flags, data, "--config.likelihood=normal"]) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
-    assert re.match(r"vae-jax: data: \w+ split, example 46 of 'mine', element \[2\] is nan: ", last)
+    assert re.match(r"vae-jax: data: \w+ split, example 46 of 'mine', element \[2\] is inf: ", last)
     assert not (tmp_path / "run").exists()
 
 
@@ -187,7 +245,7 @@ def zipped(path, **members):
 WRONG = {
     "missing": (lambda p: None, r"/.*/file\.npz: there is no such file"),
     "directory": (lambda p: p.mkdir(), "is a directory: name the .npz file in it"),
-    "npy": (lambda p: np.save(p.open("wb"), VALUES), "holds a single array, as np.save writes"),
+    "npy": (lambda p: np.save(p.open("wb"), VALUES), r"a single array, .*: npy\(path=...\) reads"),
     "empty": (lambda p: write(p, b""), "is no .npz file: np.savez"),
     "text": (lambda p: write(p, b"a,b\n1,2\n"), "is no .npz file: np.savez"),
     "pickle": (lambda p: write(p, b"\x80\x04N."), "is no .npz file: np.savez"),

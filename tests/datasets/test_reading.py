@@ -228,7 +228,7 @@ def test_a_value_out_of_range_names_the_scale_that_would_do(tmp_path, options, t
     require_valid(make(f"{text}, scale={scale})"), model)
 
 
-@pytest.mark.parametrize("wrong", [0.5, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("wrong", [0.5, -1.0, np.inf])
 def test_a_value_that_no_scale_mends_names_none(tmp_path, wrong):
     values = RNG.integers(0, 2, (40, 5)).astype(np.float32)
     values[:] = wrong

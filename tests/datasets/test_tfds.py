@@ -6,9 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import tensorflow_datasets
 
 from tests.datasets.building import Source, make
 from vae_jax import UserError
+from vae_jax.batches.rows import gather
 from vae_jax.batches.splits import x_shape
 from vae_jax.datasets import binarized_mnist
 from vae_jax.datasets import tfds as tfds_module
@@ -84,6 +86,74 @@ def test_preparing_needs_tensorflow(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs TensorFlow"):
         tfds_module.prepare("mnist")
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """Colour images that TFDS itself makes up, where a prepared cifar10 would be."""
+    folder = tmp_path / "cifar10" / "3.0.2"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text("{}")
+    for split in ("train", "test"):
+        (folder / f"cifar10-{split}.array_record-00000-of-00001").touch()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VAE_JAX_CACHE", str(tmp_path / "cache"))
+
+    class Mocked:
+        """The mocked source; its own `__getitems__` cannot be called."""
+
+        def __init__(self, name, split):
+            self.source = real(name, split)
+
+        def __len__(self):
+            return len(self.source)
+
+        def __getitem__(self, i):
+            return self.source[i]
+
+        def __getitems__(self, rows):
+            return [self.source[i] for i in rows]
+
+    real = tfds_module._source
+    monkeypatch.setattr(tfds_module, "_source", Mocked)
+    with tensorflow_datasets.testing.mock_data(num_examples=30):
+        yield real
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_colour_images_keep_their_colours(cifar, cache):
+    dataset = make(f"tfds(name='cifar10', validation=5, cache={cache})")
+    source = cifar("cifar10", "train")
+    expected = np.stack([source[i]["image"] for i in range(30)])
+    assert expected.shape == (30, 32, 32, 3)
+    kept = np.concatenate([gather(dataset.splits[n], slice(None)) for n in ("train", "validation")])
+    np.testing.assert_array_equal(kept, expected)
+    x = dataset.preprocess(jax.random.key(0), kept[3])
+    np.testing.assert_allclose(x, expected[3] / 255, rtol=1e-6)
+    if cache:
+        assert dataset.labels["train"].tolist() == [int(source[i]["label"]) for i in range(25)]
+
+
+def test_colour_images_become_smaller_and_grey_as_pillow_makes_them(cifar):
+    small = make("tfds(name='cifar10', size=8, validation=5)")
+    grey = make("tfds(name='cifar10', grey=True, invert=True, validation=5)")
+    image = cifar("cifar10", "train")[4]["image"]
+    blocks = image.astype(float).reshape(8, 4, 8, 4, 3).mean((1, 3))
+    np.testing.assert_allclose(small.splits["train"][4], blocks, atol=1)
+    weights = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2
+    np.testing.assert_allclose(grey.splits["train"][4][..., 0], 255 - image @ weights, atol=1)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_images_of_different_sizes_need_one(mocked_tfds, monkeypatch, cache):
+    class Mixed(Source):
+        def __getitem__(self, i):
+            return {"image": self.images[i][: 20 + i % 3], "label": i % 10}
+
+    monkeypatch.setattr(tfds_module, "_source", lambda name, split: Mixed(split))
+    with pytest.raises(UserError, match="20 x 28 x 1 and 21 x 28 x 1: give size="):
+        make(f"tfds(name='kmnist', cache={cache})")
+    assert x_shape(make(f"tfds(name='kmnist', cache={cache}, size=9)")) == (9, 9, 1)
 
 
 MNIST = Path(os.environ.get("TFDS_DATA_DIR", "nowhere")) / "mnist"

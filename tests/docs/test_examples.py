@@ -81,7 +81,10 @@ def test_a_command_is_understood(words):
 
 
 def resolve(args):
-    assert config.resolve(args.config)
+    """The config of a file, or changes of the one that a run has."""
+    cfg = config.default_config() if args.config is None else args.config
+    config.override_all(cfg, args.overrides)
+    assert config.resolve(cfg)
 
 
 def combine(args):

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.quick_runs import quick_config
-from vae_jax import UserError, fit, fit_seeds, load
-from vae_jax.runs import directory
+from vae_jax import UserError, config, fit, fit_seeds, load
+from vae_jax.runs import claims, directory
 
 
 def test_a_workdir_of_another_config_is_refused(trained):
@@ -32,10 +32,11 @@ def test_a_run_directory_is_no_place_for_a_run_of_another_config_or_for_many(tmp
 
 def test_what_another_process_began_meanwhile_is_not_taken_over(tmp_path):
     """The check is made again once the directory is held, before anything is written."""
-    with directory.claimed(tmp_path, quick_config()):
+    one, another = (config.resolve(quick_config(latent_dim=size)) for size in (2, 3))
+    with claims.claimed(tmp_path, one):
         pass
     before = (tmp_path / "config.json").read_text()
-    other = directory.claimed(tmp_path, quick_config(num_epochs=9))
-    with pytest.raises(UserError, match="num_epochs: 4 -> 9"), other:
+    other = claims.claimed(tmp_path, another)
+    with pytest.raises(UserError, match="latent_dim: 2 -> 3"), other:
         pass
     assert (tmp_path / "config.json").read_text() == before

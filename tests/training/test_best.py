@@ -8,6 +8,8 @@ import pytest
 from tests.quick_runs import best_step, quick_config, same
 from vae_jax import UserError, evaluate, fit, fit_seeds, load
 from vae_jax.cli.main import main
+from vae_jax.reporting import ages
+from vae_jax.runs.age import Age, checkpoint_flags
 
 VALIDATIONS, EACH = 6, 10  # updates
 
@@ -67,6 +69,21 @@ def test_evaluate_gives_the_command_lines_numbers(in_memory, on_disk, capsys):
         assert results["checkpoint"] == written["checkpoint"] == "best"
         assert results["checkpoint_step"] == written["checkpoint_step"] == run.step
         assert results["finished"]
+
+
+def test_a_checkpoint_is_evaluated_by_its_step_and_shown_with_it(on_disk, tmp_path, capsys):
+    step, output = (VALIDATIONS - 1) * EACH, f"--output={tmp_path / 'out'}"
+    run = load(on_disk.workdir, step)
+    assert run.step == step != on_disk.step
+    asked = ["--num_importance_samples=20", "--device=cpu", f"--checkpoint={step}", output]
+    assert main(["vae-jax", "evaluate", f"--workdir={on_disk.workdir}", *asked]) in (0, None)
+    assert f"checkpoint {step}: step {step} of {VALIDATIONS * EACH}" in capsys.readouterr().out
+    written = json.loads((tmp_path / "out" / "results.json").read_text())["test"]
+    results = evaluate(run, num_importance_samples=20, quiet=True)
+    assert results["numbers"] == written["numbers"]
+    assert results["checkpoint"] == written["checkpoint"] == step
+    assert ages.of_figure(on_disk.workdir, "bounds", written) == ""
+    assert checkpoint_flags(Age.read(written).checkpoint) == [f"--checkpoint={step}"]
 
 
 def test_the_best_of_an_earlier_session_counts(config, on_disk, tmp_path):

@@ -32,9 +32,9 @@ if where == "during":   # as Orbax makes the checkpoint visible
     os.rename = rename
     import pathlib
     pathlib.Path.rename = lambda self, target: (rename(self, target), pathlib.Path(target))[1]
-def logged(job, member, *args):
-    if where == "before" and int(member.state.step) == at: kill()
-    return log(job, member, *args)
+def logged(member, *args):
+    if where == "before" and member.step == at: kill()
+    return log(member, *args)
 def saved(manager, step, *args):
     save(manager, step, *args)
     if where == "after" and step == at: kill()

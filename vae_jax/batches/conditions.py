@@ -1,4 +1,4 @@
-"""Conditions of a model: named in a config, taken from a data set."""
+"""The condition of a model: named in a config, taken from a data set."""
 
 from typing import Any, NamedTuple
 

@@ -1,6 +1,6 @@
 """Whether x takes few values, as bits and greys do: a continuous density of that has no limit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
@@ -24,7 +24,8 @@ def few_values(dataset: Dataset, splits: Iterable[str]) -> str:
         dataset: the data set; x is looked at as it is presented.
         splits: of which the first examples are looked at.
     """
-    by_split = [_few(_first(dataset, split)) for split in splits if split in dataset.splits]
+    firsts = (_first(dataset, split) for split in splits if split in dataset.splits)
+    by_split = [_few(first, dataset.names) for first in firsts]
     return max(by_split, key=len, default="")
 
 
@@ -36,10 +37,11 @@ def _first(dataset: Dataset, split: str) -> np.ndarray:
     return x if batch.observed is None else np.where(batch.observed, x, np.nan)
 
 
-def _few(x: np.ndarray) -> str:
+def _few(x: np.ndarray, names: Sequence[str]) -> str:
     few = np.array([is_discrete(element) for element in x.reshape(len(x), -1).T])
     if x.ndim == 2 and few.any() and not few.all():
-        return f"x takes few values in {columns(few)} (counted from 0)"
+        how = "" if names else " (counted from 0)"
+        return f"x takes few values in {columns(few, names)}{how}"
     if is_discrete(x):
         return f"x takes {counted(len(np.unique(x[~np.isnan(x)])), 'value')} only"
     return "the elements of x take few values" if few.mean() > 0.5 else ""

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from vae_jax.batches.rows import Rows, gather
+from vae_jax.datasets import Lazy
 
 CHUNK = 1000  # examples read at a time
 MOST_DECODED = 1000  # examples that stand for a split which is decoded as it is read
@@ -48,7 +49,7 @@ def record_of(split: Any) -> Record:
 
 
 def _chunks(split: Any) -> Iterator[np.ndarray]:
-    if isinstance(split, np.ndarray):
+    if isinstance(split, np.ndarray) or (isinstance(split, Lazy) and not split.is_decoded):
         yield from (split[i : i + CHUNK] for i in range(0, len(split), CHUNK))
     else:
         yield gather(split, np.linspace(0, len(split) - 1, MOST_DECODED).astype(int))

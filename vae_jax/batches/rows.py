@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vae_jax.datasets import Lazy
 from vae_jax.types import Dataset
 
 
@@ -39,7 +40,7 @@ def gather(split: Any, rows: Any) -> Any:
     """The examples of a slice or an index array, stacked, from an array or any sequence."""
     if isinstance(split, Rows):
         return Rows(gather(split.x, rows), gather(split.given, rows))
-    if isinstance(split, np.ndarray):
+    if isinstance(split, np.ndarray | Lazy):
         return np.asarray(split[rows])
     indices = range(len(split))[rows] if isinstance(rows, slice) else rows
     return np.stack([split[int(i)] for i in indices])

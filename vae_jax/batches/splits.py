@@ -93,7 +93,7 @@ def require_valid(dataset: Dataset, model: Model) -> None:
             raw = gather(split, rows)
             name_of = functools.partial(_name, dataset, name, rows)
             _require_usable(dataset, name_of, raw)
-            _require_accepted(model, name_of, *present_x(keys, raw))
+            _require_accepted(dataset, model, name_of, *present_x(keys, raw))
 
 
 def _name(dataset: Dataset, split: str, rows: np.ndarray, i: int) -> str:
@@ -104,7 +104,7 @@ def _require_usable(dataset: Dataset, name_of: Callable[[int], str], raw: np.nda
     ok = np.asarray(dataset.usable(raw))
     if not ok.all():
         wanted = USABLE + _scale_for(raw[~ok], raw[ok], dataset.bin_width is not None)
-        require_elements(name_of, raw, ok, wanted)
+        require_elements(name_of, raw, ok, wanted, dataset.names)
 
 
 def _scale_for(bad: np.ndarray, good: np.ndarray, integers: bool) -> str:
@@ -117,18 +117,28 @@ def _scale_for(bad: np.ndarray, good: np.ndarray, integers: bool) -> str:
 
 
 def _require_accepted(
-    model: Model, name_of: Callable[[int], str], x: Array, observed: Array | None
+    dataset: Dataset,
+    model: Model,
+    name_of: Callable[[int], str],
+    x: Array,
+    observed: Array | None,
 ) -> None:
     wanted = f"the likelihood takes {in_words(model.accepts)}"
+    if dataset.standardization is not None:
+        wanted += "; standardize=False leaves x as it was brought"
     ok = model.accepts(x) if observed is None else model.accepts(x) | ~observed
-    require_elements(name_of, np.asarray(x), np.asarray(ok), wanted)
+    require_elements(name_of, np.asarray(x), np.asarray(ok), wanted, dataset.names)
 
 
 def example_name(dataset: Dataset, split: str, i: int) -> str:
-    """An example as the person who brought it numbers it: `train split, example 46 of 'x'`."""
-    origin = dataset.origins.get(split)
-    number = i if origin is None else f"{origin.rows[i]} of {origin.array!r}"
-    return f"{split} split, example {number}"
+    """An example as the person who brought it numbers it: `train split, example 46 of 'x'`.
+
+    One that has a name of its own is called by both: `example 46 ('Ann') of 'table.csv'`.
+    """
+    if (origin := dataset.origins.get(split)) is None:
+        return f"{split} split, example {i}"
+    name = "" if origin.ids is None else f" ({str(origin.ids[i])!r})"
+    return f"{split} split, example {origin.rows[i]}{name} of {origin.array!r}"
 
 
 def x_of(dataset: Dataset, keys: Array, raw: Any) -> tuple[Array, Array | None]:
@@ -190,7 +200,7 @@ def presented(
     keys = example_keys(key, jnp.arange(len(raw)))
     stored = raw if given is None else Rows(raw, codes_of(dataset, given, len(raw)))
     _, batch = jax.jit(functools.partial(present, dataset))(keys, stored)
-    _require_accepted(model, "x: example {}".format, batch.x, batch.observed)
+    _require_accepted(dataset, model, "x: example {}".format, batch.x, batch.observed)
     is_plain = given is None and not np.isnan(raw).any()
     return batch.x if is_plain else batch
 

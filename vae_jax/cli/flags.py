@@ -1,10 +1,8 @@
 """Flags: how a command declares them, how they are read, and their help."""
 
-import inspect
 import signal
-import textwrap
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +16,6 @@ from vae_jax.errors import UserError, unknown
 # Flags by name, `words` that are no flags, the names of the flags that were `written`;
 # `config_file`, the text of --config, and the `overrides` of its fields.
 Args = SimpleNamespace
-COLUMN, WIDTH = 34, 100  # where explanations begin and end, in characters
 OF_ALL = ("debug", "help")  # flags of every command, which its help shows last
 
 
@@ -29,7 +26,7 @@ class Flags:
         """`argv` is the command line that they will be read from."""
         self.values = absl_flags.FlagValues()
         self._argv, self._needs_workdir = list(argv), False
-        self.takes_config = False
+        self.takes_config = self._config_may_be_there = False
         self._paths: list[str] = []
         self.boolean("debug", "show the traceback of an error")
         absl_flags.DEFINE_bool(
@@ -80,12 +77,15 @@ class Flags:
         """Declares `--output`, for what is made of a run."""
         self.path("output", None, "where it goes, with links to the run; default: into the run")
 
-    def config_file(self) -> None:
-        """Declares `--config` and, for each field, `--config.FIELD`."""
+    def config_file(self, *, or_that_of_a_run: bool = False) -> None:
+        """Declares `--config` and, for each field, `--config.FIELD`.
+
+        These are left to the command where no file is given and it may read the config of a run.
+        """
         about = "FILE.py or FILE.py:ARGUMENT; --config.FIELD=VALUE overrides a field, "
         about += "--config.prior.ARGUMENT=VALUE an argument of a part"
         self.path("config", None, about)
-        self.takes_config = True
+        self.takes_config, self._config_may_be_there = True, or_that_of_a_run
 
     def device(self) -> None:
         """Declares `--device`."""
@@ -97,7 +97,7 @@ class Flags:
 
     def checkpoint(self) -> None:
         """Declares `--checkpoint`."""
-        self.choice("checkpoint", ["best", "last"], "whose parameters are taken")
+        self.text("checkpoint", "best", "whose parameters are taken: best, last or a STEP")
 
     def evaluation(self) -> None:
         """Declares the flags that `evaluation_options` reads."""
@@ -132,7 +132,8 @@ class Flags:
         read |= {name: _named(read[name]) for name in self._paths if read[name]}
         if self.takes_config:
             read |= {"config_file": read["config"], "overrides": overrides}
-            read["config"] = _config(read["config"], overrides)
+            if read["config"] is not None or not self._config_may_be_there:
+                read["config"] = _config(read["config"], overrides)
         return Args(**read, words=words, written=written)
 
     def _parse(self, argv: Sequence[str]) -> list[str]:
@@ -172,9 +173,22 @@ def _config(text: str | None, overrides: dict[str, str]) -> Any:
             raise unknown("config field", field, defaults)
     arguments.require_experiment(text)
     cfg = ConfigDict({**defaults.to_dict(), **read_experiment(text).to_dict()})
-    for field in sorted(overrides, key=lambda field: field.count(".")):
-        config.override(cfg, field, overrides[field])
+    config.override_all(cfg, overrides)
     return cfg
+
+
+def checkpoint(args: Args) -> Any:
+    """The checkpoint that `--checkpoint` names: best, last, or a number of updates.
+
+    Raises:
+        UserError: for anything else.
+    """
+    text = args.checkpoint
+    if text in ("best", "last"):
+        return text
+    if not text.isdecimal():
+        raise UserError(f"--checkpoint={text}: best, last or a number of updates is needed")
+    return int(text)
 
 
 def workdir(args: Args) -> Path:
@@ -249,51 +263,3 @@ def _default_config() -> dict[str, Any]:
     from vae_jax.config import default_config
 
     return default_config().to_dict()
-
-
-def help_text(command: str, function: Any, flags: Flags) -> str:
-    """The text of `vae-jax COMMAND --help`.
-
-    Args:
-        command: its name.
-        function: what it runs, whose docstring it is explained by.
-        flags: its flags.
-    """
-    values = flags.values
-    names = [name for name in values if name == values[name].name]
-    ordered = sorted(names, key=lambda name: name in OF_ALL)  # stable: as they were declared
-    lines = {_with_default(values[name]): _about(values[name]) for name in ordered}
-    text = f"vae-jax {command}: {inspect.getdoc(function)}\n\n{_aligned('--', lines)}"
-    if flags.takes_config:
-        from vae_jax.config import described
-
-        text += f"\n\nfields of the config:\n{_aligned('--config.', described())}"
-    return text
-
-
-def _about(flag: absl_flags.Flag) -> str:
-    """The explanation, without what absl adds to that of a list."""
-    return (flag.help or "").partition(";\n")[0]
-
-
-def _with_default(flag: absl_flags.Flag) -> str:
-    """`batch_size=100`, `workdir=...` where there is no default, `debug` of a switch."""
-    if flag.boolean:
-        return flag.name
-    default = flag.default if flag.default not in (None, [], "") else "..."
-    return f"{flag.name}={default}"
-
-
-def _aligned(prefix: str, lines: Mapping[str, str]) -> str:
-    """A line for each name, what it is beside it; below it where the name is too long for that."""
-    parts = []
-    for name, about in lines.items():
-        head = f"  {prefix}{name}"
-        head = f"{head:{COLUMN}}" if len(head) < COLUMN - 1 else f"{head}\n{'':{COLUMN}}"
-        parts.append(head + f"\n{'':{COLUMN}}".join(textwrap.wrap(about, WIDTH - COLUMN)))
-    return "\n".join(parts)
-
-
-def summary(function: Any) -> str:
-    """The first paragraph of a docstring, on one line."""
-    return " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())

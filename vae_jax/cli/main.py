@@ -16,7 +16,8 @@ from absl import logging as absl_logging
 from vae_jax import caches
 from vae_jax.cli import commands, streams
 from vae_jax.cli.arguments import unexpected_word
-from vae_jax.cli.flags import Flags, help_text, summary
+from vae_jax.cli.flags import Flags
+from vae_jax.cli.helping import help_text, summary
 from vae_jax.errors import DivergedError, MistakesError, RunsFailedError, UserError, unknown
 
 STOPPED = "stopped; what was saved before is kept, and the same command goes on from there"

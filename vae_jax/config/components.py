@@ -45,7 +45,7 @@ __all__ = [
 ]
 FAMILIES = (
     *("datasets", "networks", "posteriors", "likelihoods", "priors", "objectives"),
-    *("kl_estimators", "estimators", "sweeps.backends"),
+    *("kl_estimators", "estimators", "trackers", "sweeps.backends"),
 )
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -10,8 +10,9 @@ from typing import Any
 from ml_collections import ConfigDict, FieldReference
 
 from vae_jax.config import components, optimizers, ranges
+from vae_jax.config.calls import alternatives
 from vae_jax.errors import UserError, unknown
-from vae_jax.places import look_for_data_in, look_in
+from vae_jax.places import look_for_data_in, look_in, moved
 
 FAMILY_OF = {
     "data": "datasets",
@@ -22,9 +23,14 @@ FAMILY_OF = {
     "likelihood": "likelihoods",
     "objective": "objectives",
 }
+ENVIRONMENT = "environment.json"  # beside the config of a run
+SEVERAL_OF = {"trackers": "trackers"}  # fields that name parts of a family, joined by |
 WORDS = {int: "a whole number", float: "a number", str: "a text"}
 # May differ when a run goes on elsewhere, or beside other seeds.
-NOT_IDENTITY = ("device", "max_device_bytes", "num_seeds", "seeds_at_once")
+NOT_IDENTITY = (
+    *("device", "max_device_bytes", "num_seeds", "seeds_at_once"),
+    *("log_every_steps", "trackers"),
+)
 
 
 # Each field's default, and what it is.
@@ -47,6 +53,9 @@ FIELDS: Mapping[str, tuple[Any, str]] = {
     "num_epochs": (100, "passes over the training split"),
     "eval_every_epochs": (1.0, "epochs from one validation and checkpoint to the next"),
     "log_every_steps": (1000, "updates in one call of the device, at most"),
+    "patience": (0, "validations without a better bound that end a run; 0: none does"),
+    "init_from": ("", "RUN or RUN:STEP, whose parameters are taken where they fit"),
+    "trackers": ("tensorboard", "where metrics go besides metrics.jsonl, joined by |"),
     "seed": (0, "of all that is random"),
     "num_seeds": (1, "runs, of seed, seed + 1, ..., each in a directory of its own"),
     "seeds_at_once": (0, "seeds trained along one axis; 0: the program chooses"),
@@ -67,6 +76,7 @@ def described() -> dict[str, str]:
     lines = {}
     for name, (default, about) in FIELDS.items():
         family = f", one of {FAMILY_OF[name]}" if name in FAMILY_OF else ""
+        family = f", of {SEVERAL_OF[name]}" if name in SEVERAL_OF else family
         lines[f"{name}={default}"] = about + family
     return lines
 
@@ -95,9 +105,20 @@ def resolve(config: ConfigDict) -> ConfigDict:
         full[name] = _coerce(name, value, full[name])
     for name, family in FAMILY_OF.items():
         full[name] = in_field(name, components.resolve, family, full[name])
+    for name, family in SEVERAL_OF.items():
+        parts = [
+            in_field(name, components.resolve, family, text)
+            for text in in_field(name, listed, full[name])
+        ]
+        full[name] = "|".join(parts)
     full.optimizer = in_field("optimizer", optimizers.resolve, full.optimizer)
     _check_ranges(full)
     return full
+
+
+def listed(text: str) -> list[str]:
+    """`"tensorboard|wandb(project='x')"` -> its parts, none of an empty text."""
+    return alternatives(text) if text.strip() else []
 
 
 def in_field(name: str, function: Any, *args: Any) -> Any:
@@ -142,7 +163,7 @@ def _ranges() -> dict[str, tuple[Any, ...]]:
     from numpyro.distributions import constraints
 
     counts = ("latent_dim", "batch_size", "num_epochs", "log_every_steps", "num_seeds")
-    sizes = ("max_device_bytes", "seed", "seeds_at_once")
+    sizes = ("max_device_bytes", "seed", "seeds_at_once", "patience")
     return {
         **dict.fromkeys(counts, (constraints.positive_integer,)),
         **dict.fromkeys(sizes, (constraints.nonnegative_integer,)),
@@ -173,6 +194,12 @@ def override(config: ConfigDict, field: str, value: Any) -> None:
         value = in_field(name, components.replace, config[name], argument, text)
     with config.ignore_type():
         config[name] = _coerce(name, _literal(value, config[name]), config[name])
+
+
+def override_all(config: ConfigDict, overrides: Mapping[str, Any]) -> None:
+    """`override` for many fields, parts before their arguments."""
+    for field in sorted(overrides, key=lambda field: field.count(".")):
+        override(config, field, overrides[field])
 
 
 def _literal(value: Any, default: Any) -> Any:
@@ -206,10 +233,10 @@ def identity(config: ConfigDict) -> str:
     return json.dumps(fields, sort_keys=True)
 
 
-def differences(one: ConfigDict, other: ConfigDict) -> list[str]:
-    """`field: value -> value` for each field in which two runs differ as runs."""
-    fields = [name for name in one if name not in NOT_IDENTITY]
-    return [f"{f}: {one[f]!r} -> {other.get(f)!r}" for f in fields if one[f] != other.get(f)]
+def differences(one: ConfigDict, other: ConfigDict) -> dict[str, str]:
+    """`field: value -> value` by field, for each in which two runs differ as runs."""
+    fields = [name for name in one if name not in NOT_IDENTITY and one[name] != other.get(name)]
+    return {name: f"{name}: {one[name]!r} -> {other.get(name)!r}" for name in fields}
 
 
 def read(path: Path) -> ConfigDict:
@@ -220,10 +247,25 @@ def read(path: Path) -> ConfigDict:
     """
     cfg = ConfigDict(_stored(path))
     with contextlib.suppress(UserError):  # where the user's own parts were when it was trained
-        environment = _stored(path.with_name("environment.json"))
-        look_in(environment.get("python_path", ()))
-        look_for_data_in(environment.get("directories", ()))
-    return resolve(cfg)
+        _look_where_it_was_trained(path.resolve().parent, _stored(path.with_name(ENVIRONMENT)))
+    try:
+        return resolve(cfg)
+    except UserError as error:
+        if "Python path" not in str(error):
+            raise
+        raise UserError(f"{error}; PYTHONPATH=DIR says where the module is") from error
+
+
+def _look_where_it_was_trained(workdir: Path, environment: Mapping[str, Any]) -> None:
+    """Lets modules and data be found where a run had them, or beside it as they lay then."""
+    before = environment.get("workdir")
+
+    def places(name: str) -> list[str]:
+        folders = environment.get(name, ())
+        return [*folders, *(moved(folder, before, workdir) for folder in folders)]
+
+    look_in(places("python_path"))
+    look_for_data_in([*places("directories"), str(workdir)], before, workdir)
 
 
 def stored(path: Path) -> ConfigDict:
@@ -239,6 +281,9 @@ def _stored(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        if path.is_symlink():
+            gone = f"{path.parent} shows a run that is not in {path.readlink().parent} any more"
+            raise UserError(f"{gone}: --output shows it anew") from error
         raise UserError(f"{path.parent} holds no run: there is no {path.name}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged: {error}") from error

@@ -17,6 +17,8 @@ from vae_jax.errors import UserError, unknown
 if TYPE_CHECKING:
     import optax
 
+LENGTH = "num_steps"  # stands for the number of updates of the run
+
 
 def resolve(text: str) -> str:
     """The same optimizer written in one way, after a check that optax has what it names.
@@ -28,6 +30,17 @@ def resolve(text: str) -> str:
     return str(parse(text))
 
 
+def knows_length(text: str) -> bool:
+    """Whether an optimizer depends on the run's length, `num_steps`."""
+
+    def names(value: Any) -> bool:
+        inner = value.arguments.values() if isinstance(value, Call) else value
+        named = isinstance(value, Call) and value.name == LENGTH
+        return named or (isinstance(value, Call | tuple) and any(map(names, inner)))
+
+    return names(parse(text))
+
+
 def build(text: str, num_steps: int) -> "optax.GradientTransformation":
     """The optimizer a config names.
 
@@ -36,7 +49,7 @@ def build(text: str, num_steps: int) -> "optax.GradientTransformation":
     """
     import optax
 
-    optimizer = follow(parse(text), _optax({"num_steps": num_steps}))
+    optimizer = follow(parse(text), _optax({LENGTH: num_steps}))
     if not isinstance(optimizer, optax.GradientTransformation):
         raise UserError(f"{text!r} makes no optimizer but a {type(optimizer).__name__}")
     return optimizer

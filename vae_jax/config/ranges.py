@@ -5,7 +5,7 @@ NumPyro is not imported here: whoever has a constraint has imported it.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vae_jax.errors import UserError
@@ -57,7 +57,9 @@ def require(what: str, value: Any, constraint: Any) -> None:
         raise UserError(f"{what}: {in_words(constraint)} is needed{where}")
 
 
-def require_elements(name_of: Callable[[int], str], values: Any, ok: Any, wanted: str) -> None:
+def require_elements(
+    name_of: Callable[[int], str], values: Any, ok: Any, wanted: str, names: Sequence[str] = ()
+) -> None:
     """Raises UserError where a check of values `[n, ...]` fails, naming the first one.
 
     Args:
@@ -65,10 +67,12 @@ def require_elements(name_of: Callable[[int], str], values: Any, ok: Any, wanted
         values: arrays of NumPy, as is `ok`.
         ok: which of them pass.
         wanted: instead.
+        names: of the columns of values `[n, d]`, where they have some.
     """
     if not ok.all():
         example, *element = (int(axis[0]) for axis in (~ok).nonzero())
-        where = f"{name_of(example)}, element {element}"
+        place = f"column {names[element[0]]!r}" if names else f"element {element}"
+        where = f"{name_of(example)}, {place}"
         raise UserError(f"{where} is {values[(example, *element)]}: {wanted}")
 
 

@@ -1,6 +1,6 @@
 """x from stored values, and splits, for all the data sets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -9,13 +9,15 @@ import numpy as np
 
 from vae_jax.brought import Origin, Standardization
 from vae_jax.datasets._doubts import doubts
+from vae_jax.datasets._lazy import Lazy, standardization_of
+from vae_jax.datasets._missing import remarks_on
+from vae_jax.datasets._splitting import by_split, shuffled_rows
 from vae_jax.datasets._storing import require_examples, storable
 from vae_jax.errors import UserError
 from vae_jax.types import Array, Dataset, as_it_is
 
 Binarize = Literal["none", "static", "dynamic"]
 Values = Literal["greys", "levels", "dequantized"]
-Rows = Mapping[str, range | np.ndarray]  # split -> places in an array
 
 
 BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
@@ -51,6 +53,8 @@ def make_dataset(
     log_prob: Callable[[Array], Array] | None = None,
     labels: Mapping[str, np.ndarray] | None = None,
     origins: Mapping[str, Origin] | None = None,
+    covariates: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    names: Sequence[str] = (),
 ) -> Dataset:
     """A data set whose x is computed from raw values on the device, at every presentation.
 
@@ -60,8 +64,10 @@ def make_dataset(
     masses on levels: log P(raw) >= E_u log p((raw + u) / L) - D log L, where P is the mass of p on
     the D-dimensional bin of raw (Theis et al. 2016).
 
+    NaN in an array is a value that was not observed.
+
     Args:
-        splits: arrays `[n, ...]` of any dtype of numbers, or sequences of examples.
+        splits: arrays `[n, ...]` of any dtype of numbers, `Lazy` ones, or sequences of examples.
         scale: the largest raw value.
         binarize: the greys.
         values: what x is.
@@ -70,37 +76,69 @@ def make_dataset(
         log_prob: the data's own density of x, where it is known.
         labels: of each split, `[n]`, for colours in plots.
         origins: of each split, where its examples come from.
+        covariates: name -> split -> `[n]` or `[n, d]`, which conditions may name.
+        names: of the columns of examples `[d]`, for messages.
 
     Raises:
         UserError: for splits that are no numbers, arguments that exclude each other, and more than
             256 levels to be dequantized.
     """
     _require_compatible(scale, binarize, values, bool(standardize))
-    splits, done, remarks = _stored(splits, standardize)
+    splits, done, remarks = _stored(splits, standardize, names)
+    remarks_on_missing = remarks_on(splits, names)
     levels = int(scale) + 1
     x_of: Callable[[Array, Array], Array] = {
         "greys": lambda key, raw: BINARIZE[binarize](key, raw / scale),
         "levels": lambda key, raw: raw,
         "dequantized": lambda key, raw: _dequantize(key, raw, levels),
     }[values]
-    raw_of: Callable[[Any], Any] = {
-        "greys": as_it_is if binarize != "none" or scale == 1 else lambda x: np.asarray(x) * scale,
-        "levels": as_it_is,
-        "dequantized": lambda x: np.clip(np.floor(np.asarray(x) * levels), 0, levels - 1),
-    }[values]
 
     def preprocess(key: Array, raw: Array) -> Array:
         flat = raw.reshape(-1).astype(jnp.float32)  # XLA is faster over one long axis
         return x_of(key, flat).reshape(raw.shape)
 
-    def usable(raw: Any) -> Any:
-        in_range = (raw >= 0) & (raw <= scale)
-        return in_range & (values == "greys" or np.floor(raw) == raw)
+    has_range = binarize != "none" or values != "greys"
+    return Dataset(
+        splits,
+        preprocess,
+        log_prob,
+        labels or {},
+        _usable(scale if has_range else None, values != "greys", bool(remarks_on_missing)),
+        bin_width={"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values),
+        origins=origins or {},
+        standardization=done,
+        remarks=[*remarks, *remarks_on_missing],
+        restore=_raw_of(scale, binarize, values),
+        missing=bool(remarks_on_missing),
+        covariates=covariates or {},
+        names=tuple(names),
+    )
 
-    checked = np.isfinite if binarize == "none" and values == "greys" else usable
-    bin_width = {"levels": 1.0, "dequantized": 1 / (scale + 1)}.get(values)
-    more = (checked, bin_width, origins or {}, done, remarks, raw_of)
-    return Dataset(splits, preprocess, log_prob, labels or {}, *more)
+
+def _raw_of(scale: float, binarize: Binarize, values: Values) -> Callable[[Any], Any]:
+    """x -> the stored values that it was made of, where they can be told."""
+    if values == "dequantized":
+        levels = int(scale) + 1
+        return lambda x: np.clip(np.floor(np.asarray(x) * levels), 0, levels - 1)
+    is_scaled = values == "greys" and binarize == "none" and scale != 1
+    return (lambda x: np.asarray(x) * scale) if is_scaled else as_it_is
+
+
+def _usable(top: float | None, is_whole: bool, is_missing: bool) -> Callable[[Any], Any]:
+    """Stored values -> which of them make sense: finite ones, or those from 0 to a top.
+
+    Args:
+        top: the largest; None: there is none.
+        is_whole: that integers alone are levels.
+        is_missing: that NaN is a value that was not observed.
+    """
+
+    def usable(raw: Any) -> Any:
+        ok = np.isfinite(raw) if top is None else (raw >= 0) & (raw <= top)
+        ok = ok & (np.floor(raw) == raw) if is_whole else ok
+        return ok | np.isnan(raw) if is_missing else ok
+
+    return usable
 
 
 def _require_compatible(scale: float, binarize: str, values: str, standardize: bool) -> None:
@@ -122,13 +160,13 @@ def _require_compatible(scale: float, binarize: str, values: str, standardize: b
 
 
 def _stored(
-    splits: Mapping[str, Any], standardize: bool | Standardization
+    splits: Mapping[str, Any], standardize: bool | Standardization, names: Sequence[str]
 ) -> tuple[dict[str, Any], Standardization | None, list[str]]:
     """The splits as they are kept, how they were standardized, and doubts about them.
 
-    What is no array, since it is decoded as it is read, is kept as it is.
+    What is neither an array nor `Lazy` is kept as it is.
     """
-    arrays = {name: split for name, split in splits.items() if isinstance(split, np.ndarray)}
+    arrays = {n: split for n, split in splits.items() if isinstance(split, np.ndarray | Lazy)}
     for name, array in arrays.items():
         require_examples(f"the {name} split", array)
     train = arrays.get("train")
@@ -136,88 +174,17 @@ def _stored(
     if standardize and done is None:
         if len(arrays) < len(splits) or train is None:
             raise UserError("standardize=True needs arrays, among them the training split")
-        done = Standardization.of(train)
-    keep = storable if done is None else lambda name, array: done.apply(array)
-    kept = {name: keep(f"the {name} split", array) for name, array in arrays.items()}
-    remarks = [] if train is None else list(doubts(train, kept["train"]))
+        done = standardization_of(train)
+    kept = {name: _kept(f"the {name} split", array, done) for name, array in arrays.items()}
+    remarks = [] if train is None else list(doubts(train, kept["train"], names))
     return {**splits, **kept}, done, remarks
 
 
-def count(size: int | float, total: int) -> int:
-    """A number of examples given as a count (int) or as a fraction of `total` (float).
-
-    Raises:
-        UserError: if it is negative or leaves nothing.
-    """
-    number = size if isinstance(size, int) else round(size * total)
-    if not 0 <= number < total:
-        raise UserError(f"{size} examples or parts of {total} cannot be held out")
-    return number
-
-
-def held_rows(total: int, validation: int | float) -> dict[str, range]:
-    """The rows of train and validation, which is the last of the training set, none if 0."""
-    kept = total - count(validation, total)
-    held = {} if kept == total else {"validation": range(kept, total)}
-    return {"train": range(kept), **held}
-
-
-def shuffled_rows(total: int, validation: int | float, test: int | float) -> dict[str, np.ndarray]:
-    """The rows of train, validation and test after a shuffle that is always the same.
-
-    Raises:
-        UserError: if no row is left for test.
-    """
-    order = np.random.default_rng(0).permutation(total)
-    first = count(test, total)
-    if not first:
-        raise UserError(f"test={test} of {total} examples is none: one is needed at least")
-    rest = held_rows(total - first, validation)
-    return {name: order[first:][rows] for name, rows in rest.items()} | {"test": order[:first]}
-
-
-def take(array: Any, rows: Rows) -> dict[str, Any]:
-    """The rows of an array, or of any sequence that can be sliced, by split."""
-    return {
-        name: array[places.start : places.stop] if isinstance(places, range) else array[places]
-        for name, places in rows.items()
-    }
-
-
-def by_split(
-    examples: Mapping[str, tuple[str, Any]],
-    labels: Mapping[str, np.ndarray],
-    rows: Mapping[str, Rows],
-) -> dict[str, Any]:
-    """The arguments splits, labels and origins of `make_dataset`.
-
-    Args:
-        examples: key -> the name of an array, and its examples.
-        labels: key -> those of its examples, where there are some.
-        rows: key -> split -> the rows of that array.
-    """
-    splits: dict[str, Any] = {}
-    kept: dict[str, Any] = {}
-    origins: dict[str, Origin] = {}
-    for key, places in rows.items():
-        name, array = examples[key]
-        splits |= take(array, places)
-        kept |= take(labels[key], places) if key in labels else {}
-        origins |= {split: Origin(name, some) for split, some in places.items()}
-    return {"splits": splits, "labels": kept, "origins": origins}
-
-
-def hold_out(train: Any, validation: int | float) -> dict[str, Any]:
-    """The splits train and validation: the last examples of the training set, none if 0."""
-    return take(train, held_rows(len(train), validation))
-
-
-def shuffled_splits(
-    data: np.ndarray, validation: int | float, test: int | float, labels: np.ndarray | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Splits of one array after a shuffle that is always the same, and the labels of each."""
-    rows = shuffled_rows(len(data), validation, test)
-    return take(data, rows), {} if labels is None else take(labels, rows)
+def _kept(name: str, split: Any, done: Standardization | None) -> Any:
+    """The split as a device can hold it, standardized where it is: as it is read if it is lazy."""
+    if done is None:
+        return storable(name, split)
+    return split.converted(done.apply) if isinstance(split, Lazy) else done.apply(split)
 
 
 def shuffled_dataset(

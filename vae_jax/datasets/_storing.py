@@ -1,10 +1,13 @@
 """Arrays as they are brought -> arrays that a device can hold, of the same values if it can."""
 
+import functools
 from collections.abc import Iterable
+from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 
+from vae_jax.datasets._lazy import Lazy, ends
 from vae_jax.errors import UserError
 
 ADVICE = {  # kinds of dtypes without real numbers -> what would do
@@ -18,16 +21,17 @@ ADVICE = {  # kinds of dtypes without real numbers -> what would do
     "V": "records or raw bytes: save an array of numbers, such as float32",
 }
 SLIVER = 64  # below it, uint8 use less than a quarter of their range
+Stored = TypeVar("Stored", np.ndarray, Lazy)
 NARROW = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32")
 
 
-def holds_numbers(array: np.ndarray) -> bool:
+def holds_numbers(array: np.ndarray | Lazy) -> bool:
     """Whether an array's dtype is one of real numbers, JAX's own, such as bfloat16, among them."""
     kind = array.dtype.kind
     return kind in "biuf" or (kind == "V" and jnp.issubdtype(array.dtype, jnp.number))
 
 
-def require_examples(name: str, array: np.ndarray) -> None:
+def require_examples(name: str, array: np.ndarray | Lazy) -> None:
     """Refuses an array without examples: other things than real numbers, no axes, or no elements.
 
     Args:
@@ -48,10 +52,11 @@ def require_examples(name: str, array: np.ndarray) -> None:
         raise UserError(f"{name} has shape {array.shape}, without an axis of elements: {advice}")
 
 
-def storable(name: str, array: np.ndarray) -> np.ndarray:
+def storable(name: str, array: Stored) -> Stored:
     """The array in this machine's byte order, in rows, and of at most 32 bits a number.
 
-    Integers that 32 bits cannot hold become float32, as wider floats do.
+    Integers that 32 bits cannot hold become float32, as wider floats do. What is read as it is
+    asked for becomes so as it is read.
 
     Raises:
         UserError: for a number beyond float32's, or an array without examples.
@@ -63,15 +68,19 @@ def storable(name: str, array: np.ndarray) -> np.ndarray:
         array = array.astype(np.int32)
     else:
         array = _as_float32(name, array)
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    if isinstance(array, Lazy) or array.flags.c_contiguous:
+        return array
+    return np.ascontiguousarray(array)
 
 
-def _fits_int32(array: np.ndarray) -> bool:
-    ends = np.iinfo(np.int32)
-    return bool(array.min() >= ends.min and array.max() <= ends.max)
+def _fits_int32(array: np.ndarray | Lazy) -> bool:
+    (least, largest), fits = ends(array), np.iinfo(np.int32)
+    return bool(least.min() >= fits.min and largest.max() <= fits.max)
 
 
-def _as_float32(name: str, array: np.ndarray) -> np.ndarray:
+def _as_float32(name: str, array: Stored) -> Stored:
+    if isinstance(array, Lazy):
+        return array.converted(functools.partial(_as_float32, name))
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)
     lost = np.isinf(single) & ~np.isinf(array)
@@ -81,7 +90,7 @@ def _as_float32(name: str, array: np.ndarray) -> np.ndarray:
     return single
 
 
-def require_range(name: str, arrays: Iterable[np.ndarray]) -> None:
+def require_range(name: str, arrays: Iterable[np.ndarray | Lazy]) -> None:
     """Refuses uint8 that use a sliver of their range where they would be divided by 255.
 
     Args:
@@ -89,8 +98,10 @@ def require_range(name: str, arrays: Iterable[np.ndarray]) -> None:
         arrays: of values.
     """
     arrays = list(arrays)
-    largest = max(int(array.max()) for array in arrays)
-    if largest >= SLIVER or any(array.dtype != np.uint8 for array in arrays):
+    if any(array.dtype != np.uint8 for array in arrays):
+        return
+    largest = max(int(ends(array)[1].max()) for array in arrays)
+    if largest >= SLIVER:
         return
     top = max(largest, 1)
     as_stored = "" if top == 1 else ", scale=1 for x as it is stored"

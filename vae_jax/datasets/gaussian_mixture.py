@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Categorical, MixtureSameFamily, Normal, constraints
 
-from vae_jax.datasets._making import make_dataset, shuffled_splits
+from vae_jax.datasets._making import make_dataset
+from vae_jax.datasets._splitting import shuffled_splits
 from vae_jax.types import Dataset
 
 

@@ -3,7 +3,8 @@ from typing import Annotated
 import numpy as np
 from numpyro.distributions import constraints
 
-from vae_jax.datasets._making import make_dataset, shuffled_splits
+from vae_jax.datasets._making import make_dataset
+from vae_jax.datasets._splitting import shuffled_splits
 from vae_jax.types import Dataset
 
 

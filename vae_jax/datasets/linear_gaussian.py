@@ -5,7 +5,8 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from numpyro.distributions import MultivariateNormal, constraints
 
-from vae_jax.datasets._making import make_dataset, shuffled_splits
+from vae_jax.datasets._making import make_dataset
+from vae_jax.datasets._splitting import shuffled_splits
 from vae_jax.types import Array, Dataset
 
 

@@ -11,15 +11,16 @@ import numpy as np
 from numpyro.distributions import constraints
 
 from vae_jax.caches import cache_dir
-from vae_jax.datasets._making import Binarize, Rows, Values, by_split, held_rows, make_dataset
-from vae_jax.datasets._storing import require_range
+from vae_jax.datasets._images import require_image_range, stacked
+from vae_jax.datasets._lazy import Lazy
+from vae_jax.datasets._making import Binarize, Values, make_dataset
+from vae_jax.datasets._splitting import Rows, by_split, held_rows
 from vae_jax.errors import UserError, unknown
 from vae_jax.places import expanded, named
 from vae_jax.progress import each
 from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
-LOOKED_AT = 100  # images of a split, for its range
 
 
 def tfds(
@@ -62,8 +63,7 @@ def tfds(
     labels = {split: label for split, (_, label) in pairs.items() if label is not None}
     parts = by_split(examples, labels, rows)
     if scale is None and values != "levels":
-        first = [s[i] for s in parts["splits"].values() for i in range(min(LOOKED_AT, len(s)))]
-        require_range(name, first)
+        require_image_range(name, parts["splits"].values())
     return make_dataset(**parts, scale=scale or 255.0, binarize=binarize, values=values)
 
 
@@ -122,21 +122,13 @@ class _Decode:
         return np.asarray(picture).reshape(picture.height, picture.width, -1)
 
 
-class _Lazy:
-    """A split that is decoded example by example."""
+def _lazy(source: Any, decode: _Decode) -> Lazy:
+    """A split that is decoded as it is read."""
 
-    def __init__(self, source: Any, decode: _Decode, start: int = 0, stop: int | None = None):
-        self._source, self._decode = source, decode
-        self._rows = range(len(source))[start:stop]
+    def read(rows: np.ndarray) -> np.ndarray:
+        return stacked([decode(example) for example in source.__getitems__(rows.tolist())])
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, i: Any) -> Any:
-        if isinstance(i, slice):
-            rows = self._rows[i]
-            return _Lazy(self._source, self._decode, rows.start, rows.stop)
-        return self._decode(self._source[self._rows[i]])
+    return Lazy(read, np.arange(len(source)), is_decoded=True)
 
 
 def _load(
@@ -144,7 +136,7 @@ def _load(
 ) -> tuple[Any, np.ndarray | None]:
     """The images of a split and its labels, from the cache where they are in it."""
     if not cache:
-        return _Lazy(_source(name, split), decode), None
+        return _lazy(_source(name, split), decode), None
     images, labels = _cache_files(name, directory, split, decode)
     if images.exists():
         return np.load(images, mmap_mode="r"), np.load(labels) if labels.exists() else None
@@ -179,9 +171,7 @@ def _decode_all(
     batches = (source.__getitems__(range(len(source))[i : i + 1000]) for i in starts)
     pairs = [(decode(e), e.get("label")) for batch in batches for e in batch]
     images, labels = zip(*pairs, strict=True)
-    if len({image.shape for image in images}) > 1:
-        raise UserError("the images differ in size: give size=...")
-    return np.stack(images), None if labels[0] is None else np.asarray(labels)
+    return stacked(images), None if labels[0] is None else np.asarray(labels)
 
 
 def _write(path: Path, array: np.ndarray) -> None:

@@ -3,7 +3,8 @@ from typing import Annotated
 from numpyro.distributions import constraints
 from sklearn.datasets import make_moons
 
-from vae_jax.datasets._making import make_dataset, shuffled_splits
+from vae_jax.datasets._making import make_dataset
+from vae_jax.datasets._splitting import shuffled_splits
 from vae_jax.types import Dataset
 
 

@@ -94,7 +94,7 @@ def table(results: dict[str, Any]) -> str:
         lines.append(f"{name:24} {value:>10}  {error:>10}  {of:26} {number['method']}")
     remarks = [number.get("remark") for number in results["numbers"].values()]
     age = Age.read(results)
-    shown = f"{age.checkpoint} checkpoint: {age}" if age else ""
+    shown = f"{age.taken}: {age}" if age else ""
     doubts = [f"warning: {doubt}" for doubt in warnings(results)]
     pairs = results.get("agreement", [])
     notes = [*of_what(results), *remarks, *pairs, shown, *doubts]

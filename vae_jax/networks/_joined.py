@@ -53,7 +53,7 @@ def joined(
     widths = [shape[-1] for shape in (in_shape, *others)]
     of_channels = _computing_in(precision, factory((*in_shape[:-1], sum(widths)), out_shape))
 
-    def apply(params: Params, inputs: Array, *more: Array) -> Array:
+    def apply(params: Params, inputs: Array, *more: Any) -> Array:
         return of_channels.apply(params, _beside([inputs, *(_spread(a, in_shape) for a in more)]))
 
     return Joined(of_channels.init, apply)

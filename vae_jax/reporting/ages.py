@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_jax.reporting import run_plots, samples
-from vae_jax.runs.age import Age, age_now, outdated
+from vae_jax.runs.age import Age, age_now, checkpoint_flags, outdated
 from vae_jax.runs.results import Name
 
 
@@ -37,7 +37,7 @@ def of_figure(workdir: Path, name: str, about: Mapping[str, Any]) -> str:
 
 
 def _taken(age: Age | None) -> str:
-    return " --checkpoint=last" if age and age.checkpoint == "last" else ""
+    return "".join(f" {flag}" for flag in checkpoint_flags(age.checkpoint)) if age else ""
 
 
 def _renewed(workdir: Path, age: Age | None, command: str) -> str:

@@ -104,8 +104,9 @@ def _shown(workdir: Path, entry: Entry) -> dict[str, Any]:
     numbers = {n: {**of, "unit": unit(of, entry.results)} for n, of in entry.numbers.items()}
     old = ages.of_results(workdir, entry.name, entry.results)
     remarks = [readable.sentence(text) for text in (*of_the_data(entry.results), old) if text]
-    age = str(Age.read(entry.results) or "")
-    return {**entry.results, "numbers": numbers, "age": age, "doubts": remarks}
+    age = Age.read(entry.results)
+    shown = {"taken": age.taken, "age": str(age)} if age else {"taken": "best checkpoint"}
+    return {**entry.results, "numbers": numbers, **shown, "doubts": remarks}
 
 
 def environment(workdir: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from vae_jax.kl_comparison.models import figures as kl_figures
 from vae_jax.reporting.doubts import DOUBTED
 from vae_jax.reporting.entries import SPLITS, Entry
 from vae_jax.reporting.places import Picture, Place, Section, has_few_layers, has_many_layers
+from vae_jax.runs.age import checkpoint_flags
 from vae_jax.runs.results import Name
 
 USUAL = "importance"  # estimators that an evaluation computes unless others are asked for
@@ -244,8 +245,7 @@ def _command(place: Place, workdir: Path, entries: Sequence[Entry]) -> str:
     few = FEW if place.for_few and not is_small else None
     name = Name.read(whole.name) if whole else Name(SPLITS[0], None, "")
     flags = name._replace(first=few).flags
-    if whole and whole.results.get("checkpoint") == "last":
-        flags.append("--checkpoint=last")
+    flags += checkpoint_flags(whole.results.get("checkpoint", "best")) if whole else []
     if place.estimators != USUAL:
         flags.append(f'--estimators="{place.estimators}"')
     return written(workdir, "evaluate", *flags)

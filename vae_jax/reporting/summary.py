@@ -10,6 +10,7 @@ from vae_jax.estimators._best import BEST
 from vae_jax.evaluation.warnings import probability
 from vae_jax.reporting import readable
 from vae_jax.reporting.entries import Amount, Entry, richest
+from vae_jax.runs.stopping import early_end
 
 Records = Sequence[Mapping[str, Any]]
 KL = ("kl", "mean_kl", "kl_sampled", "kl_term")  # the first is told
@@ -196,10 +197,12 @@ def _training(story: Story) -> str:
         return ""
     last = train[-1]
     text = f"Training ended at epoch {last['epoch']:g} with a bound of {last['bound']:.1f}"
+    early = early_end(story.records, story.cfg)
+    end = f"; it {early}." if early else "."
     if not held:
-        return f"{text} on training examples."
+        return f"{text} on training examples{end}"
     other = Amount(held[-1]["validation_bound"], held[-1].get("validation_error"))
-    return f"{text} on training and {other} on validation examples."
+    return f"{text} on training and {other} on validation examples{end}"
 
 
 TELLERS = (_bound, _gap, _terms, _units, _labels, _learned, _training)

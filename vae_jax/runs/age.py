@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vae_jax import config
 from vae_jax.runs import checkpoints, directory
 from vae_jax.runs.directory import read_metrics
+from vae_jax.runs.stopping import steps_per_epoch, stopped
 
 
 class Age(NamedTuple):
@@ -16,6 +17,7 @@ class Age(NamedTuple):
     step: int  # of the parameters
     trained: int | None = None  # updates that the run had made; None: of an older version
     num_steps: int | None = None  # of the whole run; None: unknown
+    stopped: str = ""  # that it ended early, in words
 
     @property
     def entries(self) -> dict[str, Any]:
@@ -26,6 +28,7 @@ class Age(NamedTuple):
             "trained_steps": self.trained,
             "num_steps": self.num_steps,
             "finished": not self.left,
+            **({"stopped": self.stopped} if self.stopped else {}),
         }
 
     @classmethod
@@ -33,13 +36,20 @@ class Age(NamedTuple):
         """The age that a record's entries say; None where they say none."""
         if "checkpoint_step" not in record:
             return None
-        later = (record.get(name) for name in ("trained_steps", "num_steps"))
-        return cls(record.get("checkpoint", "best"), record["checkpoint_step"], *later)
+        trained, length = record.get("trained_steps"), record.get("num_steps")
+        which, step = record.get("checkpoint", "best"), record["checkpoint_step"]
+        return cls(which, step, trained, length, record.get("stopped", ""))
+
+    @property
+    def taken(self) -> str:
+        """`best checkpoint`, `checkpoint 36`."""
+        named = isinstance(self.checkpoint, str)
+        return f"{self.checkpoint} checkpoint" if named else f"checkpoint {self.checkpoint}"
 
     @property
     def left(self) -> int:
         """Updates that were still to be made, as far as is known."""
-        if self.trained is None or self.num_steps is None:
+        if self.trained is None or self.num_steps is None or self.stopped:
             return 0
         return max(0, self.num_steps - self.trained)
 
@@ -57,6 +67,11 @@ class Age(NamedTuple):
         return f"step {_of(self.step, self.num_steps)}"
 
 
+def checkpoint_flags(which: checkpoints.Which) -> list[str]:
+    """The flags of a command that takes a checkpoint; none of the best."""
+    return [] if which == "best" else [f"--checkpoint={which}"]
+
+
 def _of(step: int | None, num_steps: int | None) -> str:
     """`10 of 3,600`."""
     return f"{step or 0:,}" + (f" of {num_steps:,}" if num_steps else "")
@@ -67,16 +82,11 @@ def age_now(workdir: Path, checkpoint: checkpoints.Which = "best") -> Age | None
     step = checkpoints.taken(workdir, checkpoint)
     if step is None:
         return None
-    return Age(checkpoint, step, directory.last_checkpoint(workdir), _num_steps(workdir))
-
-
-def _num_steps(workdir: Path) -> int | None:
-    """Updates of the whole run, from its config and the epochs that its metrics have passed."""
-    records = [r for r in read_metrics(workdir) if r.get("epoch")]
-    if not records:
-        return None
-    per_epoch = round(records[-1]["step"] / records[-1]["epoch"])
-    return per_epoch * int(config.stored(workdir / "config.json").num_epochs)
+    trained, per_epoch = directory.last_checkpoint(workdir), steps_per_epoch(read_metrics(workdir))
+    if per_epoch is None:
+        return Age(checkpoint, step, trained)
+    cfg = config.stored(workdir / "config.json")
+    return Age(checkpoint, step, trained, per_epoch * int(cfg.num_epochs), stopped(workdir, cfg))
 
 
 def outdated(workdir: Path, age: Age | None) -> str:
@@ -84,5 +94,5 @@ def outdated(workdir: Path, age: Age | None) -> str:
     now = age_now(workdir, age.checkpoint) if age else None
     if age is None or now is None or now.step == age.step:
         return ""
-    taken = f", its {now.checkpoint} checkpoint at {now.step:,}" if now.step != now.trained else ""
+    taken = f", its {now.taken} at {now.step:,}" if now.step != now.trained else ""
     return f"of step {age.step:,}; the run is at step {now.trained:,}{taken}"

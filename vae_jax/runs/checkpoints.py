@@ -50,17 +50,16 @@ class _Nearest:
 
 @contextlib.contextmanager
 def opened(
-    workdir: Path, *, write: bool = False, halfway: int = 0
+    workdir: Path, *, write: bool = False, kept: Sequence[int] = ()
 ) -> Iterator[ocp.CheckpointManager]:
     """The manager of `workdir/checkpoints`, closed at the end, when all writing is done.
 
-    The checkpoint nearest to the update `halfway` is kept for comparisons; 0 keeps none. Without
-    `write`, which is for the process that trains, nothing in the directory is touched.
+    The checkpoints nearest to the updates `kept` are kept for comparisons. Without `write`, which
+    is for the process that trains, nothing in the directory is touched.
     """
     best = BestN(get_metric_fn=_bound, n=1, keep_checkpoints_without_metrics=False)
-    middle = [_Nearest(halfway)] if halfway else []
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=AnyPreservationPolicy([LatestN(2), best, *middle]),
+        preservation_policy=AnyPreservationPolicy([LatestN(2), best, *map(_Nearest, kept)]),
         best_fn=_bound,
         create=write,
         cleanup_tmp_directories=write,
@@ -146,7 +145,8 @@ def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
 def restore(manager: ocp.CheckpointManager, template: Any, which: Which) -> tuple[int, Any]:
     """The step and state of the best or the last readable checkpoint, or of the one of a step.
 
-    Without validation bounds the best is the last. Beside a training, which deletes checkpoints,
+    Without a template it is nested dicts, of whatever model it is. Without validation bounds the
+    best is the last. Beside a training, which deletes checkpoints,
     they are listed again where one was gone before it was read.
 
     Raises:
@@ -221,12 +221,24 @@ def _metrics(checkpoint: Path) -> Any:
 
 def _read(manager: ocp.CheckpointManager, step: int, template: Any) -> Any | Exception:
     """The state, or the error: whatever a damaged file, or one that is gone, makes Orbax raise."""
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
     try:
-        _require_same_model(manager, step, abstract)
+        if template is None:
+            abstract = _as_stored(manager, step)
+        else:
+            abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+            _require_same_model(manager, step, abstract)
         return manager.restore(step, args=ocp.args.StandardRestore(abstract))
     except Exception as error:
         return error
+
+
+def _as_stored(manager: ocp.CheckpointManager, step: int) -> Any:
+    """The shapes and types of a checkpoint, to be read onto one device."""
+    local = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(tuple(a.shape), a.dtype, sharding=local),
+        dict(manager.item_metadata(step)),
+    )
 
 
 def _pass_over(step: int, error: Exception) -> None:
@@ -241,7 +253,8 @@ def _pass_over(step: int, error: Exception) -> None:
     logger.warning("checkpoint %s is damaged or unreadable and passed over (%s)", step, reason)
 
 
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of the leaves of a tree, by their path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {_name(path): tuple(np.shape(leaf)) for path, leaf in leaves}
 
@@ -255,7 +268,7 @@ def _require_same_model(manager: ocp.CheckpointManager, step: int, template: Any
     metadata = manager.item_metadata(step)
     if metadata is None:
         raise FileNotFoundError("no metadata")
-    saved, wanted = _shapes(metadata), _shapes(template)
+    saved, wanted = shapes(metadata), shapes(template)
     for name in sorted(saved.keys() | wanted.keys()):
         if saved.get(name) != wanted.get(name):
             there = (

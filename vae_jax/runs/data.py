@@ -1,9 +1,8 @@
 """The data of a run: `data.json` says which it is; other data is shown to the run by name only."""
 
-import inspect
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from vae_jax.batches.rows import rows_of
 from vae_jax.batches.splits import require_shapes, x_of
 from vae_jax.brought import Coding, Standardization
 from vae_jax.config import components
-from vae_jax.datasets import make_dataset
 from vae_jax.errors import UserError
 from vae_jax.runs import directory
 from vae_jax.runs.parts import Parts
@@ -25,6 +23,8 @@ from vae_jax.types import Dataset
 
 logger = logging.getLogger(__name__)
 FILE = "data.json"
+SIZES = {"validation", "test"}  # arguments of data sets: examples that are held out
+WHICH = {*SIZES, "path", "name", "train", "seed", "cache"}  # arguments that say which are read
 
 
 def keep(workdir: Path, parts: Parts) -> None:
@@ -44,6 +44,7 @@ def keep(workdir: Path, parts: Parts) -> None:
     if (done := parts.dataset.standardization) is not None:
         known["standardization"] = _lists(done)
     known |= {"missing": True} if parts.dataset.missing else {}
+    known |= {"columns": list(parts.dataset.names)} if parts.dataset.names else {}
     if (coding := parts.dataset.coding) is not None:
         known["given"] = _entries(coding)
     directory.write_json(workdir / FILE, known)
@@ -123,14 +124,14 @@ def stand_in(workdir: Path, other: Dataset) -> Dataset | None:
     if not known:
         return None
     zeros: Any = {n: np.broadcast_to(np.zeros((), r.dtype), r.shape) for n, r in known.items()}
-    given = {n: np.zeros((r.shape[0], *_code_shape(other.coding))) for n, r in known.items()}
-    given = given if other.coding else {}
-    return other._replace(splits=zeros, given=given, missing=_read(workdir).get("missing", False))
+    codes = {n: _no_codes(r.shape[0], other.coding) for n, r in known.items() if other.coding}
+    return other._replace(splits=zeros, given=codes, missing=_read(workdir).get("missing", False))
 
 
-def _code_shape(coding: Coding | None) -> tuple[int, ...]:
-    """The shape of a code of a condition."""
-    return () if coding is None or coding.classes is not None else (coding.size,)
+def _no_codes(count: int, coding: Coding) -> np.ndarray:
+    """Zeros in place of the codes of `count` conditions."""
+    is_class = coding.classes is not None
+    return np.zeros(count, np.int32) if is_class else np.zeros((count, coding.size), np.float32)
 
 
 def require_same(workdir: Path, parts: Parts, advice: str) -> None:
@@ -170,8 +171,9 @@ def _changed(workdir: Path, parts: Parts, what: str, advice: str) -> str:
 def named(workdir: Path, cfg: ConfigDict, text: str) -> tuple[str, Dataset]:
     """Other data for a run, by name: it has what the name leaves open as the run's data has it.
 
-    These are the arguments of `make_dataset`, by which x is made, and the numbers by which the
-    run's data was standardized.
+    These are the arguments that both take, but for those that say which examples are read; the
+    numbers by which the run's data was standardized; and the columns of its x. One array or table
+    that is not the run's own is to be evaluated, all of it: its rows are the test split.
 
     Args:
         workdir: the run's directory.
@@ -186,13 +188,45 @@ def named(workdir: Path, cfg: ConfigDict, text: str) -> tuple[str, Dataset]:
     """
     call, of_run = components.parse(text), components.parse(cfg.data).arguments
     takes = components.options(components.find("datasets", call.name))
-    shared = inspect.signature(make_dataset).parameters.keys() & of_run.keys() & takes.keys()
-    inherited = {n: value for n, value in of_run.items() if n in shared}
-    inherited = {n: value for n, value in inherited.items() if value != takes[n].default}
-    arguments = call.arguments | {n: v for n, v in inherited.items() if n not in call.arguments}
-    numbers, fixed = standardization(workdir), {}
-    if numbers and "standardize" in takes and call.arguments.get("standardize", True):
-        arguments, fixed = arguments | {"standardize": True}, {"standardize": numbers}
+    both = of_run.keys() & takes.keys() - call.arguments.keys()
+    inherited = {n: v for n, v in of_run.items() if n in both - WHICH and v != takes[n].default}
+    arguments, fixed = call.arguments | inherited, {n: of_run[n] for n in both & SIZES}
+    if "standardize" in takes:
+        numbers, asked = standardization(workdir), call.arguments.get("standardize")
+        if numbers and asked is not False:
+            arguments, fixed = arguments | {"standardize": True}, fixed | {"standardize": numbers}
+        elif asked is None:
+            arguments |= {"standardize": False}
+    if "columns" in takes and "columns" not in call.arguments and (names := _columns(workdir)):
+        fixed |= {"columns": names}
+    arguments = {n: v for n, v in arguments.items() if n in call.arguments or v != takes[n].default}
     full = str(call._replace(arguments=arguments))
-    dataset = require_shapes(components.build("datasets", full)(**fixed))
-    return full, conditioned(dataset, cfg.given, coding(workdir))
+
+    def read(**more: Any) -> Dataset:
+        dataset = require_shapes(components.build("datasets", full)(**fixed | more))
+        return conditioned(dataset, cfg.given, coding(workdir))
+
+    if takes.keys() >= {"path", *SIZES} and not SIZES & call.arguments.keys():
+        whole = read(test=1.0)
+        return full, _as_trained_on(workdir, whole, read) or whole
+    return full, read()
+
+
+def _as_trained_on(workdir: Path, whole: Dataset, read: Callable[[], Dataset]) -> Dataset | None:
+    """The run's own data, which it may be under another name, split as it was; None if it is not.
+
+    Args:
+        workdir: the run's directory.
+        whole: the data, which is the test split alone if it had to be split.
+        read: makes the data set with its splits.
+    """
+    total = sum(record.shape[0] for record in records(workdir).values())
+    if whole.splits.keys() != {"test"} or len(whole.splits["test"]) != total:
+        return None
+    split = read()
+    return split if is_own(workdir, split) else None
+
+
+def _columns(workdir: Path) -> tuple[str, ...]:
+    """The names of the columns of a run's x, none where they have none."""
+    return tuple(_read(workdir).get("columns", ()))

@@ -14,9 +14,7 @@ from typing import Any
 
 import filelock
 import jax
-from ml_collections import ConfigDict
 
-from vae_jax import config
 from vae_jax.errors import UserError
 from vae_jax.places import lock_refusal, own_folders, refusal
 
@@ -30,10 +28,10 @@ def run_folders(workdir: Path) -> dict[str, dict[int, Path]]:
 
     `workdir` holds directories `seed_<i>`, or one of such for each setting.
     """
-    if seeds := _seeds_in(workdir):
+    if seeds := seeds_in(workdir):
         return {workdir.resolve().name: seeds}
     folders = sorted(p for p in workdir.glob("*") if p.is_dir())
-    return {folder.name: seeds for folder in folders if (seeds := _seeds_in(folder))}
+    return {folder.name: seeds for folder in folders if (seeds := seeds_in(folder))}
 
 
 def many_runs(workdir: Path) -> dict[str, dict[int, Path]]:
@@ -41,55 +39,11 @@ def many_runs(workdir: Path) -> dict[str, dict[int, Path]]:
     return {} if (workdir / "config.json").exists() else run_folders(workdir)
 
 
-def _seeds_in(folder: Path) -> dict[int, Path]:
+def seeds_in(folder: Path) -> dict[int, Path]:
+    """The run directories `seed_<i>` of a directory, by seed."""
     paths = [path.parent for path in folder.glob("seed_*/config.json")]
     by_seed = {path.name.removeprefix("seed_"): path for path in paths}
     return {int(seed): by_seed[seed] for seed in sorted(filter(str.isdigit, by_seed), key=int)}
-
-
-def require_letters(workdir: Path) -> None:
-    """Refuses a run directory with [ or a backslash in its path: no checkpoint could be read."""
-    if letters := [letter for letter in "[\\" if letter in str(workdir.resolve())]:
-        message = f"checkpoints cannot be kept below a path with {letters[0]}"
-        raise UserError(f"--workdir={workdir}: {message}, {USE_ANOTHER_WORKDIR}")
-
-
-def require_same(workdir: Path, cfg: ConfigDict) -> None:
-    """Refuses a directory that holds a run of another config, or many runs.
-
-    Raises:
-        UserError: naming the fields that differ, or that it holds many runs.
-    """
-    require_letters(workdir)
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir={workdir} cannot be written: it is a file")
-    if (workdir / "config.json").is_symlink():
-        source = (workdir / "config.json").resolve().parent
-        raise UserError(f"--workdir={workdir} shows the run in {source}: train there")
-    if many_runs(workdir):
-        raise UserError(f"--workdir={workdir} holds many runs: {USE_ANOTHER_WORKDIR}")
-    path = workdir / "config.json"
-    differing = config.differences(config.read(path), cfg) if path.exists() else []
-    if differing:
-        message = f"--workdir={workdir} holds a run of another config ({'; '.join(differing)})"
-        raise UserError(f"{message}: {USE_ANOTHER_WORKDIR}")
-
-
-@contextlib.contextmanager
-def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
-    """Holds a run directory, which it makes, and writes the config and the environment there.
-
-    Raises:
-        UserError: if it cannot be written, another process holds it, or it has another config.
-    """
-    make_directory(workdir)
-    with locked(workdir):
-        require_same(workdir, cfg)
-        write_json(workdir / "config.json", cfg.to_dict())
-        write_json(workdir / "environment.json", environment() | _directories(workdir))
-        for old in ("failed.json", "traceback.txt"):
-            (workdir / old).unlink(missing_ok=True)
-        yield
 
 
 @contextlib.contextmanager
@@ -138,24 +92,6 @@ def make_directory(workdir: Path, flag: str = "workdir") -> None:
         raise UserError(f"--{flag}={workdir} cannot be written: {reason}")
 
 
-def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:
-    """The directory of each seed's run, `workdir/seed_<i>`.
-
-    Raises:
-        UserError: if `workdir` is itself a run, or holds seeds of another config.
-    """
-    require_letters(workdir)
-    if (workdir / "config.json").exists():
-        message = "holds a single run, not a directory for each seed"
-        raise UserError(f"--workdir={workdir} {message}: {USE_ANOTHER_WORKDIR}")
-    if run_folders(workdir) and not _seeds_in(workdir):
-        message = "holds many settings, not seeds of one"
-        raise UserError(f"--workdir={workdir} {message}: {USE_ANOTHER_WORKDIR}")
-    for seed, path in _seeds_in(workdir).items():
-        require_same(path, config.of_seed(cfg, seed))
-    return {seed: workdir / f"seed_{seed}" for seed in config.seeds(cfg)}
-
-
 def record_failure(workdir: Path, kind: str, message: str) -> None:
     """Writes into a run directory why the run failed, for reports; its next start deletes that.
 
@@ -195,15 +131,6 @@ def environment() -> dict[str, Any]:
         "devices": [str(device.device_kind) for device in jax.devices()],
         "commit": _commit(),
     }
-
-
-def _directories(workdir: Path) -> dict[str, list[str]]:
-    """The directories that a run was trained from, the last one first: its paths are of one."""
-    with contextlib.suppress(FileNotFoundError):  # the current one was deleted
-        path = workdir / "environment.json"
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return {"directories": [*dict.fromkeys([os.getcwd(), *before.get("directories", ())])]}
-    return {}
 
 
 def _commit() -> str | None:

@@ -15,7 +15,7 @@ from vae_jax.batches.keys import keys_of
 from vae_jax.batches.splits import presented, require_valid, x_shape
 from vae_jax.errors import UserError
 from vae_jax.places import named
-from vae_jax.runs import checkpoints, directory
+from vae_jax.runs import checkpoints, directory, stopping
 from vae_jax.runs import data as run_data
 from vae_jax.runs.age import Age
 from vae_jax.runs.facts import find_facts
@@ -23,7 +23,8 @@ from vae_jax.runs.parts import Parts, make_parts
 from vae_jax.runs.state import evaluated_params, num_parameters
 from vae_jax.types import Array, Batch, Dataset, Facts, Model, Params
 
-AS_OTHER_DATA = "bring it back, or evaluate what is there by name as other data (--data)"
+BY_NAME = "evaluate what is there by name as other data (--data)"
+AS_OTHER_DATA = f"bring it back, or {BY_NAME}"
 
 
 class Run(NamedTuple):
@@ -37,6 +38,7 @@ class Run(NamedTuple):
     which: checkpoints.Which = "last"  # of the checkpoints
     other_data: str | None = None  # by name, where its data set is not the one of its config
     trained: int | None = None  # updates made in all; None: as the directory says, or `step`
+    stopped: str = ""  # that it ended early, in words, where no directory says so
 
     def __repr__(self) -> str:
         other = f", shown {self.other_data}" if self.other_data else ""
@@ -119,7 +121,10 @@ class Run(NamedTuple):
         trained = self.trained
         if trained is None:
             trained = directory.last_checkpoint(self.workdir) if self.workdir else self.step
-        return Age(self.which, self.step, trained, self.parts.num_steps)
+        stopped = self.stopped
+        if self.workdir and not stopped:
+            stopped = stopping.stopped(self.workdir, self.parts.cfg)
+        return Age(self.which, self.step, trained, self.parts.num_steps, stopped)
 
     @property
     def is_finished(self) -> bool:
@@ -180,9 +185,22 @@ def _parts(
             return make_parts(cfg, model=model, dataset=other[1]), None
         shapes = run_data.stand_in(workdir, other[1])
         return make_parts(cfg, model=model, dataset=shapes), other
-    parts = make_parts(cfg, model=model) if parts is None else parts
+    parts = _own_parts(workdir, cfg, model) if parts is None else parts
     run_data.require_same(workdir, parts, AS_OTHER_DATA)
     return parts, None
+
+
+def _own_parts(workdir: Path, cfg: ConfigDict, model: Model | None) -> Parts:
+    """The parts that a run's config names; its data may lie in its directory too."""
+    try:
+        return make_parts(cfg, model=model)
+    except UserError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, FileNotFoundError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise UserError(f"{error}; put it into {workdir}, or {BY_NAME}") from error
 
 
 def _shown(run: Run, text: str, dataset: Dataset) -> Run:

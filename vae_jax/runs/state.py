@@ -47,8 +47,9 @@ def evaluated_params(state: State, ema_decay: float) -> Params:
     """The parameters to evaluate: their average where there is one, without its bias to 0."""
     if state.average == ():
         return state.params
-    count = jnp.maximum(state.average.count, 1)
-    return optax.tree.bias_correction(state.average.ema, ema_decay, count)
+    count = state.average.count
+    average = optax.tree.bias_correction(state.average.ema, ema_decay, jnp.maximum(count, 1))
+    return jax.tree.map(lambda now, mean: jnp.where(count, mean, now), state.params, average)
 
 
 def is_trained(path: Sequence[Any]) -> bool:

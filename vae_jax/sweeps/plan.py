@@ -13,13 +13,15 @@ from vae_jax import config
 from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import require_evaluable
 from vae_jax.progress import each
-from vae_jax.runs import directory
+from vae_jax.runs import claims, directory
 from vae_jax.runs.age import Age, outdated
 from vae_jax.runs.parts import Datasets
 from vae_jax.runs.results import read_results
+from vae_jax.runs.stopping import is_at_end
 from vae_jax.sweeps.grids import Overrides
 from vae_jax.sweeps.units import Unit
 from vae_jax.training.job import Job, make_job
+from vae_jax.training.starts import require_start
 
 LONGEST_NAME = 120  # characters of a directory's name
 FIXED = ("seed", *config.NOT_IDENTITY)  # not varied: seeds have --num_seeds, the rest no effect
@@ -58,7 +60,8 @@ def plan(
     for overrides, job in zip(listed, jobs, strict=True):
         key = config.identity(job.parts.cfg)
         name = taken.setdefault(key, _new_name(overrides, set(taken.values())))
-        folders = directory.seed_folders(job.parts.cfg, workdir / name)
+        folders = claims.seed_folders(job.parts.cfg, workdir / name)
+        require_start(job, folders)
         settings.setdefault(key, Setting(name, overrides, job, folders))
     return list(settings.values())
 
@@ -89,10 +92,10 @@ def _checked(
     base: ConfigDict, overrides: Overrides, asked: Mapping[str, Any], datasets: Datasets
 ) -> Job:
     cfg = ConfigDict(base.to_dict())
-    for field in sorted(overrides, key=lambda f: f.count(".")):  # a part before its arguments
+    for field in overrides:
         if field in FIXED:
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
-        config.override(cfg, field, overrides[field])
+    config.override_all(cfg, overrides)
     job = make_job(config.resolve(cfg), datasets=datasets)
     require_evaluable(job.parts, job.facts, **asked)
     return job
@@ -175,7 +178,7 @@ def totals(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
     runs = sum(len(setting.folders) for setting in settings)
     left = sum(len(paths) for paths in missing)
     trained = sum(
-        directory.last_checkpoint(path) >= setting.job.parts.num_steps
+        is_at_end(path, setting.job.parts.cfg, setting.job.parts.num_steps)
         for setting, paths in zip(settings, missing, strict=True)
         for path in paths.values()
     )

@@ -24,6 +24,13 @@ TRIED = 2  # updates one after another: some rules only look at a first gradient
 LONGEST_REASON = 200  # characters
 
 
+def require_validation(parts: Parts) -> None:
+    """Refuses a patience without a validation split to judge by."""
+    if parts.cfg.patience and "validation" not in parts.dataset.splits:
+        message = "the data has no validation split, by whose bound a run would end"
+        raise UserError(f"config.patience={parts.cfg.patience}: {message}")
+
+
 def require_memory(state: State) -> None:
     """Refuses parameters and an optimizer's state that this machine could not hold."""
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))

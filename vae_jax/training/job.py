@@ -12,6 +12,7 @@ from vae_jax.errors import UserError
 from vae_jax.runs.facts import find_facts
 from vae_jax.runs.parts import Datasets, Parts
 from vae_jax.runs.state import State, num_parameters
+from vae_jax.runs.stopping import eval_every
 from vae_jax.training import checks
 from vae_jax.training.update import Update, make_update
 from vae_jax.types import Facts, Model
@@ -31,7 +32,7 @@ class Job(NamedTuple):
     @property
     def eval_every(self) -> int:
         """Updates from one validation, and checkpoint, to the next."""
-        return max(1, round(self.parts.cfg.eval_every_epochs * self.parts.steps_per_epoch))
+        return eval_every(self.parts.cfg, self.parts.steps_per_epoch)
 
     @property
     def num_parameters(self) -> int:
@@ -56,6 +57,7 @@ def make_job(cfg: ConfigDict, model: Model | None = None, datasets: Datasets | N
     if cfg.seeds_at_once > 1 and not fits(rows_of(parts.dataset, "train"), cfg.max_device_bytes):
         message = "a training set that is streamed serves one seed at a time"
         raise UserError(f"config.seeds_at_once={cfg.seeds_at_once}: {message}")
+    checks.require_validation(parts)
     state = jax.eval_shape(parts.start, keys_of(0))
     checks.require_memory(state)
     checks.require_descent(parts)

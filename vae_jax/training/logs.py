@@ -1,16 +1,24 @@
-"""The records of a run that trains: metrics.jsonl, TensorBoard events, a progress bar or lines."""
+"""The records of a run that trains: metrics.jsonl, trackers, a progress bar or lines."""
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from vae_jax import config
+from vae_jax.config import components
+from vae_jax.errors import UserError, one_line
 from vae_jax.places import is_watched
 from vae_jax.runs.directory import read_metrics
+from vae_jax.trackers import Tracked, Tracker, require_installed
+
+logger = logging.getLogger(__name__)
 
 
 def truncate(path: Path, step: int) -> None:
@@ -22,35 +30,72 @@ def truncate(path: Path, step: int) -> None:
         new.replace(path)
 
 
+def require_trackers(cfg: ConfigDict) -> None:
+    """Refuses trackers that are not installed, before anything is done for them."""
+    for text in config.listed(cfg.trackers):
+        tracker = components.build("trackers", text)
+        config.in_field("trackers", require_installed, tracker)
+
+
 class Log:
-    """Writes a run's metrics to `workdir`, where there is one."""
+    """Writes a run's metrics to `workdir` and shows them to its trackers, where there is one."""
 
-    def __init__(self, workdir: Path | None, step: int):
+    def __init__(self, workdir: Path | None, cfg: ConfigDict, step: int):
         """Goes on after `step`."""
-        self._file = self._events = None
+        self._file: Any = None
+        self._trackers: dict[str, Tracker] = {}
         if workdir:
-            from tensorboardX import SummaryWriter
-
+            run = Tracked(workdir, cfg.to_dict(), step)
+            self._trackers = {text: _begun(text, run) for text in config.listed(cfg.trackers)}
             truncate(workdir / "metrics.jsonl", step)
             self._file = (workdir / "metrics.jsonl").open("a", encoding="utf-8")
-            self._events = SummaryWriter(str(workdir / "events"), purge_step=step + 1)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._file and self._events:
+        if self._file:
             self._file.close()
-            self._events.close()
+        for text, tracker in list(self._trackers.items()):
+            self._tell(text, tracker.close)
 
     def write(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
-        """Writes one line of metrics.jsonl, and the same scalars as events."""
-        if self._file and self._events:
+        """Writes one line of metrics.jsonl, and tells the trackers the same."""
+        if self._file:
             record = {"step": step, "epoch": epoch, **metrics}
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()
-            for name, value in metrics.items():
-                self._events.add_scalar(name, value, step)
+        for text, tracker in list(self._trackers.items()):
+            self._tell(text, tracker.log, step, metrics)
+
+    def _tell(self, text: str, action: Callable[..., Any], *args: Any) -> None:
+        """Does what a tracker is there for; after an error the run goes on without it."""
+        try:
+            action(*args)
+        except Exception as error:  # whatever a network makes a library raise
+            self._trackers.pop(text, None)
+            _warn_of_the_end(text, error)
+
+
+def _begun(text: str, run: Tracked) -> Tracker:
+    """A tracker of a run; one that cannot go on with it costs a warning.
+
+    Raises:
+        UserError: whatever keeps it from beginning, a login that is missing for example.
+    """
+    try:
+        return components.build("trackers", text)(run)
+    except Exception as error:  # whatever a network makes a library raise
+        if run.step:
+            _warn_of_the_end(text, error)
+            return Tracker(lambda step, metrics: None, lambda: None)
+        advice = "--config.trackers= trains without"
+        raise UserError(f"config.trackers={text}: {one_line(error)}; {advice}") from error
+
+
+def _warn_of_the_end(text: str, error: Exception) -> None:
+    message = "%s gets no more of this run, which goes on; metrics.jsonl has all (%s)"
+    logger.warning(message, text.partition("(")[0], one_line(error))
 
 
 class Progress:

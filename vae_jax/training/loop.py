@@ -1,7 +1,6 @@
 """The training loop: seeds of one job, in directories of their own, going on where they stopped."""
 
 import contextlib
-import dataclasses
 import logging
 import math
 import time
@@ -11,19 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax import config
-from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, devices, mesh_for
-from vae_jax.batches.keys import Keys, epoch_order, example_keys, keys_of
+from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for
+from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import rows_of
 from vae_jax.batches.splits import present
-from vae_jax.batches.windows import Window, Windows, fits, windows
+from vae_jax.batches.windows import Windows, fits, windows
 from vae_jax.errors import DivergedError
-from vae_jax.runs import checkpoints, data, directory
+from vae_jax.runs import directory
 from vae_jax.runs.checkpoints import BestOrLast
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
@@ -32,7 +29,8 @@ from vae_jax.standard_errors import known_error
 from vae_jax.training.advice import log_notes
 from vae_jax.training.interrupts import Interrupted, caught_signals
 from vae_jax.training.job import Job
-from vae_jax.training.logs import Log, Progress
+from vae_jax.training.logs import Progress
+from vae_jax.training.members import Member, opened
 from vae_jax.training.update import RunSteps
 from vae_jax.types import Context
 
@@ -52,22 +50,6 @@ class _Loop(NamedTuple):
     progress: Callable[..., Progress]
     observe: Observe | None
     which: BestOrLast  # parameters to keep, in memory, of a run without a directory
-
-
-@dataclasses.dataclass
-class _Member:
-    """One seed's run: its keys, directory and files, and how far it has come."""
-
-    seed: int
-    keys: Keys
-    path: Path | None
-    manager: Any
-    log: Log
-    state: State
-    windows: Iterator[Window]
-    diverged: DivergedError | None = None
-    shown: dict[str, float] = dataclasses.field(default_factory=dict)
-    best: tuple[float, Run] | None = None  # validation bound and a copy of the run
 
 
 def train(
@@ -123,49 +105,23 @@ def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, O
     """The outcomes of some seeds; those that were stopped at the same step train together."""
     outcomes: dict[int, Outcome] = {}
     with caught_signals() as received, contextlib.ExitStack() as stack:
-        opened = (_opened(loop, seed, path) for seed, path in folders.items())
-        members = [stack.enter_context(member) for member in opened]
+        runs = (opened(loop.job, s, path, loop.mesh, loop.cut) for s, path in folders.items())
+        members = [stack.enter_context(member) for member in runs]
         for together in _at_the_same_step(members):
             outcomes |= _train(loop, together, received)
     return outcomes
 
 
-@contextlib.contextmanager
-def _opened(loop: _Loop, seed: int, path: Path | None) -> Iterator[_Member]:
-    """A seed's run at its last state, its directory locked."""
-    cfg, keys = config.of_seed(loop.job.parts.cfg, seed), keys_of(seed)
-    state = copy_to_devices(loop.job.parts.start(keys), loop.mesh)
-    with contextlib.ExitStack() as stack:
-        manager, halfway = None, loop.job.parts.num_steps // 2
-        if path:
-            stack.enter_context(directory.claimed(path, cfg))
-            data.keep(path, loop.job.parts)
-            manager = stack.enter_context(checkpoints.opened(path, write=True, halfway=halfway))
-            state = checkpoints.restore_last_or(manager, state)
-        step = int(state.step)
-        log = stack.enter_context(Log(path, step))
-        yield _Member(seed, keys, path, manager, log, state, _windows_left(loop, keys, step))
-
-
-def _at_the_same_step(members: list[_Member]) -> list[list[_Member]]:
+def _at_the_same_step(members: list[Member]) -> list[list[Member]]:
     """The members in groups that were stopped at the same step."""
-    steps = sorted({int(m.state.step) for m in members})
-    return [[m for m in members if int(m.state.step) == step] for step in steps]
+    steps = sorted({m.step for m in members})
+    return [[m for m in members if m.step == step] for step in steps]
 
 
-def _windows_left(loop: _Loop, keys: Keys, step: int) -> Iterator[Window]:
-    """The windows of steps from `step` to the end, cut where the config says and nowhere else."""
-    cfg, per_epoch = loop.job.parts.cfg, loop.job.parts.steps_per_epoch
-    size = len(loop.job.parts.dataset.splits["train"])
-    for epoch in range(step // per_epoch, cfg.num_epochs):
-        order = epoch_order(keys.order, epoch, size, cfg.batch_size)
-        yield from loop.cut(order[max(0, step - epoch * per_epoch) :])
-
-
-def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int, Outcome]:
-    """The outcomes of members trained from their common step to the end, or until each diverges."""
-    job, going, step = loop.job, list(members), int(members[0].state.step)
-    num_steps, per_epoch = job.parts.num_steps, job.parts.steps_per_epoch
+def _train(loop: _Loop, members: list[Member], received: list[int]) -> dict[int, Outcome]:
+    """The outcomes of members trained from their common step until each ends or diverges."""
+    job, going, step = loop.job, [m for m in members if not m.has_stopped], members[0].step
+    num_steps, every = job.parts.num_steps, job.eval_every
     with loop.progress([m.seed for m in members], step, num_steps) as progress:
         if step == 0:
             _show(loop, going)
@@ -173,39 +129,34 @@ def _train(loop: _Loop, members: list[_Member], received: list[int]) -> dict[int
             before, step = step, step + _run_window(loop, going, step)
             going = [m for m in going if not m.diverged]
             progress.advance(step, _mean([m.shown for m in going]))
-            if step // job.eval_every > before // job.eval_every or step == num_steps:
+            is_regular = step // every > before // every
+            if is_regular or step == num_steps:
                 for member in going:
-                    _validate(loop, member)
+                    _validate(loop, member, is_regular)
                 _show(loop, going)
-                progress.line(step, step / per_epoch, _mean([m.shown for m in going]))
-            if received and step < num_steps:
+                shown = _mean([m.shown for m in going])
+                progress.line(step, step / job.parts.steps_per_epoch, shown)
+                going = [m for m in going if not m.has_stopped]
+            if received and going and step < num_steps:
                 _stop(going, received[0])
     return {m.seed: m.diverged or _outcome(loop, m) for m in members}
 
 
-def _show(loop: _Loop, members: list[_Member]) -> None:
+def _show(loop: _Loop, members: list[Member]) -> None:
     """Shows runs to `observe`."""
     if loop.observe is not None:
         for member in members:
-            loop.observe(_copy_of(loop.job, member))
+            loop.observe(member.copy)
 
 
-def _outcome(loop: _Loop, member: _Member) -> Run:
+def _outcome(loop: _Loop, member: Member) -> Run:
     """The run as it is; where it has no directory, with the parameters that are asked for."""
-    last = _run_of(loop.job, member)
-    run = member.best[1]._replace(trained=last.step) if member.best else last
-    return run if member.path else run._replace(which=loop.which)
-
-
-def _copy_of(job: Job, member: _Member) -> Run:
-    """The run as it is, copied since the next steps take over the memory of its state."""
-    run = _run_of(job, member)
-    return run._replace(params=jax.tree.map(jnp.copy, run.params))
-
-
-def _run_of(job: Job, member: _Member) -> Run:
-    params = evaluated_params(member.state, job.parts.cfg.ema_decay)
-    return Run(job.parts, params, int(member.state.step), member.seed, member.path)
+    last = member.run
+    if last.stopped:
+        logger.info("seed %s %s", member.seed, last.stopped)
+    if member.best:
+        last = member.best[1]._replace(trained=last.step, stopped=last.stopped)
+    return last if member.path else last._replace(which=loop.which)
 
 
 def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -213,7 +164,7 @@ def _mean(records: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([record[name] for record in records])) for name in names}
 
 
-def _run_window(loop: _Loop, members: list[_Member], before: int) -> int:
+def _run_window(loop: _Loop, members: list[Member], before: int) -> int:
     """Trains each member on its next window; returns the number of steps."""
     pieces = [next(m.windows) for m in members]
     states, keys = [m.state for m in members], [m.keys.train for m in members]
@@ -227,19 +178,15 @@ def _run_window(loop: _Loop, members: list[_Member], before: int) -> int:
         member.state = state
         member.diverged = _note_divergence(member, metrics, before)
         if not member.diverged:
-            member.shown = _log_window(loop.job, member, metrics, seconds)
+            member.shown = _log_window(member, metrics, seconds)
     return len(ids[0])
 
 
-def _log_window(
-    job: Job, member: _Member, metrics: dict[str, np.ndarray], seconds: float
-) -> dict[str, float]:
+def _log_window(member: Member, metrics: dict[str, np.ndarray], seconds: float) -> dict[str, float]:
     """Logs the means over the window's steps; returns those that progress shows."""
     means = {name: float(values.mean(dtype=np.float64)) for name, values in metrics.items()}
-    rate = len(metrics["bound"]) * job.parts.cfg.batch_size / seconds
-    pace = {"examples_per_second": rate, "seconds": seconds}
-    step = int(member.state.step)
-    member.log.write(step, step / job.parts.steps_per_epoch, means | pace)
+    rate = len(metrics["bound"]) * member.job.parts.cfg.batch_size / seconds
+    member.write(means | {"examples_per_second": rate, "seconds": seconds})
     return {"bound": means["bound"], "kl": means["kl"]}
 
 
@@ -256,26 +203,28 @@ def _make_bounds(parts: Parts) -> Callable[..., dict[str, Any]]:
     return bounds
 
 
-def _validate(loop: _Loop, member: _Member) -> None:
-    """Logs the mean bound on the validation split, always by the same draws; saves a checkpoint."""
-    parts, bound, step = loop.job.parts, None, int(member.state.step)
+def _validate(loop: _Loop, member: Member, is_regular: bool) -> None:
+    """Logs the mean bound on the validation split, always by the same draws; saves a checkpoint.
+
+    A validation at the end alone, which is not a regular one, is none that patience counts.
+    """
+    parts, bound = loop.job.parts, None
     if "validation" in parts.dataset.splits:
         bounds = partial(loop.bounds, member.state, member.keys.validate)
         split = rows_of(parts.dataset, "validation")
         values = exact_pass(bounds, split, parts.cfg.batch_size, loop.mesh)["bound"]
         bound = float(values.mean())
-        metrics = {"validation_bound": bound, "validation_error": known_error(values) or 0.0}
-        member.log.write(step, step / parts.steps_per_epoch, metrics)
+        member.write({"validation_bound": bound, "validation_error": known_error(values) or 0.0})
         member.shown["validation"] = bound
-    if member.manager:
-        checkpoints.save(member.manager, step, member.state, bound)
-    elif loop.which == "best" and bound is not None and math.isfinite(bound):
+        member.bounds += [bound] if is_regular else []
+    member.save(bound)
+    if not member.path and loop.which == "best" and bound is not None and math.isfinite(bound):
         equal_or_better = member.best is None or bound >= member.best[0]  # as on disk
-        member.best = (bound, _copy_of(loop.job, member)) if equal_or_better else member.best
+        member.best = (bound, member.copy) if equal_or_better else member.best
 
 
 def _note_divergence(
-    member: _Member, metrics: dict[str, np.ndarray], before: int
+    member: Member, metrics: dict[str, np.ndarray], before: int
 ) -> DivergedError | None:
     """The error of a step whose metrics are not finite, or None; the last good state is saved."""
     finite = np.all([np.isfinite(values) for values in metrics.values()], axis=0)
@@ -285,16 +234,15 @@ def _note_divergence(
     terms = [f"{n} is {v[first]}" for n, v in metrics.items() if not np.isfinite(v[first])]
     what, kept = f"step {before + first + 1}: {', '.join(terms)}", "nothing was kept"
     if member.path:
-        checkpoints.save(member.manager, int(member.state.step), member.state)
+        member.save()
         kept = f"the state before it is kept in {member.manager.directory}"
         directory.record_failure(member.path, "diverged", what)
     return DivergedError(what, kept, learned=before + first > 0)
 
 
-def _stop(members: list[_Member], signum: int) -> None:
+def _stop(members: list[Member], signum: int) -> None:
     for member in members:
-        if member.manager:
-            checkpoints.save(member.manager, int(member.state.step), member.state)
-    message = f"stopped after step {int(members[0].state.step)}"
+        member.save()
+    message = f"stopped after step {members[0].step}"
     again = "; the same command goes on from here" if members[0].manager else ""
     raise Interrupted(signum, message + again)

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from vae_jax.cli.flags import Args, Flags, run_directory, use_device, without_none
+from vae_jax.cli.flags import Args, Flags, checkpoint, run_directory, use_device, without_none
 from vae_jax.errors import UserError
 from vae_jax.progress import begin
 
@@ -15,6 +15,7 @@ def flags(flags: Flags) -> None:
     flags.path("workdir", None, "in place of both: a run, of which q(z|x) and p(z) are compared")
     about = "where results.json, tables and figures go; default: runs/compare_kl, or into the run"
     flags.path("output", None, about)
+    flags.checkpoint()
     flags.text("split", "test", "of a run: train, validation or test")
     about = "R, estimates for a mean and its spread; default: up to 1000, of a run 512, at least 32"
     flags.integer("num_repetitions", None, about, least=2)
@@ -58,8 +59,9 @@ def _require_one_comparison(args: Args) -> None:
     if args.workdir and (args.num_repetitions or LEAST) < LEAST:
         wrong = f"--num_repetitions={args.num_repetitions}"
         raise UserError(f"{wrong}: of a run at least {LEAST} are needed for an error of each")
-    if "split" in args.written and not args.workdir:
-        raise UserError("--split goes with --workdir")
+    for name in ("split", "checkpoint"):
+        if name in args.written and not args.workdir:
+            raise UserError(f"--{name} goes with --workdir")
 
 
 def _compare_pair(args: Args) -> None:
@@ -78,7 +80,7 @@ def _compare_pair(args: Args) -> None:
 
 
 def _compare_run(args: Args) -> None:
-    path = run_directory(args)
+    path, which = run_directory(args), checkpoint(args)
     begin(f"compare the KL of {path}, closed form and sampled, on the {args.split} split")
 
     from vae_jax.kl_comparison.models import tables
@@ -89,7 +91,7 @@ def _compare_run(args: Args) -> None:
     path = place_of(path, args.output, is_printed=True)
     use_device(args.device)
     options = without_none(num_samples=args.max_samples, repetitions=args.num_repetitions)
-    trained = load(path)
+    trained = load(path, which)
     results, values = compared(trained, split=args.split, seed=args.seed, **options)
     print(tables.table(results))
     print(*["not saved"] if write_refusal(path) else save(trained, results, values), sep="\n")

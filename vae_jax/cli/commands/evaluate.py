@@ -1,4 +1,12 @@
-from vae_jax.cli.flags import Args, Flags, evaluation_options, run_directory, use_device, workdir
+from vae_jax.cli.flags import (
+    Args,
+    Flags,
+    checkpoint,
+    evaluation_options,
+    run_directory,
+    use_device,
+    workdir,
+)
 from vae_jax.progress import begin
 
 
@@ -40,7 +48,7 @@ def run(args: Args) -> None:
     options = evaluation_options(args) | {"seed": args.seed, "num_examples": args.num_examples}
     place = place_of(run_directory(args), args.output, is_printed=True)
     use_device(args.device)
-    for folder, trained in load_all(place, args.checkpoint, args.data):
+    for folder, trained in load_all(place, checkpoint(args), args.data):
         results = evaluate(trained, **options)
         print(table(results))
         kept = "not saved" if write_refusal(folder) else str(folder / "results.json")

@@ -1,6 +1,6 @@
 import sys
 
-from vae_jax.cli.flags import Args, Flags, run_directory, use_device
+from vae_jax.cli.flags import Args, Flags, checkpoint, run_directory, use_device
 from vae_jax.errors import UserError
 from vae_jax.progress import begin
 
@@ -46,8 +46,8 @@ def run(args: Args) -> None:
     wanted = exports.asked(args.what, {name: getattr(args, name) for name in names}, args.written)
     place = place_of(path, args.output, is_printed=False)
     use_device(args.device)
-    for folder, trained in load_all(place, args.checkpoint, args.data):
+    for folder, trained in load_all(place, checkpoint(args), args.data):
         for one in wanted:
             export = exports.computed(trained, one)
             print(exports.sentence(one, export, exports.save(export, folder)), flush=True)
-        print(f"{trained.which} checkpoint: {trained.age.doubtful}", file=sys.stderr)
+        print(f"{trained.age.taken}: {trained.age.doubtful}", file=sys.stderr)

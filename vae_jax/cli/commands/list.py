@@ -2,7 +2,8 @@ import inspect
 import re
 from typing import Any
 
-from vae_jax.cli.flags import Args, Flags, summary
+from vae_jax.cli.flags import Args, Flags
+from vae_jax.cli.helping import summary
 from vae_jax.config import components
 from vae_jax.errors import unknown
 from vae_jax.progress import begin

@@ -1,6 +1,6 @@
 import sys
 
-from vae_jax.cli.flags import Args, Flags, run_directory, use_device
+from vae_jax.cli.flags import Args, Flags, checkpoint, run_directory, use_device
 from vae_jax.progress import begin
 
 
@@ -35,8 +35,8 @@ def run(args: Args) -> None:
     formats = plots.formats(args.format)
     place = place_of(path, args.output, is_printed=False)
     use_device(args.device)
-    trained = load(place, args.checkpoint)
+    trained = load(place, checkpoint(args))
     seen = sample(trained, args.seed, args.num_samples, steps=args.steps, given=args.given)
     about = trained.age.entries | {"data": trained.data}
     print(*plots.save_figures(seen.figures, place, about, formats), *seen.sentences, sep="\n")
-    print(f"{trained.which} checkpoint: {trained.age.doubtful}", file=sys.stderr)
+    print(f"{trained.age.taken}: {trained.age.doubtful}", file=sys.stderr)

@@ -20,14 +20,21 @@ class Stage(NamedTuple):
 def stages(run: Run) -> list[Stage]:
     """Initialization, computed again from config and seed; the middle, if it was kept; the end.
 
-    The end is the last checkpoint. The middle is the checkpoint nearest to half of all updates, if
-    it is nearer to that than to the start or to the end.
+    Of a run that started from another one's parameters the first checkpoint was kept. The end is
+    the last checkpoint. The middle is the checkpoint nearest to half of all updates, if it is
+    nearer to that than to the start or to the end.
     """
-    start = run.parts.start(keys_of(run.config.seed))
-    first = Stage("initialization", 0, start.params)
+    first = _first(run)
     end = _stage(run, "end", "last")
     middle = _middle(run, end.step)
     return [first, *([middle] if middle else []), end]
+
+
+def _first(run: Run) -> Stage:
+    if run.config.init_from:
+        return _stage(run, "initialization", 0)
+    start = run.parts.start(keys_of(run.config.seed))
+    return Stage("initialization", 0, start.params)
 
 
 def _stage(run: Run, name: str, which: Which) -> Stage:
@@ -38,7 +45,7 @@ def _stage(run: Run, name: str, which: Which) -> Stage:
 
 def _middle(run: Run, last: int) -> Stage | None:
     assert run.workdir is not None
-    total = run.parts.num_steps
+    total = last if run.age.stopped else run.parts.num_steps
     names = (path.name for path in run.workdir.glob("checkpoints/*"))
     steps = [int(name) for name in names if name.isdigit() and int(name) < last]
     near = [step for step in steps if abs(step - total / 2) < total / 4]

@@ -1,0 +1,5 @@
+"""Where the metrics of a run go besides metrics.jsonl, one place a file."""
+
+from vae_jax.trackers._tracked import Tracked, Tracker, needs, remembered, require_installed
+
+__all__ = ["Tracked", "Tracker", "needs", "remembered", "require_installed"]
