@@ -42,7 +42,7 @@ class Export(NamedTuple):
 
     stem: str  # `latents-test`
     arrays: Arrays  # [n, ...]
-    ids: np.ndarray  # [n], the rows of what was brought; of samples their numbers
+    ids: np.ndarray  # [n], names or rows of what was brought; of samples their numbers
     labels: np.ndarray | None  # [n]
     columns: Sequence[str]  # the names of the elements of x; empty: they have none
     about: Mapping[str, Any]
@@ -111,10 +111,10 @@ def _about(one: Asked) -> dict[str, Any]:
 
 
 def _rows(run: Run, split: str, count: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """The rows of the first examples in what was brought, and their labels."""
+    """The names of the first examples, or their rows in what was brought, and their labels."""
     origin, labels = run.dataset.origins.get(split), run.dataset.labels.get(split)
-    rows = np.arange(count) if origin is None else np.asarray(origin.rows)[:count]
-    return rows, None if labels is None else np.asarray(labels)[:count]
+    ids = range(count) if origin is None else origin.rows if origin.ids is None else origin.ids
+    return np.asarray(ids)[:count], None if labels is None else np.asarray(labels)[:count]
 
 
 def _stem(run: Run, one: Asked, count: int) -> str:
