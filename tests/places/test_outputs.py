@@ -19,6 +19,7 @@ PRINTED = {"evaluate": ["evaluate", "--workdir={run}", *FEW], "compare-kl": COMP
 WRITTEN = {
     "sample": ["sample", "--workdir={run}", "--num_samples=4"],
     "report": ["report", "--workdir={run}"],
+    "export": ["export", "--workdir={run}", "--what=latents", "--num_examples=3"],
 }
 TRAINING = {
     "train": ["train", "--workdir={run}"],
@@ -82,7 +83,12 @@ def test_training_is_refused_at_once(command, read_only, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     "command",
-    ["evaluate", "report", *(pytest.param(c, marks=SLOW) for c in ("sample", "compare-kl"))],
+    [
+        "evaluate",
+        "report",
+        "export",
+        *(pytest.param(c, marks=SLOW) for c in ("sample", "compare-kl")),
+    ],
 )
 def test_output_takes_what_is_made(command, read_only, tmp_path, capsys):
     words = [word.format(run=read_only) for word in READ_BY[command]]

@@ -40,6 +40,7 @@ def test_a_folder_holds_runs_and_seeds_of_runs(folder):
     }
     assert not is_sweep(folder)
     assert is_sweep(folder / "more")
+    assert is_sweep(folder / "more" / "wide")
     pair = gathered([folder / "b_plain", folder / "more" / "wide"])
     assert [s.name for s in pair] == ["b_plain", "wide"]
 

@@ -1,6 +1,6 @@
 """Figures of the latents of test examples, of any number of dimensions, and sentences on them."""
 
-import importlib.util
+import importlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -127,9 +127,8 @@ def dimensions(z: Latents) -> Figure:
 def projection(z: Latents) -> Figure:
     """E[z | x] by its two principal components, and by UMAP where that is installed."""
     panels = {"PCA": _components(z.mean)}
-    several = len(np.unique(z.mean, axis=0)) >= FEWEST
-    if several and importlib.util.find_spec("umap"):
-        panels["UMAP"] = _umap(z.mean), ("", "")
+    if (points := _umap(z.mean)) is not None:
+        panels["UMAP"] = points, ("", "")
     figure = Figure(figsize=(5.2 * len(panels) + 0.8, 4.6), layout="constrained")
     every = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (name, (points, along)) in zip(every, panels.items(), strict=True):
@@ -155,12 +154,18 @@ def _components(mean: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
     return points, (f"component 1, {first:.0%} {of}", f"component 2, {second:.0%} {of}")
 
 
-def _umap(mean: np.ndarray) -> np.ndarray:
-    """UMAP's plane `[n, 2]`, always the same (McInnes et al. 2018)."""
+def _umap(mean: np.ndarray) -> np.ndarray | None:
+    """UMAP's plane `[n, 2]`, always the same (McInnes et al. 2018); None where it is not there."""
     import warnings
 
-    import umap
-
+    if len(np.unique(mean, axis=0)) < FEWEST:
+        return None
+    try:
+        umap: Any = importlib.import_module("umap")
+    except ImportError:
+        return None
+    if not hasattr(umap, "UMAP"):  # a folder of that name beside the user
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a seed leaves one thread
         return np.asarray(umap.UMAP(n_components=2, random_state=0).fit_transform(mean))

@@ -48,7 +48,7 @@ def gathered(workdirs: Sequence[Path]) -> list[Gathered]:
 
 def is_sweep(workdir: Path) -> bool:
     """Whether a directory is that of `sweep`, or of the seeds of one run: of no run by itself."""
-    if read_plan(workdir)["settings"]:
+    if read_plan(workdir)["settings"] or _seeds(workdir):
         return True
     return bool(directory.run_folders(workdir)) and not list(workdir.glob(f"*/{CONFIG}"))
 
