@@ -1,5 +1,6 @@
 import inspect
 import re
+import textwrap
 from typing import Any
 
 from vae_jax.cli.flags import Args, Flags
@@ -8,7 +9,7 @@ from vae_jax.config import components
 from vae_jax.errors import unknown
 from vae_jax.progress import begin
 
-TAKES_WORDS = True
+TAKES_WORDS, WIDTH = True, 96
 REFERENCE = re.compile(r"[A-Z][a-z][\w'-]*(?:, [A-Z][\w'-]+)*(?: & [A-Z][\w'-]+| et al\.)? \d{4}")
 
 
@@ -18,7 +19,8 @@ def flags(flags: Flags) -> None:
 
 def more_help() -> str:
     """The families that can be listed."""
-    return f"families:\n  {', '.join(components.FAMILIES)}"
+    every = textwrap.wrap(", ".join(components.FAMILIES), WIDTH)
+    return "\n  ".join(["families:", *every])
 
 
 def run(args: Args) -> None:

@@ -52,7 +52,7 @@ def of_examples(
         UserError: for a split that is not there, examples that the model does not take, and what
             the estimator refuses.
     """
-    _require_estimator(run, examples, name, estimator)
+    _require_estimator(run, examples, estimator)
     read = _of_split if isinstance(examples, str) else _of_batch
     rows, data, batch_of = read(run, examples, how)
     count = len(rows) if how.num_examples is None else how.num_examples
@@ -98,14 +98,12 @@ def compiled(run: Run, what: tuple[Any, ...], values: Program) -> Program:
     return programs[what]
 
 
-def _require_estimator(run: Run, examples: Examples | str, name: str, estimator: Estimator) -> None:
+def _require_estimator(run: Run, examples: Examples | str, estimator: Estimator) -> None:
+    """Raises UserError where the estimator cannot be computed of these examples."""
     split = examples if isinstance(examples, str) else ""
     is_own = bool(split) and run.other_data is None
     facts: Facts = run.facts._replace(dataset=run.dataset, split=split, is_own=is_own)
-    try:
-        estimator.require(facts)
-    except UserError as error:
-        raise UserError(f"{name.partition('(')[0]}: {error}") from error
+    estimator.require(facts)
 
 
 def _of_split(run: Run, split: Any, how: How) -> tuple[Any, Any, Callable[..., Any]]:
