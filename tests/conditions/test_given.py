@@ -1,5 +1,7 @@
 """Models that are given y: p(x|z, y), q(z|x, y) and p(z|y), held against mathematics and SciPy."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,7 @@ from vae_jax.errors import UserError
 from vae_jax.estimators.exact import exact
 from vae_jax.flows.scales import scale_of
 from vae_jax.model import fixed
+from vae_jax.reporting import densities
 from vae_jax.runs.facts import find_facts
 from vae_jax.types import Batch
 
@@ -233,6 +236,9 @@ def test_the_data_s_own_density_given_y_is_that_of_its_normal():
     W, rng = np.random.default_rng(1).normal(size=(3, 2)), len(x)
     entropy = scipy.stats.multivariate_normal(np.zeros(3), W @ W.T + 0.25 * np.eye(3)).entropy()
     assert abs(given.mean() + entropy) < 4 * given.std() / np.sqrt(rng)
+    run = types.SimpleNamespace(dataset=data)  # the figure at one condition is of p(x|y) too
+    np.testing.assert_allclose(densities._known(run, jnp.eye(2)[1])(x), each[1])
+    assert densities._known(run, None) is data.log_prob
 
 
 def test_mistakes_in_the_condition_cost_a_line():

@@ -151,3 +151,26 @@ def test_elements_that_depend_on_each_other_are_refused():
     p = MultivariateNormal(jnp.zeros(2), jnp.eye(2))
     with pytest.raises(UserError, match="missing values need independent elements"):
         log_density(p, Batch(jnp.zeros(2), None, jnp.array([True, False])))
+
+
+def test_the_posteriors_of_examples_as_a_prior_know_what_was_observed():
+    parts = {"encoder": "mlp(hidden=(8,))", "prior": "vamp(components=16, learned=False)"}
+    model = build_model((4,), 2, **parts, likelihood="normal", missing=True)
+    x = jax.random.normal(jax.random.key(0), (16, 4))
+    batch = Batch(jnp.where(PATTERNS, x, 0.0), None, jnp.asarray(PATTERNS))
+    params, z = model.init(jax.random.key(1), batch), jnp.array([0.3, -0.2])
+    each = model.encode(params, batch).log_prob(z)
+    mixed = jax.scipy.special.logsumexp(each) - jnp.log(16)
+    np.testing.assert_allclose(model.prior(params).log_prob(z), mixed, rtol=1e-5)
+    gradient = jax.grad(lambda p: elbo(model, p, jax.random.key(2), batch).surrogate)(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_a_batch_of_which_nothing_was_observed_leaves_an_optimal_scale_as_it_is():
+    likelihood = normal(Spec((3,), 2), scale="optimal")
+    params = {"likelihood": {"untrained": {"squared_error": jnp.array(0.7)}}}
+    x, features = jnp.zeros((2, 3)), jnp.ones((2, 3, 1))
+    for observed, wanted in ((False, 0.7), (True, 0.9 * 0.7 + 0.1)):
+        batch = Batch(x, None, jnp.full(x.shape, observed))
+        error = likelihood.refit(params, features, batch)["untrained"]["squared_error"]
+        np.testing.assert_allclose(error, wanted, rtol=1e-6)

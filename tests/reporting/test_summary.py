@@ -34,6 +34,14 @@ def test_the_gap_is_told_with_whose_it_is():
     assert "0.90 ± 0.05 the encoder's" in told
 
 
+def test_what_log_p_is_of_is_told():
+    of_y = entry(elbo=-9.0)
+    told = text(of_y._replace(results=of_y.results | {"given": "labels", "missing": True}))
+    assert "Given labels: log p and the bounds on it are of p(x|y), y being labels." in told
+    assert "Values are missing: log p and the bounds on it are of what was observed." in told
+    assert "p(x|y)" not in text(of_y)
+
+
 def test_differences_are_never_of_two_sets_of_examples():
     whole = entry("test", 1000, elbo=-90.0, log_p=-87.0)
     part = entry("first 100 of test", 100, elbo=-95.0, log_p_ais=-91.0)

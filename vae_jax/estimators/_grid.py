@@ -71,14 +71,14 @@ def grid_over(
     """Even places along each element of x, over what examples span and a margin on each side.
 
     Args:
-        x: `[n, *x_shape]`, of one or two elements.
+        x: `[n, *x_shape]`, of one or two elements; NaN, which was not observed, is passed over.
         points: of the grid, all in all.
         margin: in the examples' standard deviations.
         is_discrete: the places are integers, all of them if there are no more than `points` permit.
     """
     flat = x.reshape(len(x), -1).astype(float)
-    more, side = margin * flat.std(0), max(3, round(points ** (1 / flat.shape[1])))
-    ends = zip(flat.min(0) - more, flat.max(0) + more, strict=True)
+    more, side = margin * np.nanstd(flat, 0), max(3, round(points ** (1 / flat.shape[1])))
+    ends = zip(np.nanmin(flat, 0) - more, np.nanmax(flat, 0) + more, strict=True)
     return [_places(float(low), float(high), side, is_discrete) for low, high in ends]
 
 

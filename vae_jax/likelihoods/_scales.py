@@ -108,8 +108,13 @@ def _optimal(min_scale: float) -> Callable[[Params, Array], Array]:
 
 
 def _refit(params: Params, features: Float[Array, "*batch_and_x features"], batch: Batch) -> Params:
-    """The running average of the mean squared error where x was observed, a batch on."""
+    """The running average of the mean squared error where x was observed, a batch on.
+
+    A batch of which nothing was observed has no such error, and leaves the average as it is.
+    """
     before = params["likelihood"][UNTRAINED]["squared_error"]
     error = jnp.mean((batch.x - features[..., 0]) ** 2, where=batch.observed)
+    if batch.observed is not None:
+        error = jnp.where(batch.observed.any(), error, before)
     after = KEPT * before + (1 - KEPT) * error
     return {UNTRAINED: {"squared_error": after.astype(jnp.result_type(before))}}

@@ -28,9 +28,9 @@ def vamp(
 
     The u_c start as some of the first 1,000 training examples, with noise of a hundredth of their
     spread, and are learned without limits to their range, as are the conditions that come with them
-    where the model has some. `learned=False` leaves them as they are:
-    a mixture of the posteriors of examples, as the Exemplar VAE has it (Norouzi et al. 2020), with
-    a subset for all of them. The weights are 1/C, or learned too if `weighted`.
+    where the model has some. `learned=False` leaves them as they are,
+    missing values too: a mixture of the posteriors of examples, as the Exemplar VAE has it (Norouzi
+    et al. 2020), with a subset for all of them. The weights are 1/C, or learned too if `weighted`.
 
     Raises:
         UserError: if there are more components than examples that they stay at.
@@ -47,13 +47,15 @@ def vamp(
         conditions = {} if batch.given is None else {"given": jnp.asarray(batch.given)[rows]}
         if learned:
             return {"inputs": inputs, **conditions, **weights}
+        if batch.observed is not None:  # as numbers, since gradients are taken of all parameters
+            conditions["observed"] = jnp.asarray(batch.observed, float)[rows]
         return {UNTRAINED: {"inputs": x[rows], **conditions} if conditions else x[rows], **weights}
 
     def distribution(params: Params, given: Any = None) -> Distribution:
         branch = params["prior"]
         pseudo = branch if learned else jax.lax.stop_gradient(branch[UNTRAINED])
         if isinstance(pseudo, dict):
-            pseudo = Batch(pseudo["inputs"], pseudo.get("given"))
+            pseudo = Batch(pseudo["inputs"], pseudo.get("given"), pseudo.get("observed"))
         return _mixed(branch.get("logits", jnp.zeros(components)), spec.encode(params, pseudo))
 
     return Prior(init, distribution)

@@ -1,6 +1,6 @@
 """A figure of data of one or two elements: its density beside the model's, on one scale."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ from vae_jax.estimators._grid import (
 from vae_jax.estimators.importance import importance
 from vae_jax.plots import BLUE, ORANGE, captioned
 from vae_jax.runs.run import Run
-from vae_jax.types import Estimator, Model
+from vae_jax.types import Array, Estimator, Model
 
 POINTS = 100**2  # of the grid
 LATENTS = 150  # points along each element of z: a picture needs fewer than a number
@@ -46,7 +46,9 @@ def _is_possible(estimator: Estimator, run: Run) -> bool:
     return True
 
 
-def densities(run: Run, model: Model, estimator: Estimator, x: Any, draws: Any) -> Figure:
+def densities(
+    run: Run, model: Model, estimator: Estimator, x: Any, draws: Any, given: Array | None = None
+) -> Figure:
     """p(x) of the data, where it is known, and of the model, on one grid and one scale.
 
     Args:
@@ -55,6 +57,7 @@ def densities(run: Run, model: Model, estimator: Estimator, x: Any, draws: Any) 
         estimator: of log p(x), what `estimator_of` gives.
         x: test data.
         draws: as many of the model.
+        given: the condition y `[G]` that the model is at: both are p(x | y) then.
     """
     discrete = run.facts.likelihood.support.is_discrete
     axes = grid_over(np.asarray(x), POINTS, margin=0.5, is_discrete=discrete)
@@ -65,17 +68,27 @@ def densities(run: Run, model: Model, estimator: Estimator, x: Any, draws: Any) 
         return np.where(inside, np.exp(np.asarray(log_p)), 0).reshape(sides)
 
     of_model = drawn(program_of(estimator, model)(run.params, jnp.asarray(points)).log_p)
-    known = run.dataset.log_prob
+    known, of_what = _known(run, given), "p(x)" if given is None else "p(x|y)"
     data = None if known is None else drawn(jax.jit(known)(points))
     kind = "mass" if discrete else "density"
     clouds = [np.asarray(some).reshape(len(some), -1)[:SHOWN] for some in (x, draws)]
     draw = _curves if len(axes) == 1 else _planes
     figure = draw(axes, data, of_model, clouds, kind)
     first = (
-        "" if known is None else f"The {kind} p(x) the data was simulated from, with test data; "
+        ""
+        if known is None
+        else f"The {kind} {of_what} the data was simulated from, with test data; "
     )
     how = next(q.how for q in estimator.quantities.values() if q.label.startswith("log p(x)"))
     return captioned(figure, f"{first}that of the model, by {how}, with its samples.")
+
+
+def _known(run: Run, given: Array | None) -> Callable[[Array], Array] | None:
+    """The data's own log p(x), or log p(x | y) at a condition; None where it is not known."""
+    of_both = run.dataset.log_prob_given
+    if given is None:
+        return run.dataset.log_prob
+    return None if of_both is None else lambda x: of_both(x, given)
 
 
 def _curves(

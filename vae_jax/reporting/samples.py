@@ -94,7 +94,8 @@ def _of_x(view: View, keys: Any, num_samples: int, steps: int | None) -> Drawing
     is_of_one = view.batch.given is None or view.given is not None
     if is_of_one and (estimator := estimator_of(run)):
         model = run.model if view.given is None else fixed(run.model, view.given)
-        drawings["densities"] = lambda: densities(run, model, estimator, view.x, ways[1])
+        shown = view.x, ways[1], view.given
+        drawings["densities"] = lambda: densities(run, model, estimator, *shown)
     return drawings
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax.estimators._best import BEST
-from vae_jax.evaluation.warnings import probability
+from vae_jax.evaluation.warnings import of_what, probability
 from vae_jax.reporting import readable
 from vae_jax.reporting.entries import Amount, Entry, richest
 from vae_jax.runs.stopping import early_end
@@ -82,6 +82,12 @@ def _bound(story: Story) -> str:
         f"The ELBO, a lower bound on log p(x), is {entry.amount('elbo')} nats per example{of} "
         f"on {entry.where}."
     )
+
+
+def _of_what(story: Story) -> str:
+    """What log p is of, where it is not of x alone and whole."""
+    entry = _headline(story)
+    return " ".join(readable.sentence(text) for text in of_what(entry.results)) if entry else ""
 
 
 def _gap(story: Story) -> str:
@@ -205,4 +211,4 @@ def _training(story: Story) -> str:
     return f"{text} on training and {other} on validation examples{end}"
 
 
-TELLERS = (_bound, _gap, _terms, _units, _labels, _learned, _training)
+TELLERS = (_bound, _of_what, _gap, _terms, _units, _labels, _learned, _training)
