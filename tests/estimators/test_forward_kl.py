@@ -120,7 +120,7 @@ def test_it_is_refused_where_there_is_no_density():
 def test_the_figure_has_both_densities_on_one_scale(d):
     run, _ = normal_run(d, 1, count=1000)
     x = run.dataset.splits["test"]
-    figure = densities(run, estimator_of(run), x, x)
+    figure = densities(run, run.model, estimator_of(run), x, x)
     shown = figure.axes[:d]
     if d == 1:
         curves = [line.get_data() for line in shown[0].lines[:2]]

@@ -79,14 +79,18 @@ def linear_run():
     return run_of(model, dataset, params)
 
 
-@pytest.mark.parametrize("name", components.names("estimators"))
+OF_BITS = ("imputation_errors", "imputation_nats")  # tests/estimators/test_imputation.py
+OF_CLASSES = ("bayes",)  # tests/conditions
+
+
+@pytest.mark.parametrize("name", [n for n in components.names("estimators") if n not in OF_CLASSES])
 def test_every_estimator_gives_the_numbers_that_it_declares(name, linear_run):
     estimator = components.build("estimators", name)()
     assert isinstance(estimator, Estimator)
     results = evaluate(linear_run, estimators=name, quiet=True)
     resolved = components.resolve("estimators", name)
     assert resolved in results["estimators"]
-    for quantity in estimator.quantities:
+    for quantity in [q for q in estimator.quantities if not q.startswith(OF_BITS)]:
         number = results["numbers"][quantity]
         assert number["n"] == 12
         if (values := results["per_example"].get(quantity)) is not None:  # not of all together
