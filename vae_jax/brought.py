@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import jax
 import numpy as np
 
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, counted
 
 Array = jax.Array
 Shape = tuple[int, ...]
@@ -144,6 +144,10 @@ def _as_values(name: str, values: Any) -> np.ndarray:
         raise UserError(f"given: {name!r} has values that are not finite: each example needs one")
     if array.dtype.kind not in "biufUT":
         raise UserError(f"given: {name!r} is of dtype {array.dtype}: numbers or text are needed")
+    if array.dtype.kind in "UT" and (empty := int((array == "").sum())):
+        raise UserError(
+            f"given: {name!r} has {counted(empty, 'empty cell')}: each example needs a class"
+        )
     return array
 
 

@@ -194,6 +194,8 @@ def test_classes_and_numbers_become_conditions():
     np.testing.assert_allclose(ages.encode([10.0, 20.0, 60.0]).std(), 1, rtol=1e-6)
     with pytest.raises(UserError, match="not finite"):
         Coding.of("age", np.array([1.0, np.nan]))
+    with pytest.raises(UserError, match="1 empty cell: each example needs a class"):
+        Coding.of("ward", np.array(["A", "", "B"]))
 
 
 @pytest.fixture(scope="module")

@@ -158,9 +158,12 @@ REFUSED = {
         "id='patient'",
         r"text in 'ward', such as '[ABC]': drop='ward' leaves .* one_hot='ward'",
     ),
-    "two of text": ("", r"text in 'patient', 'ward', such as 'P00': drop=\('patient', 'ward'\)"),
+    "two of text": (
+        "",
+        r"text in 'patient', 'ward', such as 'P00': .* id='patient' .*'ward' keeps",
+    ),
     "no such label": ("label='outcom'", "unknown column 'outcom': did you mean 'outcome'"),
-    "no such column": ("columns='wieght'", "unknown column 'wieght': did you mean 'weight'"),
+    "no such column": ("columns='wieght'", "unknown column 'wieght': .* made of 'wieght'$"),
     "no such drop": ("drop=('ward', 'x')", "unknown column 'x'"),
     "nothing left": (
         "drop=('patient','age','weight','smokes','ward','outcome')",

@@ -147,7 +147,8 @@ def _x_columns(file: str, table: pa.Table, chosen: Chosen) -> tuple[list[np.ndar
         elif category and whole in there:
             columns[name] = _is(_text(table[whole]), category)
         else:
-            raise UserError(f"{file}: {unknown('column', name, table.column_names)}")
+            lacking = unknown("column", name, table.column_names)
+            raise UserError(f"{file}: {lacking}; x is made of {_listed(asked)}")
     if unfit:
         raise UserError(_refusal(file, table, unfit))
     if not columns:
@@ -190,7 +191,7 @@ def _refusal(file: str, table: pa.Table, unfit: Sequence[str]) -> str:
         what = "dates or times" if is_date else f"values of type {kind}"
         other = "save numbers, as days from one of them" if is_date else "save numbers"
         return f"{file}: column {name!r} holds {what}: drop={name!r} leaves it out, or {other}"
-    first = text[0]
+    first = next((name for name in text if _has_commas(table[name])), text[0])
     cell = next((c for c in _text(table[first]) if c is not None and not _is_float(c)), "")
     many = [c for c in _text(table[first]) if c is not None]
     what = f"{file}: text in {_listed(text)}, such as {cell!r}"
@@ -198,9 +199,24 @@ def _refusal(file: str, table: pa.Table, unfit: Sequence[str]) -> str:
         return f"{what}: missing={cell!r} if that stands for no value, else drop={first!r}"
     if cell and _is_float(cell.replace(",", ".")):
         return f"{what}: decimal=',' if that is a number"
-    named = repr(first) if len(text) == 1 else str(tuple(text))
-    of_x = f"drop={named} leaves it out of x, one_hot={first!r} makes bits of it"
-    return f"{what}: {of_x}, label={first!r} keeps it for colours and conditions"
+    named = repr(first) if len(unfit) == 1 else str(tuple(unfit))
+    leaves = f"drop={named} leaves {'it' if len(unfit) == 1 else 'all of no numbers'} out of x"
+    names = next((name for name in text if _names_rows(table[name])), None)
+    classes = next((name for name in text if name != names), first)
+    identity = f"id={names!r} names the rows by it, " if names else ""
+    of_x = f"{leaves}, {identity}one_hot={classes!r} makes bits of it"
+    return f"{what}: {of_x}, label={classes!r} keeps it for colours and conditions"
+
+
+def _has_commas(column: Any) -> bool:
+    """Whether the first cell is a number with a decimal comma."""
+    cell = next(filter(None, _text(column)), "")
+    return not _is_float(cell) and _is_float(cell.replace(",", "."))
+
+
+def _names_rows(column: Any) -> bool:
+    """Whether each row has another value."""
+    return not column.null_count and len(column.unique()) == len(column)
 
 
 def _is_float(cell: str) -> bool:
