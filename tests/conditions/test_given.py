@@ -112,6 +112,7 @@ def test_bayes_rule_gives_the_class(linear_given):
     np.testing.assert_array_equal(values["accuracy"], joint.argmax(1) == labels)
 
 
+@pytest.mark.slow
 def test_a_mixture_by_class_is_the_mixture_of_that_class():
     model = build_model(
         (4,), 2, prior="conditional(prior='mixture(components=2)')", given_shape=(3,)
@@ -134,7 +135,9 @@ def test_a_mixture_by_class_is_the_mixture_of_that_class():
     np.testing.assert_allclose(all_classes, np.stack(by_class, 1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize(
+    "prior", [p if p == "normal" else pytest.param(p, marks=pytest.mark.slow) for p in PRIORS]
+)
 def test_leading_axes_of_conditions_are_examples_one_by_one(prior):
     """The densities of a batch are those of its examples; draws have each example's own density."""
     net = "mlp(hidden=(4,))"

@@ -206,6 +206,7 @@ def test_entropy_equals_scipy(q, truth):
     np.testing.assert_allclose(entropy(q), truth.entropy(), rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_entropies_that_scipy_does_not_have():
     """-KL to the uniform density on (0, 1), by quadrature."""
     for q in (dist.Kumaraswamy(2.0, 3.0), ContinuousBernoulli(jnp.float32(1.5))):
@@ -213,6 +214,7 @@ def test_entropies_that_scipy_does_not_have():
         np.testing.assert_allclose(entropy(q), -minus, rtol=2e-6)
 
 
+@pytest.mark.slow
 def test_entropy_of_many():
     """Elements that share a scale each have theirs; logits at extremes; none where there is none."""
     one = entropy(dist.Laplace(0.0, 2.0))

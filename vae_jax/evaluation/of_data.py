@@ -32,7 +32,7 @@ OF_LEVELS = {
     ),
     "bits_per_dim": Quantity(
         "bits",
-        "-log_p, or -log_p_levels, / (ln 2 x dimensions of x)",
+        "-log_p, or -log_p_levels, / (ln 2 x dimensions of x, those observed)",
         better="lower",
         of_levels=True,
     ),

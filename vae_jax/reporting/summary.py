@@ -85,7 +85,7 @@ def _bound(story: Story) -> str:
 
 
 def _of_what(story: Story) -> str:
-    """What log p is of, where it is not of x alone and whole."""
+    """Sentences on what log p is of, where it is not of x alone and whole."""
     entry = _headline(story)
     return " ".join(readable.sentence(text) for text in of_what(entry.results)) if entry else ""
 
