@@ -92,6 +92,7 @@ def test_in_a_project_that_is_moved_they_are_found_beside_the_run(
     assert sys.modules["lab_of_mine.wide"].__file__.startswith(str(project))
 
 
+@pytest.mark.slow
 def test_it_goes_on_there_and_is_found_after_the_next_move(project, fresh, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load(project / "runs" / "relative").config

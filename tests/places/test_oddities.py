@@ -133,6 +133,7 @@ def test_the_library_trains_without_a_real_stderr(stream, monkeypatch):
     assert fit(quick_config(num_epochs=1)).step == 12
 
 
+@pytest.mark.slow
 def test_the_library_trains_in_a_thread_and_beside_an_event_loop(tmp_path):
     runs = []
 

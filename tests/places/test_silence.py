@@ -29,6 +29,7 @@ from vae_jax.cli.main import run
 run()
 """
 MORE = {
+    "export": ["export", "--workdir={run}", "--what=latents"],
     "compare-kl of a run": ["compare-kl", "--workdir={run}"],
     "train again": ["train", "--workdir={run}"],
     "sweep --dry_run": ["sweep", f"--config={DIGITS}", "--workdir={new}", "--dry_run"],

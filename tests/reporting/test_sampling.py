@@ -54,6 +54,7 @@ def test_draws_are_bits_and_means_are_probabilities(run):
     assert (np.abs((draws - means).mean(0)) < 5 * error).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["standard_normal", "conditional"])
 def test_draws_have_the_conditions_of_the_examples_beside_them_or_the_one_asked_for(prior):
     """The decoder is made to give the condition away: its mean is 1 for class 1, 0 for class 0."""
@@ -100,6 +101,7 @@ def test_a_condition_that_there_is_not_is_refused(run):
         view_of(by(RNG.integers(0, 2, 20)), KEY, 20, "7")
 
 
+@pytest.mark.slow
 def test_a_table_with_gaps_is_shown_by_the_names_of_its_columns():
     x = RNG.normal([50, 3, -1], [10, 1, 0.1], (40, 3))
     x[::4, 0] = np.nan

@@ -72,6 +72,7 @@ def test_each_two_are_compared_and_one_alone_is_not():
     assert agreement(NUMBERS, exact) == []
 
 
+@pytest.mark.slow
 def test_an_evaluation_says_it_of_its_own_and_of_what_is_there(tmp_path):
     run = fit(quick_config(latent_dim=2, num_epochs=1), tmp_path, quiet=True)
     asked = "importance(num_samples=200)|prior_sampling(num_samples=200)"

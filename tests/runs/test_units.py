@@ -32,6 +32,7 @@ def table(tmp_path_factory):
                quiet=True)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_density_is_also_given_in_the_units_that_were_brought(table):
     """The marginal of a linear-Gaussian model in those units, by SciPy."""
     model, params, done = table.model, table.params, table.dataset.standardization
@@ -148,6 +149,7 @@ def test_values_out_of_range_are_refused_as_before_training(digits):
             run.present(np.full(stored.shape, 300.0))
 
 
+@pytest.mark.slow
 def test_figures_of_vectors_are_in_the_units_that_were_brought(table):
     """The third column, around 1.6e9, and the second are those that vary most when standardized."""
     figures = sample(table, num_samples=4, quiet=True).figures

@@ -33,6 +33,7 @@ def plain(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_copy_under_another_path_is_the_same_data(plain):
     (plain / "b.npz").write_bytes((plain / "a.npz").read_bytes())
     run(plain / "sweep", "richer", plain / "b.npz", latent_dim=3)

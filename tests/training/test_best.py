@@ -59,6 +59,7 @@ def test_the_last_are_there_when_they_are_asked_for(config, on_disk):
         assert same(run.params, last.params)
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_command_lines_numbers(in_memory, on_disk, capsys):
     asked = ["--num_importance_samples=20", "--device=cpu"]
     assert main(["vae-jax", "evaluate", f"--workdir={on_disk.workdir}", *asked]) in (0, None)
@@ -86,6 +87,7 @@ def test_a_checkpoint_is_evaluated_by_its_step_and_shown_with_it(on_disk, tmp_pa
     assert checkpoint_flags(Age.read(written).checkpoint) == [f"--checkpoint={step}"]
 
 
+@pytest.mark.slow
 def test_the_best_of_an_earlier_session_counts(config, on_disk, tmp_path):
     seen = []
 
@@ -102,12 +104,14 @@ def test_the_best_of_an_earlier_session_counts(config, on_disk, tmp_path):
     assert same(resumed.params, on_disk.params)
 
 
+@pytest.mark.slow
 def test_of_equal_bounds_the_later_is_best(config, tmp_path):
     still = config.copy_and_resolve_references()
     still.optimizer, still.num_epochs = "sgd(learning_rate=1e-30)", 20
     assert fit(still, quiet=True).step == fit(still, tmp_path, quiet=True).step == 20
 
 
+@pytest.mark.slow
 def test_without_a_validation_split_the_best_are_the_last(tmp_path):
     config = quick_config(
         data="two_moons(size=300, validation=0, test=100)", likelihood="normal", num_epochs=2
@@ -118,6 +122,7 @@ def test_without_a_validation_split_the_best_are_the_last(tmp_path):
         assert same(run.params, last.params)
 
 
+@pytest.mark.slow
 def test_each_seed_has_its_own_best(config, in_memory, tmp_path):
     several = config.copy_and_resolve_references()
     several.num_seeds = 2

@@ -50,6 +50,7 @@ def write_bounds(workdir, bounds, per_epoch=12):
     return workdir
 
 
+@pytest.mark.slow
 def test_more_epochs_end_where_a_run_of_so_many_ends(tmp_path, trained, caplog, capsys):
     """And the command needs no --config for it."""
     assert fit(quick_config(num_epochs=2), tmp_path, which="last", quiet=True).is_finished

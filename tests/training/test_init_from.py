@@ -81,6 +81,7 @@ def test_before_its_first_validation_a_killed_run_has_its_start(trained, tmp_pat
     assert like(load(tmp_path).params, load(trained.workdir).params)
 
 
+@pytest.mark.slow
 def test_averages_are_taken_where_they_are_evaluated_and_begin_there(tmp_path, caplog):
     caplog.set_level("INFO", "vae_jax")
     other = fit(quick_config(num_epochs=1, ema_decay=0.9), tmp_path / "other", quiet=True)
@@ -92,6 +93,7 @@ def test_averages_are_taken_where_they_are_evaluated_and_begin_there(tmp_path, c
     assert f"init_from {other.workdir} step 12: encoder, decoder taken" in caplog.text
 
 
+@pytest.mark.slow
 def test_each_seed_starts_from_its_own_where_there_are_seeds(tmp_path):
     others = fit_seeds(still(num_seeds=2), tmp_path / "others", quiet=True)
     runs = fit_seeds(still(num_seeds=2), init_from=tmp_path / "others", quiet=True)

@@ -131,6 +131,7 @@ def test_killed_and_resumed_it_ends_at_the_same_step(early, patient, tmp_path, a
     assert len(read_metrics(tmp_path)) == len(read_metrics(early.workdir))
 
 
+@pytest.mark.slow
 def test_with_more_patience_a_stopped_run_goes_on(patient, to_the_end, tmp_path):
     seen, bounds = to_the_end
     fit(patient, tmp_path, quiet=True)

@@ -31,6 +31,7 @@ def test_a_run_is_shown_at_its_start_and_at_every_validation(trained, tmp_path):
     assert len(seen) == 5  # nothing is left to train, and nothing to see
 
 
+@pytest.mark.slow
 def test_a_loss_that_stops_being_finite_keeps_the_last_good_state(tmp_path):
     config = quick_config(optimizer="sgd(learning_rate=1e6)", likelihood="normal(scale=0.01)")
     config.data = "digits(binarize='none')"
