@@ -14,6 +14,7 @@ from vae_jax.batches.splits import require_valid
 from vae_jax.datasets._making import make_dataset
 from vae_jax.distributions.flat import Flat
 from vae_jax.distributions.level_categorical import LevelCategorical
+from vae_jax.types import Batch
 
 
 @pytest.mark.parametrize(
@@ -104,11 +105,11 @@ def test_the_optimal_scale_is_the_maximum_likelihood_one():
         return {"likelihood": {"untrained": {"squared_error": error}}}
 
     for _ in range(200):
-        params = {"likelihood": likelihood.refit(params, f, x)}
+        params = {"likelihood": likelihood.refit(params, f, Batch(x))}
     variance = params["likelihood"]["untrained"]["squared_error"]
     np.testing.assert_allclose(variance, np.mean((f[..., 0] - x) ** 2), rtol=1e-5)
     at = [float(total(branch(variance * c))) for c in (0.9, 1.0, 1.1)]
     assert at[1] > max(at[0], at[2])
     assert jax.tree.leaves(jax.grad(total)(params)) == [0]
-    [part] = jax.tree.leaves(likelihood.refit(branch(0.0), f, x))
+    [part] = jax.tree.leaves(likelihood.refit(branch(0.0), f, Batch(x)))
     np.testing.assert_allclose(part, 0.1 * variance, rtol=1e-4)
