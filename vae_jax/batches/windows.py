@@ -3,20 +3,21 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax.batches.devices import copy_to_devices, split_over_devices
+from vae_jax.batches.devices import copy_to_devices, rows_here, split_over_devices
 from vae_jax.batches.rows import example_bytes, gather
 
 WINDOW_BYTES = 256 * 2**20
 
 
 class Window(NamedTuple):
-    """The examples of some successive steps: `data[rows]` are those that `ids` names."""
+    """The examples of some successive steps: `data[rows]`, or `data` itself without `rows`."""
 
-    data: Any
-    rows: Any  # [steps, batch], places in `data`
+    data: Any  # [n, ...] as stored; without rows [steps, batch, ...]
+    rows: Any  # [steps, batch], places in `data`, or None
     ids: Any  # [steps, batch], places in the split
 
 
@@ -36,7 +37,7 @@ def windows(split: Any, mesh: Mesh, batch_size: int, max_steps: int, max_bytes: 
     """
     if fits(split, max_bytes):
         data = copy_to_devices(gather(split, slice(None)), mesh)
-        return lambda ids: (_window(data, i, i, mesh) for i in _cut(ids, max_steps))
+        return lambda ids: (Window(data, i, i) for i in _placed(_cut(ids, max_steps), mesh))
     steps = min(max_steps, max(1, WINDOW_BYTES // (batch_size * example_bytes(split))))
     return lambda ids: _streamed(split, _cut(ids, steps), mesh)
 
@@ -46,15 +47,23 @@ def _cut(ids: np.ndarray, steps: int) -> list[np.ndarray]:
 
 
 def _streamed(split: Any, pieces: list[np.ndarray], mesh: Mesh) -> Iterator[Window]:
+    """The windows of pieces `[steps, batch]`, of which each process reads its columns."""
     import grain
 
+    columns = rows_here(mesh, pieces[0].shape[1])
     reading = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
-    read = grain.MapDataset.source(pieces).map(lambda ids: gather(split, ids.reshape(-1)))
-    for ids, examples in zip(pieces, read.to_iter_dataset(reading), strict=True):
-        data = copy_to_devices(examples, mesh)
-        yield _window(data, np.arange(ids.size).reshape(ids.shape), ids, mesh)
+    read = grain.MapDataset.source(pieces).map(lambda ids: _read(split, ids[:, columns]))
+    windows = zip(_placed(pieces, mesh), read.to_iter_dataset(reading), strict=True)
+    for ids, examples in windows:
+        yield Window(split_over_devices(examples, mesh, 1, ids.shape[1]), None, ids)
 
 
-def _window(data: Any, rows: np.ndarray, ids: np.ndarray, mesh: Mesh) -> Window:
-    places = rows.astype(np.int32), ids.astype(np.int32)  # [steps, batch] each
-    return Window(data, *split_over_devices(places, mesh, axis=1))
+def _read(split: Any, ids: np.ndarray) -> Any:
+    """The examples that `ids` names, `[*ids.shape, ...]`."""
+    examples = gather(split, ids.reshape(-1))
+    return jax.tree.map(lambda a: a.reshape(*ids.shape, *a.shape[1:]), examples)
+
+
+def _placed(pieces: list[np.ndarray], mesh: Mesh) -> Iterator[Any]:
+    """Places of examples, `[steps, batch]` each, on the devices."""
+    return (split_over_devices(ids.astype(np.int32), mesh, 1) for ids in pieces)

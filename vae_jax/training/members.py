@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from vae_jax import config
-from vae_jax.batches.devices import copy_to_devices
+from vae_jax import config, hosts
+from vae_jax.batches.devices import here, shard
 from vae_jax.batches.keys import Keys, epoch_order, keys_of
 from vae_jax.batches.windows import Window, Windows
 from vae_jax.errors import DivergedError
@@ -62,7 +62,7 @@ class Member:
         params = evaluated_params(self.state, parts.cfg.ema_decay)
         early = self.has_stopped and self.step < parts.num_steps
         words = stopping.in_words(self.epoch, parts.cfg) if early else ""
-        return Run(parts, params, self.step, self.seed, self.path, stopped=words)
+        return Run(parts, here(params), self.step, self.seed, self.path, stopped=words)
 
     @property
     def copy(self) -> Run:
@@ -95,11 +95,16 @@ def opened(job: Job, seed: int, path: Path | None, mesh: Mesh, cut: Windows) -> 
         manager = stack.enter_context(_claimed(job, cfg, path)) if path else None
         state = _state(job, seed, path, manager, mesh)
         step = int(state.step)
-        log = stack.enter_context(Log(path, cfg, step))
-        records = stopping.kept_records(path) if path else []
-        bounds = [bound for _, bound in stopping.validations(records, cfg)]
+        log = stack.enter_context(Log(path if hosts.is_first() else None, cfg, step))
+        bounds = hosts.from_first(_bounds(path, cfg))
         left = _windows_left(job, keys, cut, step)
         yield Member(job, seed, keys, path, manager, log, state, left, bounds)
+
+
+def _bounds(path: Path | None, cfg: Any) -> list[float]:
+    """The bounds of the validations that a run has had."""
+    records = stopping.kept_records(path) if path else []
+    return [bound for _, bound in stopping.validations(records, cfg)]
 
 
 @contextlib.contextmanager
@@ -107,7 +112,9 @@ def _claimed(job: Job, cfg: Any, path: Path) -> Iterator[Any]:
     """The manager of checkpoints in a directory that is held."""
     kept = [job.parts.num_steps // 2, *([0] if cfg.init_from else [])]
     with claims.claimed(path, cfg):
-        data.keep(path, job.parts)
+        with hosts.together():
+            if hosts.is_first():
+                data.keep(path, job.parts)
         with checkpoints.opened(path, write=True, kept=kept) as manager:
             yield manager
 
@@ -117,11 +124,14 @@ def _state(job: Job, seed: int, path: Path | None, manager: Any, mesh: Mesh) -> 
 
     That of another run's parameters is saved at once: the other run is not needed any more.
     """
-    initial = copy_to_devices(job.parts.start(keys_of(seed)), mesh)
+    start = job.parts.start(keys_of(seed))
+    initial = shard(start, mesh)
     state = checkpoints.restore_last_or(manager, initial) if manager else initial
     if state is not initial or not job.parts.cfg.init_from:
         return state
-    state = copy_to_devices(starts.begun(job, seed, initial, path), mesh)
+    with hosts.together():
+        start = starts.begun(job, seed, start, path)
+    state = shard(start, mesh)
     if manager:
         checkpoints.save(manager, 0, state)
     return state
