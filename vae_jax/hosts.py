@@ -59,8 +59,9 @@ def join(
     patience.start()
     try:
         jax.distributed.initialize(**where, initialization_timeout=round(2 * seconds) + 60)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"--coordinator={coordinator}: {one_line(error)}") from error
+    except ValueError as error:
+        known = "no variables of SLURM, Open MPI, Kubernetes or a TPU pod say where process 0 is"
+        raise UserError(f"--coordinator={coordinator}: {known}") from error
     finally:
         patience.cancel()
     if jax.process_index():
