@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -19,7 +20,9 @@ logger = logging.getLogger(__name__)
 Item, Result = TypeVar("Item"), TypeVar("Result")
 AUTO = "auto"
 SECONDS = 120  # in which all processes have to be there
+SECONDS_TO_LEAVE = 2
 MESSAGE_BYTES = 500
+TRANSPORTS = ("Gloo", "NCCL", "coordination")  # that errors of XLA name
 LOST = "another process of this work has ended: see what it said; the same commands go on from here"
 
 
@@ -102,7 +105,8 @@ def joined(
     """`join` for as long as the work lasts.
 
     Raises:
-        UserError: as `join` does, and when another process is lost meanwhile.
+        UserError: as `join` does.
+        ConnectionError: when another process is lost meanwhile.
     """
     join(coordinator, num_processes, process_id)
     if coordinator is None:
@@ -113,9 +117,21 @@ def joined(
 
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        raise RuntimeError(LOST) from error
+    except (ValueError, RuntimeError) as error:  # of XLA; which of them is not said anywhere
+        if not any(name in str(error) for name in TRANSPORTS):
+            raise
+        raise ConnectionError(LOST) from error
     jax.distributed.shutdown()
+
+
+def leave(status: int) -> None:
+    """Ends this process at once, as a usual end waits for others that may be gone.
+
+    The first is the last to go, since JAX aborts processes that lose it.
+    """
+    if is_first():
+        time.sleep(SECONDS_TO_LEAVE)
+    os._exit(status)
 
 
 def are_several() -> bool:

@@ -73,7 +73,9 @@ def mesh_for(batch_size: int, sizes: tuple[int, int] | None = None) -> Mesh:
     processes, most = len(of_process), min(map(len, of_process.values()))
     used = max((n for n in range(1, most + 1) if batch_size % (n * processes) == 0), default=0)
     if not used:
-        raise UserError(f"config.batch_size={batch_size}: a multiple of {processes} processes is needed")
+        raise UserError(
+            f"config.batch_size={batch_size}: a multiple of {processes} processes is needed"
+        )
     chosen = [device for several in of_process.values() for device in several[:used]]
     return Mesh(np.asarray(chosen).reshape(-1, 1), (DATA, MODEL))
 

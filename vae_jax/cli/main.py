@@ -119,9 +119,9 @@ def run() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("vae_jax").setLevel(logging.INFO)
     status, reason = main(sys.argv), streams.lost()
-    # XLA's threads may be at work still, which a usual end would not survive, or another process
-    # may be waited for that is gone.
-    if status > 128 or (status and hosts.are_several()):
+    if status and hosts.are_several():
+        hosts.leave(status)
+    if status > 128:  # XLA's threads may be at work still, which a usual end would not survive
         logging.shutdown()
         os._exit(status)
     sys.exit(_fail(False, reason, 1) if reason and not status else status)
