@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from vae_jax.errors import UserError, one_line
 
 logger = logging.getLogger(__name__)
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 AUTO = "auto"
 SECONDS = 120  # in which all processes have to be there
 SECONDS_TO_LEAVE = 2
@@ -53,7 +54,7 @@ def join(
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM from us
-    where = {} if coordinator == AUTO else {"coordinator_address": coordinator}
+    where: dict[str, Any] = {} if coordinator == AUTO else {"coordinator_address": coordinator}
     if coordinator != AUTO:
         where |= {"num_processes": num_processes, "process_id": process_id}
         where |= {"cluster_detection_method": "deactivate"}
@@ -156,7 +157,7 @@ def is_first() -> bool:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """What each process does by itself; then they wait for each other, and a mistake ends all.
+    """Each process does this by itself; then they wait for each other, and a mistake ends all.
 
     Raises:
         UserError: the mistake of another process.

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 
 from vae_jax.batches.keys import epoch_order
-from vae_jax.batches.windows import windows
+from vae_jax.batches.windows import Order, windows
 
 
 def test_windows_hold_every_example_of_an_epoch_once():
@@ -14,11 +14,19 @@ def test_windows_hold_every_example_of_an_epoch_once():
     assert len(set(order.ravel())) == 98
     np.testing.assert_array_equal(order, epoch_order(jax.random.key(0), 3, 100, 7))
     assert not np.array_equal(order, epoch_order(jax.random.key(0), 4, 100, 7))
+    one_epoch = Order(lambda epoch: order, 14, 1)
     for most in (0, 2**30):
         seen = []
-        for window in windows(split, mesh_for(7), 7, 4, most)(order):
+        for window in windows(split, mesh_for(7), 7, 4, most)(one_epoch, 0):
             assert window.ids.shape[0] <= 4
             examples = window.data if window.rows is None else window.data[window.rows]
             np.testing.assert_array_equal(examples[..., 0], window.ids * 10)
             seen.append(window.ids)
         np.testing.assert_array_equal(np.concatenate(seen), order)
+
+
+def test_windows_begin_where_a_run_was_stopped():
+    order = Order(lambda epoch: np.arange(5)[:, None] + 10 * epoch, 5, 3)
+    starts = [(epoch, steps.start, steps.stop) for epoch, steps in order.pieces(6, 3)]
+    assert starts == [(1, 1, 4), (1, 4, 5), (2, 0, 3), (2, 3, 5)]
+    assert order.pieces(15, 3) == []

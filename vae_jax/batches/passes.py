@@ -47,11 +47,12 @@ def exact_pass(
     Returns:
         a dict of float64 arrays `[len(split), ...]`, in the split's order.
     """
-    parts = []
+    parts: list[dict[str, np.ndarray]] = []
     for start in range(0, len(split), batch_size):
         ids = np.arange(start, min(start + batch_size, len(split)))
         values = kept.read(start, len(ids)) if kept else None
-        if is_new := bool(hosts.largest(values is None)):
+        is_new = bool(hosts.largest(values is None))
+        if is_new or values is None:
             began = time.monotonic()
             values = _of_batch(function, split, ids, batch_size, mesh)
             if kept and hosts.is_first():

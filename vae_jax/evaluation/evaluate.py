@@ -108,8 +108,7 @@ def evaluate(
             "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
         }
     )
-    if hosts.is_first():
-        kept.clear()
+    kept.clear()
     return results
 
 

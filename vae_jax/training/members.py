@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jax.sharding import Mesh
 from vae_jax import config, hosts
 from vae_jax.batches.devices import here, shard
 from vae_jax.batches.keys import Keys, epoch_order, keys_of
-from vae_jax.batches.windows import Window, Windows
+from vae_jax.batches.windows import Order, Window, Windows
 from vae_jax.errors import DivergedError
 from vae_jax.runs import checkpoints, claims, data, stopping
 from vae_jax.runs.run import Run
@@ -97,7 +98,7 @@ def opened(job: Job, seed: int, path: Path | None, mesh: Mesh, cut: Windows) -> 
         step = int(state.step)
         log = stack.enter_context(Log(path if hosts.is_first() else None, cfg, step))
         bounds = hosts.from_first(_bounds(path, cfg))
-        left = _windows_left(job, keys, cut, step)
+        left = cut(_order(job, keys), step)
         yield Member(job, seed, keys, path, manager, log, state, left, bounds)
 
 
@@ -137,10 +138,8 @@ def _state(job: Job, seed: int, path: Path | None, manager: Any, mesh: Mesh) -> 
     return state
 
 
-def _windows_left(job: Job, keys: Keys, cut: Windows, step: int) -> Iterator[Window]:
-    """The windows of steps from `step` to the end, cut where the config says and nowhere else."""
-    cfg, per_epoch = job.parts.cfg, job.parts.steps_per_epoch
-    size = len(job.parts.dataset.splits["train"])
-    for epoch in range(step // per_epoch, cfg.num_epochs):
-        order = epoch_order(keys.order, epoch, size, cfg.batch_size)
-        yield from cut(order[max(0, step - epoch * per_epoch) :])
+def _order(job: Job, keys: Keys) -> Order:
+    """The order of the examples of a run, a function of its seed."""
+    cfg, size = job.parts.cfg, len(job.parts.dataset.splits["train"])
+    of_epoch = partial(epoch_order, keys.order, size=size, batch_size=cfg.batch_size)
+    return Order(of_epoch, job.parts.steps_per_epoch, cfg.num_epochs)
