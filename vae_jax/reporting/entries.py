@@ -70,7 +70,7 @@ class Entry(NamedTuple):
 
     @property
     def log_p(self) -> str:
-        """What its bounds are on, in words."""
+        """The words for what its bounds are on."""
         return of_given("log p(x)", self.results)
 
     @property
