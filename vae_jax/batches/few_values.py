@@ -36,7 +36,7 @@ def few_values(dataset: Dataset, splits: Iterable[str]) -> str:
 
 
 def advice(data: str) -> str:
-    """What the data set of a name can do against few values: it depends on what it takes."""
+    """The way out of few values for a data set, by its name: it depends on what it takes."""
     takes = components.options(components.find("datasets", components.parse(data).name))
     return next((text for argument, text in ADVICE.items() if argument in takes), MASSES)
 
