@@ -73,14 +73,20 @@ def train(
     seeds = list(folders)
     log_notes(job, job.parts.start(keys_of(seeds[0])).params)
     size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe, which)
-    for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
-        try:
-            outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk})
-        except Exception as error:
-            if hosts.count() > 1:  # the others may be elsewhere
-                raise
-            outcomes = dict.fromkeys(chunk, error)
+    for end in range(size, len(seeds) + size, size):
+        chunk, left = seeds[end - size : end], seeds[end:]
+        with caught_signals() as received:
+            try:
+                outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk}, received)
+            except Exception as error:
+                if hosts.count() > 1:  # the others may be elsewhere
+                    raise
+                outcomes = dict.fromkeys(chunk, error)
         yield from outcomes.items()
+        if (signum := _of_any(received)) and left:
+            raise Interrupted(signum, f"stopped before seed {left[0]}{_again(folders)}")
+        if signum:
+            logger.info("nothing was left to stop: training had come to its end")
 
 
 def _seeds_at_once(job: Job, count: int) -> int:
@@ -99,19 +105,19 @@ def _make_loop(
     job: Job, progress: Callable[..., Progress], observe: Observe | None, which: BestOrLast
 ) -> _Loop:
     cfg, split = job.parts.cfg, rows_of(job.parts.dataset, "train")
-    mesh, longest = (
-        mesh_for(cfg.batch_size, mesh_sizes(cfg)),
-        min(cfg.log_every_steps, job.eval_every),
-    )
+    mesh = mesh_for(cfg.batch_size, mesh_sizes(cfg))
+    longest = min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
     program, bounds = RunSteps(job.update, mesh), _make_bounds(job.parts)
     return _Loop(job, mesh, cut, program, bounds, progress, observe, which)
 
 
-def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
+def _train_chunk(
+    loop: _Loop, folders: Mapping[int, Path | None], received: list[int]
+) -> dict[int, Outcome]:
     """The outcomes of some seeds; those that were stopped at the same step train together."""
     outcomes: dict[int, Outcome] = {}
-    with caught_signals() as received, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         runs = (opened(loop.job, s, path, loop.mesh, loop.cut) for s, path in folders.items())
         members = [stack.enter_context(member) for member in runs]
         for together in _at_the_same_step(members):
@@ -144,10 +150,14 @@ def _train(loop: _Loop, members: list[Member], received: list[int]) -> dict[int,
                 shown = _mean([m.shown for m in going])
                 progress.line(step, step / job.parts.steps_per_epoch, shown)
                 going = [m for m in going if not m.has_stopped]
-            signum = hosts.largest(received[0] if received else 0)
-            if signum and going and step < num_steps:
+            if (signum := _of_any(received)) and going and step < num_steps:
                 _stop(going, signum)
     return {m.seed: m.diverged or _outcome(loop, m) for m in members}
+
+
+def _of_any(received: list[int]) -> int:
+    """The signal that this process, or another of its run, has received; 0 without one."""
+    return hosts.largest(received[0] if received else 0)
 
 
 def _show(loop: _Loop, members: list[Member]) -> None:
@@ -252,6 +262,10 @@ def _note_divergence(
 def _stop(members: list[Member], signum: int) -> None:
     for member in members:
         member.save()
-    message = f"stopped after step {members[0].step}"
-    again = "; the same command goes on from here" if members[0].manager else ""
-    raise Interrupted(signum, message + again)
+    again = _again({m.seed: m.path for m in members})
+    raise Interrupted(signum, f"stopped after step {members[0].step}{again}")
+
+
+def _again(folders: Mapping[int, Path | None]) -> str:
+    """The words on how to go on, of runs that are kept."""
+    return "; the same command goes on from here" if all(folders.values()) else ""
