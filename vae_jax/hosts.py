@@ -68,7 +68,7 @@ def join(
         raise UserError(f"--coordinator={coordinator}: {known}") from error
     finally:
         patience.cancel()
-    if jax.process_index():
+    if jax.process_index() if process_id is None else process_id:
         logging.getLogger("vae_jax").setLevel(logging.ERROR)  # process 0 says it once for all
 
 
@@ -130,8 +130,8 @@ def leave(status: int) -> None:
 
     The first is the last to go, since JAX aborts processes that lose it.
     """
-    if is_first():
-        time.sleep(SECONDS_TO_LEAVE)
+    with contextlib.suppress(RuntimeError, AssertionError):  # of no device, as in `use_device`
+        time.sleep(SECONDS_TO_LEAVE * is_first())
     os._exit(status)
 
 
