@@ -12,7 +12,7 @@ from numpyro.distributions import Bernoulli
 
 from benchmarks.rates import chain_of_decoding, decoding_flops, ratio, time_in_turn
 from vae_jax import build_model
-from vae_jax.batches.devices import COMPILER_OPTIONS
+from vae_jax.batches.devices import compiler_options
 from vae_jax.estimators.importance import importance_sampling
 from vae_jax.types import Likelihood, no_params
 
@@ -36,7 +36,7 @@ def estimate(likelihood):
     call = partial(
         importance_sampling, model, num_samples=K, iwae_samples=(1, 5, 50, 500), rows=ROWS
     )
-    run = jax.jit(call, compiler_options=COMPILER_OPTIONS)
+    run = jax.jit(call, compiler_options=compiler_options())
     return lambda: jax.block_until_ready(run(params, keys, x))
 
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for
+from vae_jax.batches.devices import compiler_options, devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import rows_of
@@ -194,7 +194,7 @@ def _make_bounds(parts: Parts) -> Callable[..., dict[str, Any]]:
     """(state, key, raw, ids) -> the bound of each example `[batch]`, jitted."""
     context = Context(num_examples=len(parts.dataset.splits["train"]))
 
-    @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+    @partial(jax.jit, compiler_options=compiler_options())
     def bounds(state: State, key: Any, raw: Any, ids: Any) -> dict[str, Any]:
         params = evaluated_params(state, parts.cfg.ema_decay)
         keys, batch = present(parts.dataset, example_keys(key, ids), raw)
