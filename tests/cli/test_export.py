@@ -18,6 +18,7 @@ def run(tmp_path_factory):
     return vae_jax.fit(config, tmp_path_factory.mktemp("exported") / "run", quiet=True)
 
 
+@pytest.mark.slow
 def test_arrays_are_written_and_the_step_is_told(run, capsys):
     words = ["--what=latents|samples", "--num_samples=4", "--num_examples=9", "--given=3"]
     status, out, err = call(capsys, "export", f"--workdir={run.workdir}", *words)

@@ -155,6 +155,7 @@ def wandb_history(records):
     return history
 
 
+@pytest.mark.slow
 def test_wandb_has_a_run_for_each_with_its_config_and_goes_on_in_it(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     monkeypatch.delenv("WANDB_MODE", raising=False)

@@ -79,6 +79,7 @@ def test_a_signal_saves_and_the_run_goes_on(tmp_path, trained, signum):
     assert same(fit(quick_config(), tmp_path, quiet=True).params, trained.params)
 
 
+@pytest.mark.slow
 def test_ctrl_c_outside_the_main_thread_is_the_callers_affair():
     import threading
 

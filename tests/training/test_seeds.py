@@ -25,6 +25,7 @@ def alone():
     return {seed: fit(quick_config(seed=seed), quiet=True) for seed in (3, 4, 5)}
 
 
+@pytest.mark.slow
 def test_one_after_another_each_seed_is_the_run_it_is_alone_bit_for_bit(tmp_path, alone):
     runs = fit_seeds(quick_config(seed=3, num_seeds=3), tmp_path, quiet=True)
     assert [run.config.seed for run in runs] == [3, 4, 5]
@@ -96,6 +97,7 @@ def test_a_seed_that_diverges_does_not_stop_the_others(tmp_path, monkeypatch):
         assert not (folder / "seed_0" / "failed.json").exists()
 
 
+@pytest.mark.slow
 def test_seeds_share_one_compiled_program(tmp_path, caplog):
     with jax.log_compiles():
         fit_seeds(quick_config(num_seeds=3), tmp_path, quiet=True)

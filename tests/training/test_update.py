@@ -58,6 +58,7 @@ def test_the_gradient_is_clipped_to_its_norm():
     np.testing.assert_allclose(new.params["w"], [-0.3, -0.4], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_norm_is_the_global_norm():
     shapes = [(), (3,), (2, 3), (2, 3, 4), (3, 3, 1, 5)]
     tree = [jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(shapes)]
