@@ -174,7 +174,7 @@ def _run_window(loop: _Loop, members: list[Member], before: int) -> int:
     results = jax.block_until_ready(program(*arguments))
     seconds = (time.monotonic() - began) / len(members)
     for member, (state, stacked) in zip(members, results, strict=True):
-        metrics = {name: np.asarray(values) for name, values in stacked.items()}
+        metrics = jax.device_get(stacked)
         member.state = state
         member.diverged = _note_divergence(member, metrics, before)
         if not member.diverged:
