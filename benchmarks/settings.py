@@ -40,7 +40,7 @@ class Setting(NamedTuple):
 
     @property
     def is_gated(self) -> bool:
-        return bool(self.changes)
+        return "gated=True" in self.parts.cfg.encoder
 
     @property
     def parts(self) -> Parts:

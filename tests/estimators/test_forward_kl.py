@@ -123,7 +123,7 @@ def test_it_is_refused_where_there_is_no_density():
 def test_the_figure_has_both_densities_on_one_scale(d):
     run, _ = normal_run(d, 1, count=1000)
     x = run.dataset.splits["test"]
-    figure = densities(run, run.model, estimator_of(run), x, x)
+    figure = densities(run, run.model, estimator_of(run, run.model), x, x)
     shown = figure.axes[:d]
     if d == 1:
         curves = [line.get_data() for line in shown[0].lines[:2]]
@@ -139,4 +139,5 @@ def test_the_figure_has_both_densities_on_one_scale(d):
 
 @pytest.mark.slow
 def test_there_is_no_figure_of_more_elements():
-    assert estimator_of(normal_run(4, 2)[0]) is None
+    wide = normal_run(4, 2)[0]
+    assert estimator_of(wide, wide.model) is None

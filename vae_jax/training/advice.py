@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vae_jax import config
-from vae_jax.batches.few_values import ADVICE, NO_PROBABILITY, few_values
+from vae_jax.batches.few_values import NO_PROBABILITY, advice, few_values
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.rows import gather, rows_of
 from vae_jax.batches.splits import present
@@ -153,4 +153,4 @@ def _warn_of_few_values(job: Job) -> None:
     if job.facts.likelihood.support.is_discrete:
         return
     if few := few_values(job.parts.dataset, ["train"]):
-        logger.warning("%s: %s; %s", few, NO_PROBABILITY, ADVICE)
+        logger.warning("%s: %s; %s", few, NO_PROBABILITY, advice(job.parts.cfg.data))

@@ -71,12 +71,18 @@ def train(
     seeds = list(folders)
     log_notes(job, job.parts.start(keys_of(seeds[0])).params)
     size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe, which)
-    for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
-        try:
-            outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk})
-        except Exception as error:
-            outcomes = dict.fromkeys(chunk, error)
+    for end in range(size, len(seeds) + size, size):
+        chunk, left = seeds[end - size : end], seeds[end:]
+        with caught_signals() as received:
+            try:
+                outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk}, received)
+            except Exception as error:
+                outcomes = dict.fromkeys(chunk, error)
         yield from outcomes.items()
+        if received and left:
+            raise Interrupted(received[0], f"stopped before seed {left[0]}{_again(folders)}")
+        if received:
+            logger.info("nothing was left to stop: training had come to its end")
 
 
 def _seeds_at_once(job: Job, count: int) -> int:
@@ -101,10 +107,12 @@ def _make_loop(
     return _Loop(job, mesh, cut, program, bounds, progress, observe, which)
 
 
-def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
+def _train_chunk(
+    loop: _Loop, folders: Mapping[int, Path | None], received: list[int]
+) -> dict[int, Outcome]:
     """The outcomes of some seeds; those that were stopped at the same step train together."""
     outcomes: dict[int, Outcome] = {}
-    with caught_signals() as received, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         runs = (opened(loop.job, s, path, loop.mesh, loop.cut) for s, path in folders.items())
         members = [stack.enter_context(member) for member in runs]
         for together in _at_the_same_step(members):
@@ -243,6 +251,10 @@ def _note_divergence(
 def _stop(members: list[Member], signum: int) -> None:
     for member in members:
         member.save()
-    message = f"stopped after step {members[0].step}"
-    again = "; the same command goes on from here" if members[0].manager else ""
-    raise Interrupted(signum, message + again)
+    again = _again({m.seed: m.path for m in members})
+    raise Interrupted(signum, f"stopped after step {members[0].step}{again}")
+
+
+def _again(folders: Mapping[int, Path | None]) -> str:
+    """The words on how to go on, of runs that are kept."""
+    return "; the same command goes on from here" if all(folders.values()) else ""
