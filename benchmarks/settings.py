@@ -1,4 +1,4 @@
-"""What is compared: a model, a batch size, and images that are made up.
+"""The things that are compared: a model, a batch size, and images that are made up.
 
 The time of a step does not depend on what the images show; about a fifth of their pixels are inked.
 """
