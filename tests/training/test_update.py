@@ -34,7 +34,7 @@ def test_a_run_with_averaging_ends_with_the_average():
 
 
 def test_every_step_has_keys_of_its_own_however_the_steps_are_called():
-    def update(state, keys, raw):  # shows the draws of each example's two keys
+    def update(state, keys, raw, ok):  # shows the draws of each example's two keys
         draws = jax.vmap(jax.vmap(jax.random.uniform))(keys)
         return state._replace(step=state.step + 1), {"draws": draws}
 

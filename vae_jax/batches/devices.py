@@ -1,6 +1,6 @@
 """The devices there are, and how arrays reach them: a copy on each, or split by examples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ DATA, MODEL = "data", "model"  # the axes of a mesh
 SMALL = 2**12  # numbers of an array that costs less to copy than to split
 
 # Elementwise code as wide as the matrix products': about 8% of a step where there is AVX-512.
-COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"cpu": {"xla_cpu_prefer_vector_width": 512}}
 
 
 def devices() -> list[jax.Device]:
@@ -46,6 +46,11 @@ def use_device(device: str) -> None:
     except RuntimeError as error:
         here = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise UserError(f"device={device!r} is not there; here is {here}") from error
+
+
+def compiler_options() -> dict[str, Any]:
+    """The options of XLA for the platform that JAX computes on: those of one reach no other."""
+    return dict(OPTIONS.get(devices()[0].platform, {}))
 
 
 def compiled(program: Any, *arguments: Any) -> Callable[..., Any]:

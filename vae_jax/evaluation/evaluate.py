@@ -11,7 +11,7 @@ import numpy as np
 from numpyro.distributions import constraints
 
 from vae_jax import hosts
-from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
+from vae_jax.batches.devices import compiler_options, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.few_values import advice, few_values
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
@@ -224,7 +224,7 @@ def _make_program(
             every |= of_examples
         return every
 
-    return jax.jit(values, compiler_options=COMPILER_OPTIONS)
+    return jax.jit(values, compiler_options=compiler_options())
 
 
 def _pass(

@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vae_jax import hosts
-from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for
+from vae_jax.batches.devices import compiler_options, devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import rows_of
@@ -192,7 +192,7 @@ def _run_window(loop: _Loop, members: list[Member], before: int) -> int:
     results = jax.block_until_ready(program(*arguments))
     seconds = (time.monotonic() - began) / len(members)
     for member, (state, stacked) in zip(members, results, strict=True):
-        metrics = {name: np.asarray(values) for name, values in stacked.items()}
+        metrics = jax.device_get(stacked)
         member.state = state
         member.diverged = _note_divergence(member, metrics, before)
         if not member.diverged:
@@ -212,7 +212,7 @@ def _make_bounds(parts: Parts) -> Callable[..., dict[str, Any]]:
     """(state, key, raw, ids) -> the bound of each example `[batch]`, jitted."""
     context = Context(num_examples=len(parts.dataset.splits["train"]))
 
-    @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+    @partial(jax.jit, compiler_options=compiler_options())
     def bounds(state: State, key: Any, raw: Any, ids: Any) -> dict[str, Any]:
         params = evaluated_params(state, parts.cfg.ema_decay)
         keys, batch = present(parts.dataset, example_keys(key, ids), raw)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, compiled, shardings, whole
+from vae_jax.batches.devices import compiled, compiler_options, shardings, whole
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import present
 from vae_jax.errors import UserError
@@ -20,14 +20,19 @@ from vae_jax.types import Array, Bound, Context, Dataset, Model, Objective, Para
 logger = logging.getLogger(__name__)
 
 
-Update = Callable[[State, Array, Array], tuple[State, dict[str, Array]]]
+Update = Callable[..., tuple[State, dict[str, Array]]]
 
 
 def make_update(model: Model, objective: Objective, rule: Optimization, dataset: Dataset) -> Update:
-    """`(state, keys [batch, 2], raw) -> (state, metrics)`: ascent of the mean objective over x."""
+    """`(state, keys [batch, 2], raw) -> (state, metrics)`: ascent of the mean objective over x.
+
+    The state stays as it was where a metric is not finite, or a last argument says False.
+    """
     num_examples = len(dataset.splits["train"])
 
-    def update(state: State, keys: Array, raw: Array) -> tuple[State, dict[str, Array]]:
+    def update(
+        state: State, keys: Array, raw: Array, ok: Array | bool = True
+    ) -> tuple[State, dict[str, Array]]:
         z_keys, batch = present(dataset, keys, raw)
 
         def loss(params: Params) -> tuple[Array, dict[str, Array]]:
@@ -40,9 +45,19 @@ def make_update(model: Model, objective: Objective, rule: Optimization, dataset:
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         metrics = {**terms, "surrogate": -value, "gradient_norm": _norm(gradient)}
         solved = model.refit or (lambda params, keys, batch: params)
-        return _apply(rule, state, gradient, lambda new: solved(new, z_keys, batch)), metrics
+
+        def applied(state: State, gradient: Params) -> State:
+            return _apply(rule, state, gradient, lambda new: solved(new, z_keys, batch))
+
+        # In its branch the new state takes the place of the old; beside it, both would be copied.
+        good = ok & _finite(metrics)
+        return jax.lax.cond(good, applied, lambda state, _: state, state, gradient), metrics
 
     return update
+
+
+def _finite(metrics: dict[str, Array]) -> Array:
+    return jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
 
 
 def _norm(tree: Params) -> Array:
@@ -85,9 +100,8 @@ def run_steps(
     def body(carry: tuple[State, Array], batch: tuple[Array, Any]) -> tuple[Any, Any]:
         (state, ok), (keys, examples) = carry, batch
         raw = examples if rows is None else jax.tree.map(lambda a: a[examples], data)
-        new, metrics = update(state, keys, raw)
-        ok &= jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
-        return (jax.lax.cond(ok, lambda: new, lambda: state), ok), metrics
+        state, metrics = update(state, keys, raw, ok)
+        return (state, ok & _finite(metrics)), metrics
 
     # All keys at once: on a CPU a threefry call is a loop of small kernels, dear inside a scan.
     steps = jax.vmap(jax.random.fold_in, (None, 0))(key, state.step + jnp.arange(len(ids)))
@@ -132,7 +146,7 @@ class RunSteps:
                 self._run_seeds,
                 donate_argnums=0,
                 out_shardings=placed,
-                compiler_options=COMPILER_OPTIONS,
+                compiler_options=compiler_options(),
             )
             self._programs[shapes] = compiled(jitted, *arguments)
         return self._programs[shapes]
