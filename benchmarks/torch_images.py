@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 class Halving(nn.Module):
@@ -18,7 +18,7 @@ class Halving(nn.Module):
         self.conv = nn.Conv2d(channels, width, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
+        return self.conv(functional.pad(x, (0, 1, 0, 1)))
 
 
 class Doubling(nn.Module):
@@ -69,7 +69,9 @@ class VAE(nn.Module):
 
     def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
         logits = self.decoder(z)
-        bits = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+        bits = functional.binary_cross_entropy_with_logits(
+            logits, x.expand_as(logits), reduction="none"
+        )
         return -bits.sum((1, 2, 3))
 
     def elbo(self, x: Tensor, noise: Tensor) -> Tensor:
