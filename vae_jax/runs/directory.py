@@ -39,6 +39,12 @@ def many_runs(workdir: Path) -> dict[str, dict[int, Path]]:
     return {} if (workdir / "config.json").exists() else run_folders(workdir)
 
 
+def runs_in(workdir: Path) -> list[Path]:
+    """The directories of the `many_runs`, or the directory itself."""
+    paths = [path for seeds in many_runs(workdir).values() for path in seeds.values()]
+    return paths or [workdir]
+
+
 def seeds_in(folder: Path) -> dict[int, Path]:
     """The run directories `seed_<i>` of a directory, by seed."""
     paths = [path.parent for path in folder.glob("seed_*/config.json")]

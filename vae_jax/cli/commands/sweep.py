@@ -59,7 +59,7 @@ def run(args: Args) -> None:
         draws = f"{len(overrides)} draws gave {len(settings)} different settings"
         print(draws, file=sys.stderr)
     if args.dry_run:
-        print(plan.describe(settings, asked))
+        print(plan.describe(settings))
     elif args.print_commands:
         given = {f: value for f, value in args.overrides.items() if f != "num_seeds"}
         lines = plan.train_commands(settings, config.resolve(base), args.config_file, given)
@@ -110,12 +110,13 @@ def _execute(
     directory.make_directory(path)
     with directory.locked(path):
         plan.save_plan(settings, path, evaluation=asked, random=num_random)
-        print(plan.totals(settings, asked))
+        print(plan.totals(settings))
         if remark := same_data.changed(settings, path):
             print(remark, file=sys.stderr)
         failed = None
         try:
-            execute(plan.units(settings, asked), backend, {s.name: s.job for s in settings})
+            jobs = {setting.name: setting.job for setting in settings if setting.job}
+            execute(plan.units(settings, asked), backend, jobs)
         except RunsFailedError as error:  # raised last, so that the table does not hide it
             failed = error
         try:
