@@ -5,7 +5,7 @@ import io
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -13,6 +13,13 @@ from vae_jax.sweeps.compare import Comparison
 from vae_jax.sweeps.results import Row
 from vae_jax.sweeps.same_data import sharing
 from vae_jax.sweeps.statistics import SeedsEstimate
+
+class Form(NamedTuple):
+    """How the numbers of a table are written."""
+
+    digits: int
+    names_kinds: bool  # whether each is of a density or a mass
+
 
 OF_SEEDS = (2, 4, 6)  # columns after the fields: the number, an interval, p
 
@@ -59,7 +66,8 @@ def header(comparison: Comparison) -> list[str]:
 
 def cells(comparison: Comparison) -> list[list[str]]:
     """A row of text for each setting."""
-    return [_without_seeds(comparison, _cells(comparison, row)) for row in comparison.rows]
+    form = Form(_digits(comparison), len(comparison.kinds) > 1)
+    return [_without_seeds(comparison, _cells(comparison, row, form)) for row in comparison.rows]
 
 
 def _without_seeds(comparison: Comparison, row: Sequence[str]) -> list[str]:
@@ -69,12 +77,12 @@ def _without_seeds(comparison: Comparison, row: Sequence[str]) -> list[str]:
     return [cell for i, cell in enumerate(row) if i not in left_out]
 
 
-def _cells(comparison: Comparison, row: Row) -> list[str]:
-    digits = _digits(comparison)
+def _cells(comparison: Comparison, row: Row, form: Form) -> list[str]:
+    digits = form.digits
     estimate, compared = row.estimate, row.difference
     return [
         *(list(row.fields.values()) or [row.name]),
-        _mean(comparison, row, digits),
+        _mean(comparison, row, form),
         _number(estimate and estimate.examples_error, digits),
         _count(len(row.good), len(row.runs)),
         _number(compared and compared.estimate.mean, digits, sign=True),
@@ -87,13 +95,12 @@ def _cells(comparison: Comparison, row: Row) -> list[str]:
     ]
 
 
-def _mean(comparison: Comparison, row: Row, digits: int) -> str:
+def _mean(comparison: Comparison, row: Row, form: Form) -> str:
     """A setting's mean and its error; what it is of where the settings differ in that."""
     if row.estimate is None:
         return "–"
-    kinds = {what for other in comparison.rows if (what := comparison.kind(other))}
-    what = f" ({comparison.kind(row)})" if len(kinds) > 1 else ""
-    return _plus_minus(row.estimate.mean, row.estimate.seeds_error, digits) + what
+    what = f" ({comparison.kind(row)})" if form.names_kinds else ""
+    return _plus_minus(row.estimate.mean, row.estimate.seeds_error, form.digits) + what
 
 
 def _count(good: int, asked: int) -> str:

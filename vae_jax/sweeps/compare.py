@@ -38,9 +38,14 @@ class Comparison(NamedTuple):
     plan: Mapping[str, Any]
 
     @property
+    def kinds(self) -> list[str]:
+        """The kinds of the metric that there are among the settings: "density", "mass"."""
+        return sorted({what for row in self.rows if (what := self.kind(row))})
+
+    @property
     def shown_unit(self) -> str:
         """The unit of the metric as it is shown: `nats per example (mass)`."""
-        what = " or ".join(sorted(filter(None, {self.kind(row) for row in self.rows if row.good})))
+        what = " or ".join(self.kinds)
         return f"{self.unit} ({what})" if what else self.unit
 
     @property

@@ -13,7 +13,7 @@ GRID = (
     "a part, as prior.components; a VALUE may hold uniform(LOW, HIGH), log_uniform(LOW, HIGH) "
     "or integers(LOW, HIGH), to be drawn with --random=N"
 )
-BACKEND = "what trains the runs: here, processes(num_workers=N) or a dotted path; default: here"
+BACKEND = "what trains the runs: here, processes(num_workers=N), ray, slurm or a dotted path"
 
 
 def flags(flags: Flags) -> None:
@@ -72,14 +72,17 @@ def _backend(args: Args) -> Any:
     """The backend that `--backend` or `--num_workers` names.
 
     Raises:
-        UserError: if both do, or there is no such backend.
+        UserError: if both do, or there is no such backend, or its module is not installed.
     """
     from vae_jax.config import components
+    from vae_jax.config.extras import require_installed
 
     if args.backend and args.num_workers:
         raise UserError("--num_workers is short for a --backend: give one of them")
     short = f"processes(num_workers={args.num_workers})" if args.num_workers else "here"
-    return components.build("sweeps.backends", args.backend or short)
+    backend = components.build("sweeps.backends", args.backend or short)
+    require_installed(backend)
+    return backend
 
 
 def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
