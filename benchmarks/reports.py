@@ -10,6 +10,7 @@ takes on disk, and how long the commands take.
 import argparse
 import json
 import math
+import resource
 import subprocess
 import sys
 import tempfile
@@ -33,10 +34,17 @@ def rate(i: int) -> str:
     return repr(round(1e-3 + i * 1e-6, 9))
 
 
-def call(*words: str) -> float:
-    began = time.perf_counter()
+def call(*words: str) -> str:
+    """Runs a command; how long it took by a clock and of the processors."""
+    began, before = time.perf_counter(), used()
     subprocess.run([sys.executable, "-m", "vae_jax", *words], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return f"{time.perf_counter() - began:.1f} s, of processors {used() - before:.1f} s"
+
+
+def used() -> float:
+    """The seconds of processors that programs took which were run from here."""
+    of = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return of.ru_utime + of.ru_stime
 
 
 def make(workdir: Path, count: int, seeds: int) -> None:
@@ -106,10 +114,10 @@ def main() -> None:
         files = [path for path in first.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
         print(f"a run, without its checkpoints' arrays: {len(files)} files, {size / 1e3:.0f} kB")
-        print(f"report: {call('report', f'--workdir={workdir}'):.1f} s", flush=True)
+        print(f"report: {call('report', f'--workdir={workdir}')}", flush=True)
         page = (workdir / "report.html").stat().st_size
         print(f"report.html: {page / 1e6:.1f} MB")
-        print(f"sweep, all done: {call(*sweep(workdir, count, asked.seeds)):.1f} s", flush=True)
+        print(f"sweep, all done: {call(*sweep(workdir, count, asked.seeds))}", flush=True)
 
 
 if __name__ == "__main__":

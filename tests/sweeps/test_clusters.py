@@ -121,9 +121,9 @@ def test_a_killed_node_costs_a_checkpoint_interval_and_the_table_is_the_same(
 ):
     backend = f"--backend=ray(address='{cluster.address}')"
     process = start(tmp_path, backend, *LONGER, grid=ONE, seeds=2)
-    wait_for(lambda: has_begun(tmp_path), process)
+    wait_for(lambda: has_begun(tmp_path), process, seconds=300)
     cluster.remove_node(cluster.list_all_nodes()[1], allow_graceful=False)
-    assert process.wait(300) == 0, process.stderr.read()
+    assert process.wait(600) == 0, process.stderr.read()
     assert "its actor or its machine is gone" in process.stderr.read()
     assert reported(capsys, tmp_path) == reported(capsys, longer)
 
@@ -133,11 +133,11 @@ def test_a_killed_node_costs_a_checkpoint_interval_and_the_table_is_the_same(
 def test_a_signal_stops_all_and_the_same_command_goes_on(capsys, tmp_path, longer, backend):
     flags = (f"--backend={backend}", *LONGER)
     process = start(tmp_path, *flags, grid=ONE, seeds=2)
-    wait_for(lambda: has_begun(tmp_path), process)
+    wait_for(lambda: has_begun(tmp_path), process, seconds=300)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(90) == 130
     err = process.stderr.read()
     assert err.strip().endswith("vae-jax: stopped; the same command goes on from here")
     again = start(tmp_path, *flags, grid=ONE, seeds=2)
-    assert again.wait(300) == 0, again.stderr.read()
+    assert again.wait(600) == 0, again.stderr.read()
     assert reported(capsys, tmp_path) == reported(capsys, longer)

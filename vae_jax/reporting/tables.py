@@ -14,6 +14,7 @@ from vae_jax.sweeps.results import Row
 from vae_jax.sweeps.same_data import sharing
 from vae_jax.sweeps.statistics import SeedsEstimate
 
+
 class Form(NamedTuple):
     """How the numbers of a table are written."""
 
@@ -21,22 +22,32 @@ class Form(NamedTuple):
     names_kinds: bool  # whether each is of a density or a mass
 
 
+MOST_LINES = 200  # of a table on a terminal: of more settings the best are shown
 OF_SEEDS = (2, 4, 6)  # columns after the fields: the number, an interval, p
 
 
 def terminal(comparison: Comparison) -> str:
     """The table for a terminal, and a paragraph that explains it."""
-    return f"{_table(comparison, 'simple')}\n{textwrap.fill(legend(comparison), 100)}"
+    rows = comparison.best(comparison.rows, MOST_LINES)
+    text = f"{legend(comparison)} {left_out(comparison, rows)}".rstrip()
+    return f"{_table(comparison, 'simple', rows)}\n{textwrap.fill(text, 100)}"
+
+
+def left_out(comparison: Comparison, rows: Sequence[Row]) -> str:
+    """A sentence on the settings that a table does not show; empty where it shows all."""
+    number = len(comparison.rows) - len(rows)
+    more = f"{number:,} more settings, whose means are worse, are in table.csv."
+    return more if number else ""
 
 
 def markdown(comparison: Comparison) -> str:
     """The table and its legend in GitHub's Markdown."""
-    return f"{_table(comparison, 'github')}\n\n{legend(comparison)}\n"
+    return f"{_table(comparison, 'github', comparison.rows)}\n\n{legend(comparison)}\n"
 
 
 def latex(comparison: Comparison) -> str:
     """The table for LaTeX's package booktabs, numbers in math mode."""
-    table = _table(comparison, "latex_booktabs")
+    table = _table(comparison, "latex_booktabs", comparison.rows)
     number = r"[+-]?\d+\.\d+"
     table = re.sub(rf"(?<![\w.=+-]){number}(?: ± \d+\.\d+)?(?![\w.])", r"$\g<0>$", table)
     table = re.sub(r"± (?=[a-z])", r"$\\pm$ ", table).replace("±", r"\pm")
@@ -44,9 +55,9 @@ def latex(comparison: Comparison) -> str:
     return f"{table}\n% {legend(comparison).replace('±', '+-')}\n"
 
 
-def _table(comparison: Comparison, style: str) -> str:
+def _table(comparison: Comparison, style: str, shown: Sequence[Row]) -> str:
     """The table in one of tabulate's styles, names to the left, numbers to the right."""
-    rows, names = cells(comparison), header(comparison)
+    rows, names = cells(comparison, shown), header(comparison)
     count = len(rows[0]) - len(comparison.fields or [""]) - 1
     align = ["left"] * (len(rows[0]) - count - 1) + ["right"] * count + ["left"]
     return tabulate(rows, names, style, disable_numparse=True, colalign=align)
@@ -64,10 +75,11 @@ def header(comparison: Comparison) -> list[str]:
     ])  # fmt: skip
 
 
-def cells(comparison: Comparison) -> list[list[str]]:
-    """A row of text for each setting."""
+def cells(comparison: Comparison, rows: Sequence[Row] | None = None) -> list[list[str]]:
+    """A row of text for each of the settings, or for all."""
+    shown = comparison.rows if rows is None else rows
     form = Form(_digits(comparison), len(comparison.kinds) > 1)
-    return [_without_seeds(comparison, _cells(comparison, row, form)) for row in comparison.rows]
+    return [_without_seeds(comparison, _cells(comparison, row, form)) for row in shown]
 
 
 def _without_seeds(comparison: Comparison, row: Sequence[str]) -> list[str]:

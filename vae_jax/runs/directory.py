@@ -161,6 +161,8 @@ def read_metrics(workdir: Path) -> list[dict[str, Any]]:
     """The records of metrics.jsonl, none without the file; a line cut short is skipped."""
     path = workdir / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    with contextlib.suppress(ValueError):  # as one text they are read in half the time
+        return json.loads(f"[{','.join(lines)}]")
     return [record for line in lines if (record := _record(line))]
 
 

@@ -65,6 +65,14 @@ class Comparison(NamedTuple):
         """Whether each row is a run that was trained alone."""
         return all(row.is_single for row in self.rows)
 
+    def best(self, rows: Sequence[Row], most: int) -> list[Row]:
+        """At most so many of the rows, in their order: the baseline, and the best means."""
+        sign = -1 if self.better == "lower" else 1
+        mean = {r.name: sign * r.estimate.mean if r.estimate else -np.inf for r in rows}
+        ranked = sorted(rows, key=lambda r: (r.name != self.baseline, -mean[r.name]))
+        chosen = {row.name for row in ranked[:most]}
+        return [row for row in rows if row.name in chosen]
+
     @property
     def fields(self) -> list[str]:
         """The config fields that vary."""

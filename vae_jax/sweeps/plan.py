@@ -59,7 +59,8 @@ def plan(
     claims.require_letters(workdir)
     if (workdir / "config.json").exists():
         raise UserError(f"--workdir={workdir} holds a single run: {directory.USE_ANOTHER_WORKDIR}")
-    known, datasets = _existing(workdir), Datasets()
+    there, datasets = _existing(workdir), Datasets()
+    known = {there[path]: path.parent.name for path in reversed(there)}
     names, settings = set(known.values()), dict[str, Setting]()
 
     def add(overrides: Overrides) -> None:
@@ -67,8 +68,14 @@ def plan(
         if (key := config.identity(cfg)) in settings:
             return
         names.add(name := known.get(key) or _new_name(overrides, names))
-        folders = claims.seed_folders(cfg, workdir / name)
-        missing = {s: path for s, path in folders.items() if not is_done(path, asked)}
+        folders = {seed: workdir / name / f"seed_{seed}" for seed in config.seeds(cfg)}
+        missing = {
+            seed: path
+            for seed, path in folders.items()
+            if there.get(path) != key or not is_done(path, asked)
+        }
+        if missing:
+            folders = claims.seed_folders(cfg, workdir / name)
         job = _checked(cfg, missing, asked, datasets) if missing else None
         settings[key] = Setting(name, overrides, cfg, folders, missing, job)
 
@@ -129,12 +136,10 @@ def label(overrides: Overrides) -> str:
     return ", ".join(f"{field}={value}" for field, value in overrides.items()) or "the config"
 
 
-def _existing(workdir: Path) -> dict[str, str]:
-    """The configs that have runs in a directory: identity -> name."""
-    names: dict[str, str] = {}
-    for path in sorted(workdir.glob("*/seed_*/config.json")):
-        names.setdefault(config.identity(config.stored(path)), path.parent.parent.name)
-    return names
+def _existing(workdir: Path) -> dict[Path, str]:
+    """The runs in a directory: path -> the identity of its config."""
+    paths = sorted(workdir.glob("*/seed_*/config.json"))
+    return {path.parent: config.identity(config.stored(path)) for path in paths}
 
 
 def _new_name(overrides: Overrides, taken: set[str]) -> str:

@@ -1,6 +1,7 @@
 """Workers that get units one after another and may die: what such backends have in common."""
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -9,6 +10,8 @@ from vae_jax.sweeps.units import Death, Message, OnMessage, Stopped, Unit
 from vae_jax.training.interrupts import Interrupted, caught_signals
 
 ATTEMPTS = 2  # of a unit whose worker died
+STARTS = 10  # of workers that were lost before a unit began, as on a machine that is gone
+SECONDS_BETWEEN_STARTS = 3.0
 W = TypeVar("W")
 
 
@@ -20,6 +23,7 @@ class Lost(NamedTuple):
     """The message that a worker is no more."""
 
     reason: str
+    had_begun: bool = True  # its unit, which may be why
 
 
 Heard = Message | Done | Lost
@@ -69,18 +73,18 @@ def work_through(
 
 class _Task(NamedTuple):
     unit: Unit
-    attempt: int
     place: int  # of its worker
+    attempts: int  # with this one
+    starts: int  # of workers that were lost before
 
 
 class _Pool(Generic[W]):
     """Some workers, and the units that none of them works on yet."""
 
     def __init__(self, units: Sequence[Unit], workers: Workers[W], on_message: OnMessage):
-        self._left = deque((unit, 1) for unit in units)
+        self._left = deque((unit, 1, 0) for unit in units)
         self._workers, self._on_message = workers, on_message
         self._tasks: list[tuple[W, _Task]] = []  # of the busy ones
-        self._idle: list[W] = []
 
     def run(self, num_workers: int, stopped: Stopped) -> None:
         """Gives units to workers until all are done or `stopped()`."""
@@ -93,12 +97,12 @@ class _Pool(Generic[W]):
                 self._listen(worker, message)
 
     def _next(self, worker: W, place: int) -> None:
-        """Gives a worker the next unit, if there is one."""
+        """Gives a worker the next unit; without one it ends, and another may have its place."""
         if not self._left:
-            self._idle.append(worker)
+            self._workers.stop([worker])
             return
-        unit, attempt = self._left.popleft()
-        self._tasks.append((worker, _Task(unit, attempt, place)))
+        unit, attempts, starts = self._left.popleft()
+        self._tasks.append((worker, _Task(unit, place, attempts, starts)))
         self._workers.give(worker, unit)
 
     def _listen(self, worker: W, message: Heard) -> None:
@@ -110,17 +114,19 @@ class _Pool(Generic[W]):
         if isinstance(message, Done):
             self._next(worker, task.place)
         else:
-            self._replace(task, message.reason)
+            self._replace(task, message)
 
-    def _replace(self, task: _Task, reason: str) -> None:
+    def _replace(self, task: _Task, lost: Lost) -> None:
         """Puts a new worker in the place of a lost one, if there is work for it."""
-        final = task.attempt >= ATTEMPTS
-        self._on_message(task.unit, Death(reason, final))
+        final = (task.attempts >= ATTEMPTS) if lost.had_begun else (task.starts >= STARTS)
+        self._on_message(task.unit, Death(lost.reason, final))
         if not final:
-            self._left.append((task.unit, task.attempt + 1))
+            attempts, starts = task.attempts + lost.had_begun, task.starts + (not lost.had_begun)
+            self._left.append((task.unit, attempts, starts))
         if self._left:
+            time.sleep(0 if lost.had_begun else SECONDS_BETWEEN_STARTS)
             self._next(self._workers.start(task.place), task.place)
 
     def close(self) -> None:
         """Stops all workers that are left."""
-        self._workers.stop([*self._idle, *(worker for worker, _ in self._tasks)])
+        self._workers.stop([worker for worker, _ in self._tasks])

@@ -113,6 +113,7 @@ class _Actor:
     def __init__(self, handle: Any):
         self.handle = handle
         self.messages: Any = None
+        self.has_told = False
 
 
 class _Actors:
@@ -135,16 +136,19 @@ class _Actors:
         by_messages = {actor.messages: actor for actor in busy}
         ready, _ = self._ray.wait(list(by_messages), num_returns=len(busy), timeout=WAIT_SECONDS)
         for messages in ready:
-            message, actor = self._next(messages), by_messages[messages]
+            actor = by_messages[messages]
+            message = self._next(actor)
+            actor.has_told = True
             if isinstance(message, Lost):  # its place is needed for the next one
                 self._ray.kill(actor.handle)
             yield actor, message
 
-    def _next(self, messages: Any) -> Heard:
+    def _next(self, actor: _Actor) -> Heard:
         try:
-            message = self._ray.get(next(messages))
+            message = self._ray.get(next(actor.messages))
         except (self._ray.exceptions.RayError, StopIteration) as error:
-            return Lost(f"its actor or its machine is gone ({type(error).__name__})")
+            reason = f"its actor or its machine is gone ({type(error).__name__})"
+            return Lost(reason, actor.has_told)
         if isinstance(message, Unseen):
             raise UserError(str(message))
         return message

@@ -102,6 +102,7 @@ class _Jobs:
     def __init__(self, executor: Any, work: Work, around: Surroundings):
         self._executor, self._work, self._around = executor, work, around
         self._key, self._begun = secrets.token_bytes(32), SimpleQueue[Connection]()
+        self._is_over = False
         self._listener = Listener(("", 0), authkey=self._key)
         self._address = socket.gethostname(), self._listener.address[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -110,17 +111,16 @@ class _Jobs:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._is_over = True
+        with contextlib.suppress(OSError):  # a last call, so that nobody waits for one
+            socket.create_connection(self._listener.address).close()
         self._listener.close()
 
     def _accept(self) -> None:
-        """Takes calls, until the listener is closed."""
-        while True:
-            try:
+        """Takes calls, until the end."""
+        while not self._is_over:
+            with contextlib.suppress(EOFError, AuthenticationError, OSError):  # somebody else's
                 self._begun.put(self._listener.accept())
-            except (EOFError, AuthenticationError):  # somebody else
-                pass
-            except OSError:
-                return
 
     def start(self, place: int) -> _Job:
         name = f"{place}-{secrets.token_hex(4)}"
@@ -142,7 +142,7 @@ class _Jobs:
             time.sleep(WAIT_SECONDS)
         for job in busy:
             if job.connection is None and job.job.done():
-                yield job, Lost(f"its job ended before it began: {job.job.paths.stderr}")
+                yield job, Lost(f"its job ended before it began: {job.job.paths.stderr}", False)
 
     def _connect(self, jobs: Mapping[str, _Job]) -> None:
         """Sends their units to the jobs that have begun since the last time."""
