@@ -1,8 +1,11 @@
 """The figures of docs/scale.md that need no long run: of an order, a state, a sweep's run.
 
-python -m benchmarks.scale
+    python -m benchmarks.scale
+
+Seconds are those of the processors.
 """
 
+import hashlib
 import logging
 import pickle
 import tempfile
@@ -28,9 +31,9 @@ def order() -> None:
     """The time and the bytes of the order of an epoch."""
     key = keys_of(0).order
     epoch_order(key, 0, EXAMPLES, 100)  # compiles
-    began = time.perf_counter()
+    began = time.process_time()
     rows = epoch_order(key, 1, EXAMPLES, 100)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     print(f"order of {EXAMPLES:,} examples: {seconds:.1f} s, {rows.nbytes / EXAMPLES:.0f} B each")
 
 
@@ -40,9 +43,9 @@ def settings() -> None:
     for i in range(6):
         cfg = config.resolve(default_config())
         cfg.optimizer = f"adam(learning_rate={1e-3 + i * 1e-5!r})"
-        began = time.perf_counter()
+        began = time.process_time()
         make_job(cfg, datasets=datasets)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     print(f"checking one more setting: {np.median(seconds[1:]):.2f} s")
 
 
@@ -72,6 +75,13 @@ def run() -> None:
     print(f"its messages to the sweep: {len(messages)}, of {told / len(messages):.0f} B")
 
 
+def hashing() -> None:
+    """The bytes a second of the hash that identifies data."""
+    data, began = bytes(2**28), time.process_time()
+    hashlib.sha256(data)
+    print(f"hashing: {len(data) / (time.process_time() - began) / 1e9:.2f} GB/s")
+
+
 def batch() -> None:
     """The bytes that a step reads of the data."""
     cfg = config.resolve(default_config())
@@ -82,7 +92,7 @@ def batch() -> None:
 
 def main() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
-    for figure in (batch, settings, run, order):
+    for figure in (batch, hashing, settings, run, order):
         figure()
 
 
