@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/digits
 
-.PHONY: demo test test-slow lint benchmarks notebooks architecture clean
+.PHONY: demo test test-slow lint bench benchmarks notebooks architecture clean
 
 demo: .venv/installed
 	$(BIN)/vae-jax train --config=experiments/digits.py --workdir=$(RUN)
@@ -21,10 +21,12 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmarks: .venv/installed-test
+bench: .venv/installed-test
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks.training
-	$(BIN)/python -m benchmarks.evaluation
+	$(BIN)/python -m benchmarks
+
+benchmarks: bench
+	$(BIN)/python -m benchmarks.ideas
 	$(BIN)/python -m benchmarks.annealing
 	$(BIN)/python -m benchmarks.gradients
 	$(BIN)/python -m benchmarks.seeds

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.rates import ratio, time_in_turn
 from vae_jax import build_model
-from vae_jax.batches.devices import COMPILER_OPTIONS
+from vae_jax.batches.devices import compiler_options
 from vae_jax.estimators import _annealing as annealing
 from vae_jax.estimators.ais import ais
 from vae_jax.types import Batch
@@ -30,7 +30,7 @@ def annealed(model, params, batch):
     estimator = ais(temperatures=TEMPERATURES, chains=CHAINS, leapfrog_steps=LEAPFROGS)
     run = jax.jit(
         lambda params, keys, batch: estimator.of_examples(model, params, keys, batch),
-        compiler_options=COMPILER_OPTIONS,
+        compiler_options=compiler_options(),
     )
     keys = jax.random.split(jax.random.key(2), EXAMPLES)
     return lambda: jax.block_until_ready(run(params, keys, batch))
@@ -45,7 +45,7 @@ def gradients_alone(model, params, batch):
         steps = (TEMPERATURES - 1) * LEAPFROGS
         return jax.lax.fori_loop(0, steps, lambda _, z: z - 1e-6 * slope(z), z)
 
-    run = jax.jit(jax.vmap(jax.vmap(one, (None, 0))), compiler_options=COMPILER_OPTIONS)
+    run = jax.jit(jax.vmap(jax.vmap(one, (None, 0))), compiler_options=compiler_options())
     z = jax.random.normal(jax.random.key(3), (EXAMPLES, CHAINS, 50))
     return lambda: jax.block_until_ready(run(batch, z))
 

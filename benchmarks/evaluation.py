@@ -1,60 +1,55 @@
-"""Importance-sampled log p(x), K = 5000, against the machine's rate on the decoder's products.
+"""Importance-sampled log p(x), K = 5000, by all that estimate it, against the decoder's products.
 
-python -m benchmarks.evaluation
+python -m benchmarks.evaluation [--quick]
 """
 
-from functools import partial
+import sys
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import Bernoulli
 
-from benchmarks.rates import chain_of_decoding, decoding_flops, ratio, time_in_turn
-from vae_jax import build_model
-from vae_jax.batches.devices import COMPILER_OPTIONS
-from vae_jax.estimators.importance import importance_sampling
-from vae_jax.types import Likelihood, no_params
+from benchmarks.contestants import ours
+from benchmarks.products import DECODING, Chain
+from benchmarks.rates import Call, machine, ratio, table, time_in_turn
+from benchmarks.settings import Setting, an_example
+from benchmarks.training import MNIST, of_products, others, rate
 
-EXAMPLES, K, ROWS, ROUNDS = 20, 5000, 2000, 9
-
-
-def numpyros_bernoulli(spec):
-    """The same likelihood by NumPyro's own density."""
-
-    def distribution(params, features):
-        return Bernoulli(logits=features[..., 0]).to_event(3)
-
-    return Likelihood(1, no_params, distribution)
+COLUMNS = ["", "s for 10,000 images", "GFLOP/s", "time, ours 1: median (least to greatest)"]
+EXAMPLES, ROWS, AGREEMENT = 4, 2000, 0.05  # nats, of means over the images at K = 5000
 
 
-def estimate(likelihood):
-    model = build_model((28, 28, 1), 50, likelihood=likelihood)
-    x = (jax.random.uniform(jax.random.key(0), (EXAMPLES, 28, 28, 1)) < 0.2).astype(jnp.float32)
-    params = model.init(jax.random.key(1), x)
-    keys = jax.random.split(jax.random.key(2), EXAMPLES)
-    call = partial(
-        importance_sampling, model, num_samples=K, iwae_samples=(1, 5, 50, 500), rows=ROWS
-    )
-    run = jax.jit(call, compiler_options=COMPILER_OPTIONS)
-    return lambda: jax.block_until_ready(run(params, keys, x))
+def of_contestants(setting: Setting, k: int) -> dict[str, Call]:
+    """The calls of those that estimate log p(x), their estimates as ours up to the draws' noise."""
+    x = np.array(an_example(setting)[1][:EXAMPLES], np.float32)
+    calls = dict(ours.evaluations(setting, x, k))
+    for one in others():
+        calls |= getattr(one, "evaluations", lambda *_: {})(setting, x, k)
+    expected = calls[ours.NAME]()
+    for name, call in calls.items():
+        assert abs(call() - expected) < AGREEMENT * (5000 / k) ** 0.5, name
+    return calls
 
 
-def main() -> None:
-    calls = {
-        "ours": estimate("bernoulli"),
-        "products alone": chain_of_decoding(ROWS, EXAMPLES * K // ROWS),
-        "with NumPyro's density": estimate(numpyros_bernoulli),
-    }
-    seconds = time_in_turn(calls, ROUNDS)
+def measured(setting: Setting, k: int, rounds: int) -> str:
+    """The table of K draws."""
+    products = of_products(DECODING, setting, min(ROWS, k), max(1, EXAMPLES * k // ROWS))
+    seconds = time_in_turn(of_contestants(setting, k) | products, rounds)
+    flops, rows = Chain(setting).decoding_flops(EXAMPLES * k), []
     for name, values in seconds.items():
-        rate = decoding_flops(EXAMPLES * K) / np.median(values) / 1e9
-        ten_thousand = np.median(values) / EXAMPLES * 10_000
-        print(f"{name:24} {rate:4.0f} GFLOP/s  {ten_thousand:6.0f} s for 10,000 images")
-    print(f"ours / products alone, rate: {ratio(seconds['products alone'], seconds['ours'])}")
-    faster = ratio(seconds["with NumPyro's density"], seconds["ours"])
-    print(f"ours / with NumPyro's density, rate: {faster}")
+        each = np.median(values)
+        numbers = [f"{each / EXAMPLES * 10_000:,.0f}", f"{flops / each / 1e9:.0f}"]
+        rows.append([name, *numbers, ratio(values, seconds[ours.NAME])])
+    share = rate(seconds[ours.NAME], {name: seconds[name] for name in products})
+    title = (
+        f"log p(x) of {setting.name}, K = {k:,}, scaled up from {EXAMPLES} images: ours at {share}"
+    )
+    return table(title, COLUMNS, rows)
+
+
+def main(is_quick: bool = "--quick" in sys.argv) -> None:
+    k, rounds = (100, 1) if is_quick else (5000, 7)
+    print(measured(Setting(MNIST, 20, 1), k, rounds), flush=True)
 
 
 if __name__ == "__main__":
+    print(machine())
     main()

@@ -1,17 +1,20 @@
-"""The machine's matrix-multiply rate on a model's shapes, and how to time things in turn."""
+"""How to time things in turn, their ratios, the machine they ran on, and the table of them."""
 
+import os
+import platform
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-ENCODER = ((784, 200), (200, 200), (200, 100))
-DECODER = ((50, 200), (200, 200), (200, 784))
+Call = Callable[[], object]
+PACKAGES = ("jax", "jaxlib", "numpyro", "optax", "torch", "pythae")
 
 
-def time_in_turn(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def time_in_turn(calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
     """Seconds of each call, A B C A B C ..., after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(rounds + 1):
@@ -29,59 +32,34 @@ def ratio(numerator: list[float], denominator: list[float]) -> str:
     return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
-def weights(shapes):
-    keys = jax.random.split(jax.random.key(0), len(shapes))
-    return [jax.random.normal(k, s) * s[0] ** -0.5 for k, s in zip(keys, shapes, strict=True)]
+def machine() -> str:
+    """The processor or accelerator, its cores, and the versions of what is compared."""
+    device = jax.devices()[0]
+    name = processor() if device.platform == "cpu" else device.device_kind
+    versions = ", ".join(f"{p} {v}" for p in PACKAGES if (v := _version(p)))
+    load = f"load {os.getloadavg()[0]:.1f}"
+    return f"{name}, {len(os.sched_getaffinity(0))} cores, {load}; {versions}"
 
 
-def training_flops(batch: int) -> int:
-    """Products forward, and twice as many back, but for the gradient of x."""
-    forward = sum(2 * i * o for i, o in (*ENCODER, *DECODER))
-    return batch * (3 * forward - 2 * ENCODER[0][0] * ENCODER[0][1])
+def processor() -> str:
+    """The model that the processor says it is."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    fields = dict(line.split("\t: ", 1) for line in lines if "\t: " in line)
+    named = fields.get("model name", platform.processor() or platform.machine())
+    numbers = [fields.get(f"{name}\t", fields.get(name, "")) for name in ("cpu family", "model")]
+    wide = " with AVX-512" if "avx512f" in fields.get("flags\t", fields.get("flags", "")) else ""
+    return f"{named} (family {numbers[0]}, model {numbers[1]}){wide}"
 
 
-def chain_of_training(batch: int, steps: int) -> Callable[[], object]:
-    """The matrix products of `steps` training steps, forward and back, and nothing else.
-
-    A multiple of each weight gradient is taken off the weight, so that none can be left out.
-    """
-
-    def step(w, _):
-        encoder, decoder = w[:3], w[3:]
-        a = [x]
-        for matrix in encoder:
-            a.append(a[-1] @ matrix)
-        b = [a[-1][:, :50]]
-        for matrix in decoder:
-            b.append(b[-1] @ matrix)
-        grads, g = [], b[-1] * 1e-6
-        for matrix, h in zip(decoder[::-1], b[-2::-1], strict=True):
-            grads, g = [h.T @ g, *grads], g @ matrix.T
-        g = jnp.concatenate([g, g], 1)
-        for i, (matrix, h) in enumerate(zip(encoder[::-1], a[-2::-1], strict=True)):
-            grads, g = [h.T @ g, *grads], g @ matrix.T if i < 2 else g
-        return [m - 1e-9 * d for m, d in zip(w, grads, strict=True)], None
-
-    x = jax.random.normal(jax.random.key(1), (batch, 784))
-    run = jax.jit(lambda w: jax.lax.scan(step, w, None, length=steps)[0])
-    start = weights((*ENCODER, *DECODER))
-    return lambda: jax.block_until_ready(run(start))
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
-def decoding_flops(rows: int) -> int:
-    return rows * sum(2 * i * o for i, o in DECODER)
-
-
-def chain_of_decoding(rows: int, times: int) -> Callable[[], object]:
-    """The decoder's matrix products on `rows` draws, `times` over, and nothing else."""
-    matrices = weights(DECODER)
-
-    def step(z, _):
-        h = z
-        for matrix in matrices:
-            h = h @ matrix
-        return z + 1e-9 * h.sum(), None
-
-    run = jax.jit(lambda z: jax.lax.scan(step, z, None, length=times)[0])
-    z = jnp.ones((rows, 50))
-    return lambda: jax.block_until_ready(run(z))
+def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown below its title."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join([f"\n{title}\n", *(f"| {' | '.join(line)} |" for line in lines)])

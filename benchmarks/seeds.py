@@ -3,21 +3,20 @@
 python -m benchmarks.seeds
 """
 
-import jax
-
-from benchmarks.rates import ratio, time_in_turn
-from benchmarks.training import images, program, steps_of
+from benchmarks.contestants.ours import training
+from benchmarks.rates import machine, ratio, time_in_turn
+from benchmarks.settings import Setting
+from benchmarks.training import MNIST
 
 ROUNDS = 5
 
 
 def main() -> None:
-    data = images()
-    run, start = program(data)
-    one = steps_of(run, start, data, [0])
-    print(f"on {jax.devices()[0].device_kind}, against one seed alone:")
+    setting = Setting(MNIST, 100, 300)
+    one = training(setting)
+    print(f"{machine()}\nagainst one seed alone:")
     for count in (4, 16):
-        along = steps_of(run, start, data, list(range(count)))
+        along = training(setting, tuple(range(count)))
         calls = {"one": one, "along": along, "after": lambda n=count: [one() for _ in range(n)]}
         seconds = time_in_turn(calls, ROUNDS)
         for name, how in (("along", "along one axis"), ("after", "one after another")):

@@ -1,129 +1,93 @@
-"""Training steps of `experiments/mnist.py` against PyTorch's and the machine's matrix products.
+"""Training steps of one model by all contestants, against the machine's matrix products.
 
-    python -m benchmarks.training
-
-The images are made up where there is no MNIST; the time of a step does not depend on them.
+python -m benchmarks.training [--quick]
 """
 
+import importlib
+import pkgutil
 import sys
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.rates import chain_of_training, ratio, time_in_turn, training_flops
-from vae_jax.batches.keys import epoch_order, keys_of
-from vae_jax.datasets._making import make_dataset
-from vae_jax.runs.parts import make_parts
-from vae_jax.training.update import RunSteps, make_update
+from benchmarks import contestants
+from benchmarks.contestants import ours
+from benchmarks.products import TRAINING, Chain
+from benchmarks.rates import Call, machine, ratio, table, time_in_turn
+from benchmarks.settings import VAMP, Setting, an_example
 
-BATCH, STEPS, ROUNDS = 100, 300, 9
-
-
-def images() -> np.ndarray:
-    """About a fifth of the pixels inked, as in MNIST."""
-    rng = np.random.default_rng(0)
-    ink = rng.integers(1, 256, (10_000, 28, 28, 1))
-    return np.where(rng.uniform(size=ink.shape) < 0.2, ink, 0).astype(np.uint8)
+COLUMNS = ["", "ms a step", "examples/s", "GFLOP/s", "time, ours 1: median (least to greatest)"]
+MNIST, GATED = "`mnist.py`", "gated 300-300, VampPrior(500)"
 
 
-def program(data: np.ndarray):
-    """The program that `train` runs for the experiment's config, and a seed's start."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
-    from mnist import get_config
-
-    config = get_config()
-    dataset = make_dataset({"train": data}, scale=255.0, binarize="dynamic")
-    parts = make_parts(config, dataset=dataset)
-    update = make_update(parts.model, parts.objective, parts.rule, dataset)
-    return RunSteps(update), parts.start
+def settings(is_quick: bool) -> list[Setting]:
+    if is_quick:
+        return [Setting(MNIST, 20, 3), Setting(GATED, 20, 2, tuple(VAMP.items()))]
+    by_batch = {20: 200, 100: 100, 512: 30}
+    plain = [Setting(MNIST, batch, steps) for batch, steps in by_batch.items()]
+    return [*plain, Setting(GATED, 100, 25, tuple(VAMP.items()))]
 
 
-def steps_of(run, start, data: np.ndarray, seeds: list[int]):
-    """A call that trains those seeds for `STEPS` steps, along one axis if they are several."""
-    order = epoch_order(jax.random.key(1), 0, len(data), BATCH)
-    ids = [jnp.asarray(np.resize(order, (STEPS, BATCH)))] * len(seeds)
-    keys, on_device = [jax.random.key(seed) for seed in seeds], jnp.asarray(data)
-    held = [start(keys_of(seed)) for seed in seeds]
-
-    def call():
-        held[:] = [state for state, _ in run(held, keys, on_device, ids, ids)]
-        jax.block_until_ready(held)
-
-    return call
+def others() -> Iterator[ModuleType]:
+    """Those whose library is here; a line says which is not."""
+    for module in pkgutil.iter_modules(contestants.__path__):
+        if module.name != "ours":
+            try:
+                yield importlib.import_module(f"benchmarks.contestants.{module.name}")
+            except ModuleNotFoundError as error:
+                print(f"{module.name} is not compared: {error}; pip install -e '.[bench]'")
 
 
-def torch_eager(data: np.ndarray, loader: bool):
-    """The same model, optimizer and binarization as a plain PyTorch loop.
-
-    `loader`: batches from a shuffling DataLoader; otherwise rows of one tensor, which is faster.
-    """
-    import torch
-    from torch import nn
-
-    def mlp(*widths):
-        pairs = pairwise(widths)
-        layers = [layer for i, o in pairs for layer in (nn.Linear(i, o), nn.Tanh())]
-        return nn.Sequential(*layers[:-1])
-
-    encoder, decoder = mlp(784, 200, 200, 100), mlp(50, 200, 200, 784)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100_000)
-    tensor = torch.from_numpy(data.reshape(-1, 784))
-    batches = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(tensor), BATCH, shuffle=True
-    )
-
-    def rows():
-        order = torch.randperm(len(tensor))
-        for i in range(0, len(tensor), BATCH):
-            yield (tensor[order[i : i + BATCH]],)
-
-    def call():
-        done = 0
-        while done < STEPS:
-            for (raw,) in batches if loader else rows():
-                x = torch.bernoulli(raw.float() / 255)
-                loc, log_scale = encoder(x).chunk(2, dim=-1)
-                logits = decoder(loc + log_scale.exp() * torch.randn_like(loc))
-                nll = nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
-                kl = 0.5 * (loc**2 + (2 * log_scale).exp() - 1 - 2 * log_scale)
-                loss = (nll.sum(-1) + kl.sum(-1)).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                done += 1
-                if done == STEPS:
-                    return
-
-    return call
+def of_contestants(setting: Setting) -> dict[str, Call]:
+    """The calls of those that can train the setting's model, their losses equal to ours."""
+    keys, x, noise = an_example(setting)
+    expected, calls = ours.loss(setting, x, keys, noise), {ours.NAME: ours.training(setting)}
+    for one in others():
+        try:
+            np.testing.assert_allclose(one.loss(setting, x, keys, noise), expected, rtol=1e-5)
+            calls[one.NAME] = one.training(setting)
+        except NotImplementedError as error:
+            print(f"{one.NAME} does not train {setting.name}: {error}")
+    return calls
 
 
-def main() -> None:
-    data = images()
-    calls = {
-        "ours": steps_of(*program(data), data, [0]),
-        "products alone": chain_of_training(BATCH, STEPS),
-    }
-    try:
-        calls |= {"torch": torch_eager(data, False), "torch + DataLoader": torch_eager(data, True)}
-    except ModuleNotFoundError:
-        print("PyTorch is not installed: pip install 'vae-jax[bench]'")
-    seconds = time_in_turn(calls, ROUNDS)
+def of_products(makers: Mapping, *arguments: object) -> dict[str, Call]:
+    """The products by each library that is here."""
+    calls = {}
+    for name, make in makers.items():
+        try:
+            calls[name] = make(*arguments)
+        except ModuleNotFoundError as error:
+            print(f"{name}: {error}")
+    return calls
+
+
+def rate(ours: list[float], products: Mapping[str, list[float]]) -> str:
+    """Ours as a share of the best products' rate, the best being the best of a round."""
+    best = np.min(list(products.values()), 0)
+    return f"{ratio(best, ours)} of the rate of the best products"
+
+
+def measured(setting: Setting, rounds: int) -> str:
+    """The table of a setting."""
+    products = of_products(TRAINING, setting)
+    seconds = time_in_turn(of_contestants(setting) | products, rounds)
+    flops, rows = Chain(setting).training_flops(setting.batch), []
     for name, values in seconds.items():
-        each = np.median(values) / STEPS
-        rate = training_flops(BATCH) / each / 1e9
-        print(
-            f"{name:20} {each * 1e3:6.3f} ms a step  {BATCH / each:9.0f} examples/s  {rate:4.0f} GFLOP/s"
-        )
-    for name in ("torch", "torch + DataLoader"):
-        if name in seconds:
-            print(f"ours / {name}, examples per second: {ratio(seconds[name], seconds['ours'])}")
-    print(f"ours / products alone, rate: {ratio(seconds['products alone'], seconds['ours'])}")
+        each = np.median(values) / setting.steps
+        numbers = [f"{each * 1e3:.3f}", f"{setting.batch / each:,.0f}", f"{flops / each / 1e9:.0f}"]
+        rows.append([name, *numbers, ratio(values, seconds[ours.NAME])])
+    share = rate(seconds[ours.NAME], {name: seconds[name] for name in products})
+    title = f"A training step of {setting.name}, batch {setting.batch}: ours at {share}"
+    return table(title, COLUMNS, rows)
+
+
+def main(is_quick: bool = "--quick" in sys.argv) -> None:
+    for setting in settings(is_quick):
+        print(measured(setting, 1 if is_quick else 9), flush=True)
 
 
 if __name__ == "__main__":
+    print(machine())
     main()

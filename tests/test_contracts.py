@@ -221,6 +221,7 @@ def test_priors_are_finite_far_away(name):
         assert jnp.isfinite(slope).all(), sign
 
 
+@pytest.mark.slow
 def test_parameters_survive_a_checkpoint(tmp_path):
     rng, params = np.random.default_rng(0), {}
     for role, name in CASES:
@@ -275,6 +276,7 @@ def test_priors_of_numbers_are_scipys(prior, expected, learned):
     assert len(jax.tree.leaves(params["prior"])) == (2 if is_learned else 0)
 
 
+@pytest.mark.slow
 def test_every_dimension_of_an_iaf_layer_sees_the_encoder():
     params = moved(init_made(jax.random.key(0), 4, 2, (9, 9), 3), jax.random.key(1))
     seen = jax.jacfwd(lambda context: made_network(params, jnp.ones(4), context))(jnp.ones(3))
@@ -341,6 +343,7 @@ def test_a_posterior_at_the_end_of_its_box_reports_a_bound(loc, scale, gradient)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
+@pytest.mark.slow
 def test_a_mixture_has_its_weights():
     model = build_model((3,), 1, prior="mixture(components=2)")
     branch = {"loc": jnp.array([[-1.0], [2.0]]), "log_scale": jnp.log(jnp.array([[0.5], [1.5]])),

@@ -69,6 +69,7 @@ def test_estimators(name, small, bits):
     jax.eval_shape(lambda keys: estimator.of_examples(*small, keys, Batch(jnp.asarray(bits))), keys)
 
 
+@pytest.mark.slow
 def test_annealing(small, bits):
     model, params = small
 

@@ -17,6 +17,11 @@ def as_it_is(x: Any) -> Any:
     return x
 
 
+def _nothing(i: int) -> str:
+    """The name of an example that has none."""
+    return ""
+
+
 class Origin(NamedTuple):
     """Where the examples of a split come from, as the person who brought them numbers them."""
 
@@ -113,20 +118,25 @@ class Coding(NamedTuple):
             return len(self.classes)
         return 0 if self.standardization is None else len(self.standardization.mean)
 
-    def codes(self, values: Any) -> np.ndarray:
+    def codes(self, values: Any, name_of: Callable[[int], str] = _nothing) -> np.ndarray:
         """The values as a device keeps them: places in `classes` `[n]`, int32, or float32 `[n, G]`.
+
+        Args:
+            values: `[n]` or `[n, d]`, as they were brought.
+            name_of: the name of example i, for messages.
 
         Raises:
             UserError: for a class that the training split has not, and values that are missing.
         """
-        array = _as_values(self.name, values)
+        array = _as_values(self.name, values, name_of)
         if self.classes is None:
             assert self.standardization is not None
             return self.standardization.apply(_columns(array))
         places = {v: i for i, c in enumerate(self.classes.tolist()) for v in (str(c), c)}
-        if unknown := [v for v in array.tolist() if v not in places]:
+        if unknown := [(i, v) for i, v in enumerate(array.tolist()) if v not in places]:
             known = ", ".join(map(str, self.classes[:20])) + ", ..." * (len(self.classes) > 20)
-            raise UserError(f"given: {self.name!r} has no class {unknown[0]!s}: there are {known}")
+            (i, value), what = unknown[0], f"{self.name!r} has no class"
+            raise UserError(f"given: {_at(i, name_of)}{what} {value!s}: there are {known}")
         return np.array([places[v] for v in array.tolist()], np.int32)
 
     def expand(self, codes: Array) -> Array:
@@ -138,16 +148,25 @@ class Coding(NamedTuple):
         return self.expand(jax.numpy.asarray(self.codes(values)))
 
 
-def _as_values(name: str, values: Any) -> np.ndarray:
+def _at(i: int, name_of: Callable[[int], str]) -> str:
+    """`train split, example 3 of 'x': `; empty where examples have no names."""
+    name = name_of(i)
+    return f"{name}: " if name else ""
+
+
+def _as_values(name: str, values: Any, name_of: Callable[[int], str] = _nothing) -> np.ndarray:
     array = np.asarray(values)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise UserError(f"given: {name!r} has values that are not finite: each example needs one")
+    if array.dtype.kind == "f" and not (ok := np.isfinite(array)).all():
+        at = _at(int(np.argwhere(~ok)[0][0]), name_of) if array.ndim else ""
+        raise UserError(
+            f"given: {at}{name!r} has values that are not finite: each example needs one"
+        )
     if array.dtype.kind not in "biufUT":
         raise UserError(f"given: {name!r} is of dtype {array.dtype}: numbers or text are needed")
-    if array.dtype.kind in "UT" and (empty := int((array == "").sum())):
-        raise UserError(
-            f"given: {name!r} has {counted(empty, 'empty cell')}: each example needs a class"
-        )
+    if array.dtype.kind in "UT" and (empty := np.flatnonzero(array == "")).size:
+        cells = counted(len(empty), "empty cell")
+        at = _at(int(empty[0]), name_of) if array.ndim else ""
+        raise UserError(f"given: {at}{name!r} has {cells}: each example needs a class")
     return array
 
 

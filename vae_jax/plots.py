@@ -208,7 +208,8 @@ def bounds(
         axes.set_xlabel("k, samples in the bound")
         axes.grid(alpha=0.3)
     left.legend(frameon=False)
-    text = "Bounds on log p(x) from k samples, means over examples"
+    what = "p(x|y)" if any("p(x|y)" in n["label"] for n in lines.values()) else "p(x)"
+    text = f"Bounds on log {what} from k samples, means over examples"
     less = f"; and {lines[best]['label']} minus each, with standard errors" if gaps else ""
     return captioned(figure, f"{text}{less and less + ' over paired examples'}.")
 

@@ -1,9 +1,12 @@
 """Data of few values is told from continuous data, also where that repeats some values."""
 
+import re
+
 import numpy as np
 import pytest
 
-from vae_jax.batches.few_values import few_values
+from vae_jax.batches.few_values import advice, few_values
+from vae_jax.config import components
 from vae_jax.datasets._making import make_dataset
 
 RNG = np.random.default_rng(0)
@@ -65,3 +68,19 @@ def test_both_splits_are_looked_at():
     dataset = make_dataset({"train": GREYS, "test": GREYS[:3]}, scale=255.0)
     assert few_values(dataset, ["test"]) == ""
     assert few_values(dataset, ["test", "train"]) == "x takes 256 values only"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("npz(path='x.npz')", "values='dequantized'"),
+        ("csv(path='x.csv')", "standardize=False"),
+        ("parquet(path='x')", "standardize=False"),
+        ("gene_counts", "a likelihood of"),
+    ],
+)
+def test_advice_names_arguments_that_the_data_set_has(data, expected):
+    takes = components.options(components.find("datasets", components.parse(data).name))
+    named = re.findall(r"(\w+)=", advice(data))
+    assert expected in advice(data)
+    assert set(named) <= takes.keys()

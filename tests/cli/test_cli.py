@@ -250,6 +250,7 @@ def test_help_and_lists(capsys):
     assert "mnist" in call(capsys, "data", "list")[1]
 
 
+@pytest.mark.slow
 def test_greys_under_a_bernoulli_are_called_what_they_are(capsys, tmp_path, caplog):
     changes = ["--config.data=digits(binarize='none')", "--config.num_epochs=1"]
     assert (

@@ -9,7 +9,9 @@ import pytest
 import vae_jax
 from tests.cli.test_cli import call
 from tests.quick_runs import quick_config
+from vae_jax.config import resolve
 from vae_jax.plots import encoded, formats, read_figure, save_figures
+from vae_jax.runs.directory import write_json
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +20,7 @@ def run(tmp_path_factory):
     return vae_jax.fit(config, tmp_path_factory.mktemp("exported") / "run", quiet=True)
 
 
+@pytest.mark.slow
 def test_arrays_are_written_and_the_step_is_told(run, capsys):
     words = ["--what=latents|samples", "--num_samples=4", "--num_examples=9", "--given=3"]
     status, out, err = call(capsys, "export", f"--workdir={run.workdir}", *words)
@@ -86,3 +89,17 @@ def test_a_format_that_there_is_not_is_named():
     assert formats("png,pdf|svg,png") == ("png", "pdf", "svg")
     with pytest.raises(vae_jax.UserError, match="unknown format 'jpg'"):
         formats("jpg")
+
+
+@pytest.mark.parametrize("command", [["sample"], ["export", "--what=samples"]])
+def test_a_condition_that_there_is_not_is_refused_before_the_data_is_read(
+    tmp_path, capsys, command
+):
+    cfg = resolve(quick_config(data=f"npz(path='{tmp_path}/gone.npz')", given="ward"))
+    write_json(tmp_path / "config.json", cfg.to_dict())
+    given = {"name": "ward", "classes": ["A", "B"], "shares": [0.5, 0.5]}
+    write_json(tmp_path / "data.json", {"splits": {}, "given": given})
+    asked = [*command, f"--workdir={tmp_path}"]
+    status, _, err = call(capsys, *asked, "--given=Z")
+    assert (status, "'ward' has no class Z: there are A, B" in err) == (2, True)
+    assert "gone.npz" in call(capsys, *asked, "--given=B")[2]

@@ -99,6 +99,7 @@ def test_fields_and_arguments_are_overridden(more, field, value):
     assert config_of(*more)[field] == value
 
 
+@pytest.mark.slow
 def test_an_argument_is_trained_with_and_stored(capsys, tmp_path):
     flags = ["--config.prior=mixture", "--config.prior.components=3", "--config.num_epochs=1"]
     arguments = [f"--config={DIGITS}:quick", f"--workdir={tmp_path}", *flags]
@@ -107,6 +108,7 @@ def test_an_argument_is_trained_with_and_stored(capsys, tmp_path):
     assert stored["prior"] == "mixture(components=3)"
 
 
+@pytest.mark.slow
 def test_commands_for_others_keep_the_arguments_that_were_given(capsys, tmp_path):
     given = ["--config.prior=mixture", "--config.prior.components=3", "--config.latent_dim=4"]
     asked = [f"--config={DIGITS}:quick", f"--workdir={tmp_path}", *given, "--print_commands"]

@@ -135,6 +135,7 @@ def test_a_mixture_by_class_is_the_mixture_of_that_class():
     np.testing.assert_allclose(all_classes, np.stack(by_class, 1), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prior", [p if p == "normal" else pytest.param(p, marks=pytest.mark.slow) for p in PRIORS]
 )
@@ -216,6 +217,7 @@ def conditional_run(tmp_path_factory):
     return vae_jax.fit(cfg, workdir, quiet=True), workdir
 
 
+@pytest.mark.slow
 def test_a_run_is_given_labels_and_read_back_with_them(conditional_run):
     run, workdir = conditional_run
     estimators = "importance(num_samples=20, iwae_samples=())|bayes(log_p='exact')"
@@ -231,6 +233,7 @@ def test_a_run_is_given_labels_and_read_back_with_them(conditional_run):
     np.testing.assert_array_equal(run.condition(2), [0, 0, 1])
 
 
+@pytest.mark.slow
 def test_the_data_s_own_density_given_y_is_that_of_its_normal():
     data = components.build("datasets", "linear_gaussian(x_dim=3, size=3000, classes=2, seed=1)")()
     x, y = jnp.asarray(data.splits["train"]), jnp.eye(2)[jnp.asarray(data.labels["train"])]

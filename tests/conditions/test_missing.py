@@ -70,6 +70,7 @@ def test_iwae_s_weights_are_unbiased_for_every_pattern(model_and_x):
     assert (np.abs(ratio.mean(0) - 1) <= 4 * error).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_the_density_is_of_the_observed_elements(name):
     """Parts that are observed in turn sum to the whole; gradients of the rest are exactly 0."""
@@ -93,6 +94,7 @@ def test_the_density_is_of_the_observed_elements(name):
     assert p.support(filled(p, Batch(jnp.where(seen, x, jnp.nan), None, seen))).all()
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_marginalized_model():
     """The model of the observed elements alone: the same numbers, without a mask."""
     features = jax.random.normal(jax.random.key(0), (4, 1))
@@ -153,6 +155,7 @@ def test_elements_that_depend_on_each_other_are_refused():
         log_density(p, Batch(jnp.zeros(2), None, jnp.array([True, False])))
 
 
+@pytest.mark.slow
 def test_the_posteriors_of_examples_as_a_prior_know_what_was_observed():
     parts = {"encoder": "mlp(hidden=(8,))", "prior": "vamp(components=16, learned=False)"}
     model = build_model((4,), 2, **parts, likelihood="normal", missing=True)

@@ -123,6 +123,7 @@ def test_concentrations_that_are_large():
     np.testing.assert_allclose(kl, truth, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_normals_that_nearly_lie_in_a_plane():
     """Against double precision, of factors whose covariance float32 could not factorize."""
     W = np.array([[1.0, 2.0], [3.0, 1.0], [2.0, -1.0]], np.float32)

@@ -41,6 +41,7 @@ def test_tails_without_moments(s, t):
     assert kl.error < 1e-8 * truth
 
 
+@pytest.mark.slow
 def test_what_is_infinite_is_said_so():
     for q in (dist.Cauchy(0.0, 1.0), dist.StudentT(2.0, 0.0, 1.0)):
         assert kl_by_quadrature(q, dist.Normal(0.0, 1.0)).value == np.inf
@@ -83,6 +84,7 @@ def test_a_far_part_that_is_not_missed():
     np.testing.assert_allclose(kl_by_quadrature(q, dist.Normal(0.0, 1.0)).value, truth, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_mass_that_rounding_hides_is_missed():
     """Near 1, double precision does not hold the mass of Beta(0.05, 0.1)."""
     with pytest.raises(UserError, match=r"0\.99\d* of the mass of q"):

@@ -103,6 +103,7 @@ def moments(d, i, j):
     return mean[i, j], np.broadcast_to(covariance, (5, 2, 3, 3))[i, j]
 
 
+@pytest.mark.slow
 def test_dirichlet():
     """Penny 2001, with SciPy's functions."""
     a, c = np.random.default_rng(0).gamma(2, 2, size=(2, 30, 4)) + 0.1

@@ -117,6 +117,7 @@ def test_another_command_names_what_there_is(words):
         assert words[0] in KNOWN or words[0].startswith(".venv/bin/")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_PROGRAM)
 def test_the_program_of_a_page_runs(page):
     exec("\n".join(programs(PAGES[page])), {"__name__": "example"})

@@ -79,6 +79,7 @@ def prepare(recipe):
             exec(words[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [pytest.param(k, marks=[pytest.mark.slow] * (k not in QUICK)) for k in RECIPES]
 )

@@ -40,6 +40,7 @@ def mean_and_error(values):
     return values.mean(), values.std(ddof=1) / len(values) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["posterior", pytest.param("prior", marks=pytest.mark.slow)])
 def test_annealing_is_below_log_p_and_comes_close(linear_gaussian, start):
     model, params, x, density = linear_gaussian
@@ -54,6 +55,7 @@ def test_annealing_is_below_log_p_and_comes_close(linear_gaussian, start):
     assert values["ais_acceptance"].mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_mean_weight_is_the_density(linear_gaussian):
     """E w = p(x): of the ratios w / p(x) of all chains the mean is 1 within 5 errors."""
     model, params, x, density = linear_gaussian
@@ -75,6 +77,7 @@ def test_the_mean_weight_is_the_density(linear_gaussian):
     assert error < 0.05
 
 
+@pytest.mark.slow
 def test_the_sandwich_holds_the_entropy_and_closes(linear_gaussian):
     model, params, x, density = linear_gaussian
     entropy, widths = float(density.entropy()), []

@@ -115,6 +115,7 @@ def test_iwae_gradient_weights_the_draws(small, bits, drawn):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_beta_warmup_and_free_bits_change_the_surrogate_and_not_the_bound(small, bits):
     keys = jax.random.split(jax.random.key(1), len(bits))
     plain = vae_jax.elbo(*small, keys, bits)
@@ -156,6 +157,7 @@ def all_of_x():
     return jnp.array(list(itertools.product([0.0, 1.0], repeat=5))).reshape(32, 1, 5, 1)
 
 
+@pytest.mark.slow
 def test_p_of_x_sums_to_one_over_all_x(small):
     log_p = log_p_by_quadrature(*small, all_of_x(), points=200, margin=2.0)
     np.testing.assert_allclose(jnp.exp(log_p).sum(), 1, rtol=1e-4)

@@ -84,6 +84,7 @@ def values(rotated):
     return with_exact(values_of(gaps(num_samples=4000, **FAST), *rotated[:3]), rotated)
 
 
+@pytest.mark.slow
 def test_the_approximation_gap_is_that_of_the_best_diagonal_normal(rotated, values):
     """q* has the variances 1 / P_ii, and KL(q* || p(z|x)) = 1/2 (sum_i log P_ii - log det P)."""
     _, precision = posteriors(*rotated[:3])
@@ -92,6 +93,7 @@ def test_the_approximation_gap_is_that_of_the_best_diagonal_normal(rotated, valu
     within(values["approximation_gap"], gap, values["approximation_gap_error"])
 
 
+@pytest.mark.slow
 def test_the_amortization_gap_is_the_difference_of_the_kls(rotated, values):
     model, params, x, _ = rotated
     means, precision = posteriors(model, params, x)
@@ -126,6 +128,7 @@ def test_the_bounds_are_in_order(values):
     assert (values["gaps_steps"] % 100 == 0).all()
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_off_loses_what_it_is_off_by(rotated):
     """KL of the encoder's q to the posterior less that of the best q; 0 for the best one.
 
@@ -154,6 +157,7 @@ def test_an_encoder_that_is_off_loses_what_it_is_off_by(rotated):
             assert (values["amortization_gap_error"] < 0.1 * values["elbo_encoder_error"]).all()
 
 
+@pytest.mark.slow
 def test_a_steps_limit_that_is_too_low_is_said(rotated):
     model, params, x, _ = rotated
     estimator = gaps(num_samples=10, max_steps=200)
@@ -179,6 +183,7 @@ def test_what_diverges_has_not_converged(rotated):
     assert (values["gaps_converged"] == 0).all()
 
 
+@pytest.mark.slow
 def test_an_example_is_optimized_whatever_is_beside_it(rotated):
     model, params, x, _ = rotated
     alone = program(gaps(num_samples=50, richer=(), max_steps=300), model)

@@ -76,6 +76,7 @@ def test_the_gap_is_that_of_the_best_log_p_and_says_which(small):
     assert gap.how == "the bound's gap, log_p_quadrature - elbo, example by example"
 
 
+@pytest.mark.slow
 def test_draws_of_the_prior_come_to_the_integral_of_a_plane(small, bits):
     model, params = small
     estimator = prior_sampling(num_samples=20_000)
@@ -91,6 +92,7 @@ def test_draws_of_the_prior_come_to_the_integral_of_a_plane(small, bits):
     assert "of 25.0% of the examples" in estimator.summary(values)["log_p_prior"].remark
 
 
+@pytest.mark.slow
 def test_the_error_is_that_of_the_mean_weight(small, bits):
     """std(w) / (sqrt(K) mean(w)), with K - 1: of three draws it matters."""
     keys = jax.random.split(jax.random.key(0), len(bits))
@@ -110,6 +112,7 @@ def too_narrow(scale):
     )
 
 
+@pytest.mark.slow
 def test_draws_of_the_prior_defend_against_a_narrow_q():
     x = jnp.linspace(-3, 3, 40)[:, None]
     keys = jax.random.split(jax.random.key(0), len(x))

@@ -45,6 +45,7 @@ def exact(x):
     return B[m] + gain @ (x[o] - B[o]), COVARIANCE[np.ix_(m, m)] - gain @ COVARIANCE[np.ix_(o, m)]
 
 
+@pytest.mark.slow
 def test_the_mean_and_the_draws_are_those_of_the_conditional_normal(linear_gaussian):
     model, params = linear_gaussian
     x, times = X[0], 50
@@ -65,6 +66,7 @@ def test_the_mean_and_the_draws_are_those_of_the_conditional_normal(linear_gauss
         np.testing.assert_array_equal(np.asarray(array)[:, SEEN], np.tile(x[SEEN], (len(array), 1)))
 
 
+@pytest.mark.slow
 def test_the_error_falls_as_the_root_of_the_draws(linear_gaussian):
     model, params = linear_gaussian
     batch = Batch(jnp.where(SEEN, X, 0.0), None, jnp.tile(SEEN, (len(X), 1)))
@@ -77,6 +79,7 @@ def test_the_error_falls_as_the_root_of_the_draws(linear_gaussian):
     assert 2.5 < errors[0] / errors[1] < 6.5  # 4
 
 
+@pytest.mark.slow
 def test_the_chunks_of_draws_change_nothing(linear_gaussian):
     model, params = linear_gaussian
     batch = Batch(jnp.where(SEEN, X[:3], 0.0), None, jnp.tile(SEEN, (3, 1)))
@@ -97,6 +100,7 @@ def run_on(linear_gaussian, x, train=X):
     return run_of(model, data._replace(missing=missing, usable=usable), params)
 
 
+@pytest.mark.slow
 def test_the_estimator_hides_what_was_seen_and_compares_with_scikit_learn(linear_gaussian):
     test = X[:40].copy()
     test[::3, 1] = np.nan
@@ -153,6 +157,7 @@ def test_a_pattern_hides_a_half(pattern, hidden):
     np.testing.assert_array_equal(mask[..., 0], np.array(hidden, bool))
 
 
+@pytest.mark.slow
 def test_of_bits_there_are_wrong_ones_and_nats(small, bits):
     model, params = small
     data = make_dataset({"train": bits, "test": bits})
@@ -170,6 +175,7 @@ def test_of_bits_there_are_wrong_ones_and_nats(small, bits):
     assert numbers["imputation_errors_means"]["mean"] == pytest.approx(wrong)
 
 
+@pytest.mark.slow
 def test_arrays_of_imputations_keep_what_was_observed(linear_gaussian):
     gaps = np.where(RNG.uniform(size=X.shape) < 0.3, np.nan, X)
     run = run_on(linear_gaussian, gaps)

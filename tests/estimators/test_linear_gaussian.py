@@ -34,6 +34,7 @@ def test_exact_marginal_equals_scipy(linear):
     np.testing.assert_allclose(marginal(model, params, (4,)).log_prob(x), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_exact_posterior_equals_the_textbook(linear):
     """N(M^-1 W'(x - b), s^2 M^-1) with M = W'W + s^2 I (Tipping & Bishop 1999)."""
     model, params, x = linear
@@ -128,6 +129,7 @@ def test_the_monte_carlo_error_is_the_spread_of_repetitions(broad):
     assert abs(ratio - 1) < 5 / np.sqrt(2 * 400)  # the standard error of a standard deviation
 
 
+@pytest.mark.slow
 def test_what_is_not_linear_gaussian_is_refused(small, linear):
     with pytest.raises(UserError, match="normal decoder"):
         marginal(*small, (1, 5, 1))

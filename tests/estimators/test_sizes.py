@@ -60,6 +60,7 @@ def test_every_example_is_within_five_of_its_errors(size, name):
     assert np.median(error) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["log_p", pytest.param("log_p_ais", marks=pytest.mark.slow)])
 def test_intervals_cover_as_often_as_they_say(name):
     """95% intervals of 600 repetitions for one x; Student's t for the 16 chains."""

@@ -78,6 +78,7 @@ def test_the_standard_error_is_that_of_many_runs(num_samples):
         np.testing.assert_allclose(spread, mean_square, rtol=0.08, err_msg=name)
 
 
+@pytest.mark.slow
 def test_posteriors_that_are_one_know_nothing_and_far_ones_know_which():
     same = kl_surgery(jax.random.key(0), posteriors(np.ones(5), np.ones(5)), PRIOR)
     np.testing.assert_allclose(same.mutual_information.value, 0, atol=1e-6)
@@ -110,6 +111,7 @@ def linear_gaussian(posterior, seed=0):
     return run, covariance, A @ A.T + covariance, b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posterior", ["diag_normal", "full_normal"])
 def test_the_numbers_are_those_of_a_linear_gaussian_model(posterior):
     """q(z) = N(b, AA' + S): its entropies are known. The mixture of N is one but for O(1 / N)."""
@@ -152,6 +154,7 @@ def test_the_kl_to_the_prior_is_total_correlation_and_dimensions():
         np.testing.assert_allclose(array, values[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_other_data():
     """Over examples: x is drawn again, and with it q(z)."""
     run, *_ = linear_gaussian("diag_normal")
@@ -174,6 +177,7 @@ def test_standard_errors_are_those_of_other_data():
         )  # 5 x 5%
 
 
+@pytest.mark.slow
 def test_few_examples_are_said_to_hide_information():
     run, *_ = linear_gaussian("diag_normal")
     numbers = evaluate(run, estimators="surgery", num_examples=5, quiet=True)["numbers"]
@@ -254,6 +258,7 @@ def test_a_posterior_that_is_the_prior_passes_and_one_that_is_not_fails():
     assert of_moved["mmd_prior"]["n"] == 200
 
 
+@pytest.mark.slow
 def test_marginals_of_a_full_normal_are_those_of_scipy():
     """They make the total correlation of posteriors that do not factorize."""
     q = MultivariateNormal(jnp.zeros((1, 2)), jnp.asarray(S)[None])

@@ -53,6 +53,7 @@ def test_normals_at_a_distance_are_told_apart_as_well_as_bayes_does(d):
     assert "can be told" in accuracy.remark
 
 
+@pytest.mark.slow
 def test_normals_of_different_width_need_more_than_a_line():
     """1/2 + TV / 2 of N(0, 1) and N(0, 3^2), whose densities cross at +-c."""
     rng = np.random.default_rng(2)
@@ -92,6 +93,7 @@ def test_a_model_that_is_the_truth_cannot_be_told_from_its_data(true_run):
     assert "finds no difference" in number["remark"]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_off_can_and_batches_do_not_matter(true_run):
     x = true_run.dataset.splits["test"] + np.float32([0, 3, 0])
     run = with_parts(true_run, dataset=make_dataset({"train": x, "test": x}))

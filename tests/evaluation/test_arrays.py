@@ -69,6 +69,7 @@ def test_latents_and_log_p_are_those_of_an_evaluation(run):
         np.testing.assert_allclose(z[name], values[other], rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_arrays_are_those_of_the_model_one_example_at_a_time(run):
     """By the model's functions and the documented keys: draw k of example i is of (seed, i, k)."""
     z, x = vae_jax.latents(run, seed=SEED), vae_jax.reconstructions(run, seed=SEED)
@@ -102,6 +103,7 @@ def test_neither_the_batch_size_nor_the_number_of_examples_changes_a_number(run,
     assert any(not np.array_equal(other[name], every[name]) for name in every)
 
 
+@pytest.mark.slow
 def test_examples_may_be_brought_in_place_of_a_split(run):
     """Seed 0: `present` draws the bits that an evaluation with it sees."""
     x = run.present(GREYS)

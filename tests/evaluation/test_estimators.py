@@ -83,6 +83,7 @@ OF_BITS = ("imputation_errors", "imputation_nats")  # tests/estimators/test_impu
 OF_CLASSES = ("bayes",)  # tests/conditions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in components.names("estimators") if n not in OF_CLASSES])
 def test_every_estimator_gives_the_numbers_that_it_declares(name, linear_run):
     estimator = components.build("estimators", name)()
@@ -279,6 +280,7 @@ def test_an_estimator_refuses_before_anything_is_trained(tmp_path, monkeypatch, 
     assert not list((tmp_path / "s").glob("*/seed_*"))
 
 
+@pytest.mark.slow
 def test_another_estimator_adds_its_numbers_and_the_same_one_replaces_them(linear_run, tmp_path):
     def stored(text, seed=0):
         results = evaluate(linear_run, estimators=text, seed=seed, quiet=True)

@@ -145,6 +145,7 @@ def test_derived_numbers_are_made_of_the_right_ones(run):
     assert "monte_carlo_error" not in one
 
 
+@pytest.mark.slow
 def test_every_example_has_draws_of_its_own(run):
     same = np.full((37, 2, 3, 1), 255, np.uint8)
     repeated = with_parts(run, dataset=run.dataset._replace(splits={"train": same, "test": same}))

@@ -14,6 +14,7 @@ from tests.evaluation.test_arrays import GREYS, WHICH, N, small_run
 from vae_jax import UserError, build_model
 from vae_jax.brought import Origin
 from vae_jax.datasets._making import make_dataset
+from vae_jax.datasets.csv import csv as csv_dataset
 from vae_jax.evaluation.exports import asked, computed, save, sentence
 
 NAMES = ("age", "income", "visits")
@@ -158,3 +159,19 @@ def test_a_flag_goes_to_what_takes_it_and_a_text_goes_before_it():
     assert log_p.call.arguments == {"num_samples": 7, "seed": 3}
     assert samples.more == {"n": 20}
     assert (latents.split, samples.split) == ("train", "")
+
+
+def test_ids_are_the_names_that_a_table_has(tmp_path):
+    """Of a table that was shuffled: the name of a row tells what is in it."""
+    rows = [f"P{i},{i},{-i}" for i in range(20)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["who,a,b", *rows]), encoding="utf-8")
+    dataset = csv_dataset(path=str(path), id="who", standardize=False)
+    model = build_model((2,), 1, likelihood="normal", encoder="linear", decoder="linear")
+    params = model.init(jax.random.key(0), jnp.zeros((2, 2)))
+    run = run_of(model, dataset, params, latent_dim=1)
+    arrays, tables = exported(run, tmp_path, "latents", split="test")
+    a = np.asarray(dataset.splits["test"])[:, 0]
+    assert arrays["ids"].tolist() == [f"P{i:.0f}" for i in a]
+    assert a.tolist() != sorted(a)
+    assert [row["id"] for row in tables["latents-test-z_mean.csv"]] == arrays["ids"].tolist()

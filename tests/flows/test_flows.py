@@ -131,6 +131,7 @@ def test_a_normal_mixture_stays_exact_far_from_zero():
     np.testing.assert_allclose(log_p, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_cholesky_normal_is_scipys():
     factor = jnp.tril(jax.random.normal(KEYS[0], (D, D)), -1) + jnp.diag(jnp.arange(1.0, D + 1))
     loc = jax.random.normal(KEYS[1], (D,))

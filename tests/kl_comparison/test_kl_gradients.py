@@ -73,6 +73,7 @@ def test_variance_and_signal_to_noise_equal_numpy_on_all_gradients(setting):
             assert abs(numbers["variance"] - whole) < 5 * numbers["variance_error"]
 
 
+@pytest.mark.slow
 def test_the_three_gradients_have_one_mean(setting):
     study, objectives = study_of(*setting[:2])
     moments = stage_of(study.draws(*setting[1:], 4096), list(objectives))

@@ -60,6 +60,7 @@ def test_the_batch_size_changes_nothing(trained, compared, monkeypatch):
         np.testing.assert_allclose(values, compared[name], rtol=2e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_closed_form_that_is_off_by_a_percent_is_caught(trained, monkeypatch):
     monkeypatch.setattr(examples, "closed_form_kl", lambda q, p: 1.01 * closed_form_kl(q, p))
     statistics = of_values(closed_and_sampled(trained, "test", 1024)[1], 1024)

@@ -51,6 +51,7 @@ def test_equals_scipy(name):
     np.testing.assert_allclose(draws, scipy_q.ppf(U), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_uniforms_are_inside_and_symmetric():
     u = uniforms(jax.random.key(0), (2**22,))
     assert (u.min() > 0) & (u.max() < 1)

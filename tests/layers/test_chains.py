@@ -165,6 +165,7 @@ def test_one_layer_is_the_flat_model_bit_for_bit(posterior):
     np.testing.assert_array_equal(*values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "posterior", ["ladder", *(pytest.param(p, marks=pytest.mark.slow) for p in POSTERIORS[:2])]
 )
@@ -183,6 +184,7 @@ def test_gradients_are_finite_differences(posterior):
     np.testing.assert_allclose(slope, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_density_of_two_layers_has_mass_one_and_the_density_of_its_draws():
     model, params = linear_model(
         "top_down", sizes=(1, 1), prior="layered(network='mlp(hidden=(8,))')"
@@ -239,6 +241,7 @@ def test_the_top_may_be_any_prior(bits):
         wrong.prior(jax.jit(wrong.init)(jax.random.key(0), bits)).sample(jax.random.key(1))
 
 
+@pytest.mark.slow
 def test_the_decoder_sees_the_last_layer_or_all():
     for sees, moves in (("last", False), ("all", True)):
         prior = f"layered(network=linear, decoder_sees='{sees}')"
@@ -248,6 +251,7 @@ def test_the_decoder_sees_the_last_layer_or_all():
         assert np.array_equal(*means) != moves
 
 
+@pytest.mark.slow
 def test_ladder_is_the_product_of_what_x_and_the_prior_say():
     model, params = linear_model("ladder")
     q, p = model.encode(params, X[0]), model.prior(params)
@@ -267,6 +271,7 @@ def test_ladder_is_the_product_of_what_x_and_the_prior_say():
         wrong.encode(params, X).sample(jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_free_bits_are_of_layers():
     model, params = linear_model("top_down")
     q, p = model.encode(params, X), model.prior(params)

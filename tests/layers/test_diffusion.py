@@ -54,6 +54,7 @@ def diffusion_term(gamma):
     return 0.5 * np.sum((snr[1:] - snr[:-1]) * V / (1 + V * snr[:-1]))
 
 
+@pytest.mark.slow
 def test_the_terms_tend_to_the_integral_whatever_the_schedule():
     limit = 0.5 * np.log((1 + V * np.exp(13.3)) / (1 + V * np.exp(-5)))
     assert limit == pytest.approx(6.46931, abs=1e-5)
@@ -81,6 +82,7 @@ def test_the_kl_by_layer_is_the_formula(steps):
     np.testing.assert_allclose(terms[:, 0], top, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_bound_lags_behind_the_model_it_is_of():
     """T = 64: -log p(x) is 1.24570 nats, exactly, and the bound 2.17797, both means over N(0, v)."""
     model = exact_model(64)
@@ -96,6 +98,7 @@ def test_the_bound_lags_behind_the_model_it_is_of():
     assert error < 0.05
 
 
+@pytest.mark.slow
 def test_the_joint_log_weight_has_the_mean_of_the_kls_and_a_huge_spread():
     model, n = exact_model(4), 50_000
     x = V**0.5 * jax.random.normal(jax.random.key(0), (n, 1))
@@ -190,6 +193,7 @@ def trained_a_bit(model, x):
 X = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schedule", "predicts"), [("linear", "noise"), ("cosine", "data"), ("learned", "velocity")]
 )
@@ -208,6 +212,7 @@ def test_one_layer_is_unbiased_for_all_of_them(schedule, predicts):
     assert abs(np.diff(values.mean(0))[0]) < 5 * error
 
 
+@pytest.mark.slow
 def test_stratified_layers_lower_the_variance():
     """In 50 dimensions, where the noise of a draw is small beside the differences of layers."""
     gamma, x = gamma_of(50), V**0.5 * jax.random.normal(jax.random.key(0), (64, 50))
@@ -287,6 +292,7 @@ def test_noise_only_grows(schedule):
     assert (jnp.diff(gamma) < 0).all()
 
 
+@pytest.mark.slow
 def test_a_learned_schedule_learns():
     model = built(posterior="diffused(steps=6, schedule='learned')")
     params = trained_a_bit(model, X)

@@ -19,6 +19,7 @@ from vae_jax.types import Context, is_biased
 elbo = compiled(vae_jax.elbo)
 
 
+@pytest.mark.slow
 def test_schedules_and_floors_of_the_elbo(small, bits, keys):
     plain = vae_jax.elbo(*small, keys, bits)
     likelihood, kl = (float(plain.terms[name].mean()) for name in ("log_likelihood", "kl"))

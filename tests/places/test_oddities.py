@@ -150,6 +150,7 @@ def test_the_library_trains_in_a_thread_and_beside_an_event_loop(tmp_path):
     assert [run.step for run in runs] == [12, 12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a b", "Übung ñ", "🎲", "-x", "a#b%20c?d&e'f\"g*", "new\nline"])
 def test_a_run_has_any_name(name, run, capsys):
     path = run.rename(run.parent / name)

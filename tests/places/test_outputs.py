@@ -165,6 +165,7 @@ def without_privileges():
     return [setpriv, "--bounding-set=-all", "--inh-caps=-all"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["evaluate", *(pytest.param(c, marks=pytest.mark.slow) for c in ("sample", "report", "train"))],

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from tests.quick_runs import quick_config
 from tests.reporting.made import entry, number
+from vae_jax.config import resolve
 from vae_jax.reporting.decomposition import decomposition, downwards, upwards
+from vae_jax.reporting.run_plots import bounds_of
+from vae_jax.reporting.summary import Story, sentences
 
 GAPS = {"amortization_gap": number(0.9), "approximation_gap": number(2.9)}
 KL = {"log_likelihood": -65.0, "kl": 25.0, "elbo": -90.0}
@@ -66,3 +70,17 @@ def test_what_is_not_finite_or_missing_is_not_drawn():
     figure = decomposition(broken, entry(**KL))
     assert len(figure.axes) == 1
     assert np.isfinite(figure.axes[0].get_xlim()).all()
+
+
+def test_a_model_that_is_given_y_is_of_p_of_x_given_y():
+    """In the labels, the caption, the sentences, and the figure of bounds."""
+    labels = {"log_p": number(-86.0, label="log p(x|y), importance sampling")}
+    of_x = entry(elbo=-90.0, iwae_5=number(-88.0, k=5, label="IWAE"), **labels)
+    of_x_given_y = of_x._replace(results=of_x.results | {"given": "labels"})
+    assert upwards(of_x_given_y)[-1].label == "log p(x|y), importance"
+    assert "to log p(x|y) on" in decomposition(of_x_given_y, None).get_label()
+    assert "Bounds on log p(x|y) from" in bounds_of(of_x_given_y).get_label()
+    told = " ".join(sentences(Story([of_x_given_y], resolve(quick_config()))))
+    assert "a lower bound on log p(x|y), is" in told
+    assert "log p(x|y) by importance sampling is" in told
+    assert "log p(x)" not in told

@@ -5,10 +5,11 @@ import pytest
 from numpyro.distributions import Normal
 
 from tests.by_hand import run_of, with_parts
-from vae_jax import UserError, build_model
+from vae_jax import UserError, build_model, plots
 from vae_jax.batches.conditions import conditioned
 from vae_jax.datasets._making import make_dataset
 from vae_jax.reporting.conditions import classes, conditions_of
+from vae_jax.reporting.imputed import imputations
 from vae_jax.reporting.samples import _ancestral, _plane, columns, interpolations, samples
 from vae_jax.reporting.views import view_of
 
@@ -122,3 +123,23 @@ def test_a_table_with_gaps_is_shown_by_the_names_of_its_columns():
     np.testing.assert_allclose(points, x[:, shown], rtol=1e-3)
     assert np.isnan(points).any()
     assert np.isfinite(interpolations(view, KEY).axes[0].lines[0].get_xydata()).all()
+
+
+@pytest.mark.slow
+def test_imputations_keep_what_is_seen_and_draw_the_rest(monkeypatch):
+    """Of bits with holes, the lower half hidden as well."""
+    holes = np.where(RNG.uniform(size=BITS.shape) < 0.3, np.nan, BITS)
+    data = make_dataset({"train": holes, "test": holes})._replace(missing=True)
+    model = build_model((4, 3, 1), 2, missing=True)
+    run = run_of(model, data, model.init(KEY, BITS), latent_dim=2)
+    shown, image_rows = {}, plots.image_rows
+    monkeypatch.setattr(plots, "image_rows", lambda rows: shown.update(rows) or image_rows(rows))
+    imputations(view_of(run, KEY, 20), KEY)
+    x, seen, mean, *draws = shown.values()
+    assert (seen[:, 2:] == 0.5).all()  # the grey of what is not seen
+    np.testing.assert_array_equal(seen[:, :2], x[:, :2])
+    for filled in (mean, *draws):
+        np.testing.assert_array_equal(filled[seen != 0.5], seen[seen != 0.5])
+    assert ((mean > 0) & (mean < 1))[seen == 0.5].all()
+    assert {*np.unique(draws)} == {0, 1}
+    assert (draws[0] != draws[1]).any()

@@ -60,6 +60,7 @@ def test_a_latent_goes_through_its_aggregated_posterior(run):
     assert (moved.values[:, 0] < 0).all()
 
 
+@pytest.mark.slow
 def test_of_layers_those_move_that_the_decoder_sees():
     parts = {"prior": "layered(network=linear)", "posterior": "top_down(network=linear, context=2)"}
     model = build_model(

@@ -79,6 +79,7 @@ def test_no_command_shows_changed_data(trained, capsys, command):
     assert not out
 
 
+@pytest.mark.slow
 def test_a_training_does_not_go_on_with_changed_data(original, tmp_path):
     np.savez(tmp_path / "mine.npz", **images(0))
     config = config_of(tmp_path / "mine.npz")
@@ -100,6 +101,7 @@ def test_data_as_it_was_is_the_same_in_another_dtype_of_the_file(trained):
     assert same(load(trained / "run").params, before.params)
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_data_elsewhere_is_the_run_s_own(trained, tmp_path):
     own = evaluate(load(trained / "run"), num_importance_samples=5, quiet=True)
     (trained / "mine.npz").rename(tmp_path / "moved.npz")
@@ -112,6 +114,7 @@ def test_a_copy_of_the_data_elsewhere_is_the_run_s_own(trained, tmp_path):
     assert again["fingerprint"] == own["fingerprint"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["other.npz", "mine.npz"])
 def test_other_data_is_evaluated_by_name_beside_the_run_s_own(trained, path, capsys):
     command = ["vae-jax", "evaluate", f"--workdir={trained / 'run'}", "--num_importance_samples=5"]
@@ -132,6 +135,7 @@ def test_other_data_is_evaluated_by_name_beside_the_run_s_own(trained, path, cap
         assert arrays["log_p"].mean() == other["numbers"]["log_p"]["mean"]
 
 
+@pytest.mark.slow
 def test_other_data_is_made_x_of_as_the_run_s_own(trained):
     greys = {n: (200 * v + 20).astype(np.uint8) for n, v in images(0).items()}
     np.savez(trained / "greys.npz", **greys)

@@ -18,6 +18,7 @@ def test_two_processes_do_not_train_in_one_directory(tmp_path, monkeypatch):
         fit(quick_config(), tmp_path, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_run_directory_is_no_place_for_a_run_of_another_config_or_for_many(tmp_path):
     fit_seeds(quick_config(num_seeds=2, num_epochs=1), tmp_path, quiet=True)
     with pytest.raises(UserError, match="holds many runs"):

@@ -144,3 +144,14 @@ def test_new_images_are_made_as_large_and_as_grey(tmp_path):
     assert text == "images(path='new', size=4, grey=True, binarize='dynamic')"
     assert new.splits["test"].shape == (7, 4, 4, 1)
     assert new.origins["test"].ids.tolist() == [f"{i}.png" for i in range(7)]
+
+
+def test_conditions_that_new_rows_lack_are_refused_by_file_and_row(tmp_path):
+    _, show = of_table(tmp_path, CALL, given="ward")
+    NEW.drop(columns="ward").to_csv("without.csv", index=False)
+    with pytest.raises(UserError, match=r"csv\(path='without.csv'\): .*'ward'"):
+        show("csv(path='without.csv')")
+    for wrong, why in (("Z", "'ward' has no class Z: there are A, B, C"), (None, "1 empty cell")):
+        NEW.assign(ward=[*NEW["ward"][:-1], wrong]).to_csv("odd.csv", index=False)
+        with pytest.raises(UserError, match=r"example 11 \('P11'\) of '?\S*odd.csv.*" + why):
+            show("csv(path='odd.csv')")

@@ -4,11 +4,14 @@ import json
 import tarfile
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from vae_jax import evaluate, fit, load
 from vae_jax.cli.main import main
+from vae_jax.datasets import _making
 from vae_jax.runs.directory import read_metrics
 
 HERE = Path(__file__).parent
@@ -23,9 +26,16 @@ def workdir(tmp_path):
     return tmp_path
 
 
+def drawn_by_0_1_0(key, size):
+    """Its halves of random words, side by side; those of today are others, of the same law."""
+    words = jax.random.bits(key, ((size + 1) // 2,), jnp.uint32)
+    return jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size].astype(float)
+
+
 @pytest.mark.slow
-def test_it_goes_on_to_the_same_end(workdir):
-    """`EXPECTED` is what 0.1.0 said of the run that it trained to its end."""
+def test_it_goes_on_to_the_same_end(workdir, monkeypatch):
+    """`EXPECTED` is what 0.1.0 said of the run that it trained to its end, with its own bits."""
+    monkeypatch.setattr(_making, "_uniform16", drawn_by_0_1_0)
     run = load(workdir, "last")
     assert run.step == 36
     assert not run.is_finished

@@ -42,6 +42,7 @@ def test_a_copy_under_another_path_is_the_same_data(plain):
     assert "All runs share their data (20 examples, sha256" in legend(comparison)
 
 
+@pytest.mark.slow
 def test_a_file_that_was_rewritten_is_other_data(plain):
     write(plain / "a.npz", 1)
     run(plain / "sweep", "richer", plain / "a.npz", latent_dim=3)
@@ -51,12 +52,14 @@ def test_a_file_that_was_rewritten_is_other_data(plain):
     assert "Runs of different data: " in legend(comparison)
 
 
+@pytest.mark.slow
 def test_the_same_examples_in_other_units_are_other_data(plain):
     run(plain / "sweep", "richer", plain / "a.npz", extra=", scale=2.0")
     comparison = compare(plain / "sweep", baseline="plain")
     assert comparison.rows[1].remark == "other data than the baseline's"
 
 
+@pytest.mark.slow
 def test_seeds_of_one_setting_on_different_data_have_no_mean(plain):
     write(plain / "a.npz", 1)
     run(plain / "sweep", "plain", plain / "a.npz", seed=1)
@@ -65,6 +68,7 @@ def test_seeds_of_one_setting_on_different_data_have_no_mean(plain):
     assert "runs of different test sets" in row.remark
 
 
+@pytest.mark.slow
 def test_a_sweep_says_before_it_trains_that_a_file_was_rewritten(plain, capsys):
     words = [
         f"--workdir={plain / 'sweep'}",

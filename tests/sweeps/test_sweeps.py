@@ -30,6 +30,7 @@ def test_twelve_runs_with_two_workers(swept):
     assert "Warning" not in err
 
 
+@pytest.mark.slow
 def test_a_run_of_a_sweep_is_the_run_that_train_makes(capsys, swept, tmp_path):
     workdir = swept[0]
     flags = [*SHORT, "--config.prior=mixture(components=3)", "--config.latent_dim=3"]
@@ -145,6 +146,7 @@ def test_an_unknown_split_or_metric_leaves_the_report_alone(capsys, swept, tmp_p
     assert call(capsys, "sample", f"--workdir={workdir}")[2].startswith("vae-jax: ")
 
 
+@pytest.mark.slow
 def test_fields_are_taken_together(capsys, tmp_path):
     together = ["--grid=latent_dim=2|3", "--grid=batch_size=50|100", "--zip", "--dry_run"]
     _, out, _ = call(capsys, *arguments(tmp_path, *together, grid=[], seeds=1))

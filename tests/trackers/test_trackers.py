@@ -1,6 +1,7 @@
 """Metrics reach each tracker by step, a run that goes on goes on there, and a failure costs a warning."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from vae_jax import UserError, config, fit
 from vae_jax.config import components
 from vae_jax.runs.directory import read_metrics
 from vae_jax.trackers import Tracked, Tracker, needs
+from vae_jax.trackers.mlflow import _impatient
 from vae_jax.training import logs
 from vae_jax.training.logs import Log
 
@@ -155,6 +157,7 @@ def wandb_history(records):
     return history
 
 
+@pytest.mark.slow
 def test_wandb_has_a_run_for_each_with_its_config_and_goes_on_in_it(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     monkeypatch.delenv("WANDB_MODE", raising=False)
@@ -267,3 +270,23 @@ def test_they_are_no_part_of_what_a_run_is():
     one, other = (config.resolve(quick_config(trackers=t)) for t in ("", "tensorboard|mlflow"))
     assert config.identity(one) == config.identity(other)
     assert other.trackers.startswith("tensorboard|mlflow(tracking_uri='', ")
+
+
+def test_what_is_waited_for_is_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(logs, "PATIENCE", 0.02)
+    with caplog.at_level("INFO", logger="vae_jax"):
+        with logs._said_when_late("wandb(project='p')"):
+            time.sleep(0.2)
+        with logs._said_when_late("tensorboard"):
+            pass
+    assert caplog.messages == ["waiting for wandb to answer; --config.trackers= trains without"]
+
+
+def test_mlflow_is_asked_for_seconds_unless_the_user_says_how_long(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with _impatient():
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ

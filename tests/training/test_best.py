@@ -72,6 +72,7 @@ def test_evaluate_gives_the_command_lines_numbers(in_memory, on_disk, capsys):
         assert results["finished"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_evaluated_by_its_step_and_shown_with_it(on_disk, tmp_path, capsys):
     step, output = (VALIDATIONS - 1) * EACH, f"--output={tmp_path / 'out'}"
     run = load(on_disk.workdir, step)
@@ -134,6 +135,7 @@ def test_each_seed_has_its_own_best(config, in_memory, tmp_path):
     assert [run.step for run in last] == [VALIDATIONS * EACH] * 2
 
 
+@pytest.mark.slow
 def test_observe_sees_the_run_as_it_is(config):
     steps = []
     fit(config, quiet=True, observe=lambda run: steps.append((run.step, run.which)))

@@ -102,6 +102,7 @@ def test_fewer_epochs_than_were_made_are_refused_and_as_many_end_the_run(tmp_pat
     assert stored(workdir)["num_epochs"] == 3
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_nothing_is_left_of_keeps_its_new_config(tmp_path):
     fit(quick_config(num_epochs=1), tmp_path, quiet=True)
     again = quick_config(num_epochs=1, eval_every_epochs=2.0)

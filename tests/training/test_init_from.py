@@ -58,6 +58,7 @@ def test_it_is_noted_and_is_another_run(started, trained):
         fit(config, started.workdir, quiet=True)
 
 
+@pytest.mark.slow
 def test_the_other_run_is_not_needed_any_more(started, capsys):
     """Not to go on, whether or not the command names it, and not for the stage of the start."""
     flags = [f"--workdir={started.workdir}", "--config.num_epochs=2"]
@@ -105,6 +106,7 @@ def test_each_seed_starts_from_its_own_where_there_are_seeds(tmp_path):
     assert like(both[0].params, both[1].params)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_a_start_is_refused_in_one_line(trained, tmp_path, capsys):
     for text, reason in {
         tmp_path: "holds no run: RUN or RUN:STEP is needed",

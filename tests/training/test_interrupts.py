@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.quick_runs import quick_config, same
-from vae_jax import fit
+from vae_jax import fit, fit_seeds
 from vae_jax.runs.directory import read_metrics
-from vae_jax.training.interrupts import caught_signals
+from vae_jax.training import loop
+from vae_jax.training.interrupts import Interrupted, caught_signals
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -79,6 +80,7 @@ def test_a_signal_saves_and_the_run_goes_on(tmp_path, trained, signum):
     assert same(fit(quick_config(), tmp_path, quiet=True).params, trained.params)
 
 
+@pytest.mark.slow
 def test_ctrl_c_outside_the_main_thread_is_the_callers_affair():
     import threading
 
@@ -107,3 +109,23 @@ def test_a_signal_that_is_ignored_stays_ignored():
         assert received == [signal.SIGUSR1]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_in_the_last_window_leaves_a_run_that_is_complete(tmp_path, monkeypatch, caplog):
+    """Of two seeds the first is at its end, and the other is not begun."""
+    log = loop._log_window
+
+    def logged(member, *args):
+        if member.step == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return log(member, *args)
+
+    monkeypatch.setattr(loop, "_log_window", logged)
+    cfg = quick_config(num_epochs=1, num_seeds=2, seeds_at_once=1)
+    with pytest.raises(Interrupted, match="stopped before seed 1; the same command goes on"):
+        fit_seeds(cfg, tmp_path, quiet=True)
+    assert (tmp_path / "seed_0" / "checkpoints" / "12").exists()
+    assert not (tmp_path / "seed_1" / "checkpoints").exists()
+    with caplog.at_level("INFO", logger="vae_jax"):
+        fit_seeds(cfg, tmp_path, quiet=True)
+    assert "nothing was left to stop" in caplog.text

@@ -114,6 +114,7 @@ def test_without_a_directory_it_is_the_same(early, patient):
     assert same(run.params, best.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [2, "last"])
 def test_killed_and_resumed_it_ends_at_the_same_step(early, patient, tmp_path, at):
     """Killed at the second validation, or right before it would see that it is over."""

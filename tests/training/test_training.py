@@ -14,6 +14,7 @@ def test_the_same_command_again_changes_nothing(trained):
     assert (trained.workdir / "metrics.jsonl").read_text() == before
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(trained):
     assert not same(fit(quick_config(seed=1), quiet=True).params, trained.params)
     assert same(fit(quick_config(), quiet=True).params, trained.params)

@@ -34,7 +34,7 @@ def test_a_run_with_averaging_ends_with_the_average():
 
 
 def test_every_step_has_keys_of_its_own_however_the_steps_are_called():
-    def update(state, keys, raw):  # shows the draws of each example's two keys
+    def update(state, keys, raw, ok):  # shows the draws of each example's two keys
         draws = jax.vmap(jax.vmap(jax.random.uniform))(keys)
         return state._replace(step=state.step + 1), {"draws": draws}
 
@@ -58,6 +58,7 @@ def test_the_gradient_is_clipped_to_its_norm():
     np.testing.assert_allclose(new.params["w"], [-0.3, -0.4], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_norm_is_the_global_norm():
     shapes = [(), (3,), (2, 3), (2, 3, 4), (3, 3, 1, 5)]
     tree = [jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(shapes)]

@@ -1,9 +1,11 @@
 """The condition of a model: named in a config, taken from a data set."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from vae_jax.batches.splits import example_name
 from vae_jax.brought import Coding
 from vae_jax.config.calls import parse
 from vae_jax.errors import UserError, counted, unknown
@@ -58,7 +60,8 @@ def conditioned(dataset: Dataset, text: str, coding: Coding | None = None) -> Da
             sizes = f"{len(by_split[split])} for {len(x)} examples"
             raise UserError(f"given={given.name}: the {split} split has {sizes}")
     coding = coding or Coding.of(given.name, by_split["train"])
-    codes = {split: coding.codes(by_split[split]) for split in dataset.splits}
+    name_of = partial(example_name, dataset)
+    codes = {s: coding.codes(by_split[s], partial(name_of, s)) for s in dataset.splits}
     return dataset._replace(given=codes, coding=coding)
 
 
@@ -72,13 +75,12 @@ def _by_split(dataset: Dataset, name: str) -> dict[str, Any]:
     return {split: np.asarray(values) for split, values in there[name].items()}
 
 
-def written(dataset: Dataset, text: str) -> Any:
+def written(coding: Coding | None, text: str) -> Any:
     """A condition as it was brought, of its text: the name of a class, or numbers with commas.
 
     Raises:
         UserError: for other numbers than the condition has.
     """
-    coding = dataset.coding
     if coding is None or coding.classes is not None:
         return text
     try:

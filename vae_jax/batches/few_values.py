@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from vae_jax.batches.splits import examples
+from vae_jax.config import components
 from vae_jax.datasets import columns
 from vae_jax.errors import counted
 from vae_jax.types import Dataset
@@ -14,7 +15,12 @@ MOST_VALUES = 4096  # different ones that are few
 SHARED_BY = 10  # observations of a value that is no coincidence
 LOOKED_AT = 1_000_000  # numbers of a split
 NO_PROBABILITY = "a density of that is no probability, and grows without limit as its scale shrinks"
-ADVICE = "give values='dequantized', or a likelihood of bits or levels; leave constant columns out"
+MASSES = "give a likelihood of bits, counts or levels"
+ADVICE = {  # an argument that a data set takes -> what it can do
+    "values": "give values='dequantized', or a likelihood of bits or levels",
+    "one_hot": "drop such columns, or, where all are such, give standardize=False and a likelihood "
+    "of bits, counts or levels",
+}
 
 
 def few_values(dataset: Dataset, splits: Iterable[str]) -> str:
@@ -27,6 +33,12 @@ def few_values(dataset: Dataset, splits: Iterable[str]) -> str:
     firsts = (_first(dataset, split) for split in splits if split in dataset.splits)
     by_split = [_few(first, dataset.names) for first in firsts]
     return max(by_split, key=len, default="")
+
+
+def advice(data: str) -> str:
+    """The way out of few values for a data set, by its name: it depends on what it takes."""
+    takes = components.options(components.find("datasets", components.parse(data).name))
+    return next((text for argument, text in ADVICE.items() if argument in takes), MASSES)
 
 
 def _first(dataset: Dataset, split: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.random import threefry_2x32
 
 from vae_jax.brought import Origin, Standardization
 from vae_jax.datasets._doubts import doubts
@@ -28,13 +29,15 @@ BINARIZE: Mapping[str, Callable[[Array, Array], Array]] = {
 
 
 def _uniform16(key: Array, size: int) -> Array:
-    """Uniform integers below 2^16 as floats, two from each random word, in half the time of one.
+    """Uniform integers below 2^16 as floats: threefry's words, all low halves before the high ones.
 
     For u = half / 2^16, P(u < x) is x rounded up to a multiple of 2^-16, exactly x at 0 and 1.
+    `jax.random.bits` makes a word of two, and halves side by side would be moved to their places:
+    so it takes 0.6 of the time. Keys of other generators begin with one of threefry's.
     """
-    words = jax.random.bits(key, ((size + 1) // 2,), jnp.uint32)
-    halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[:size]
-    return halves.astype(jnp.float32)
+    counts = jnp.arange((size + 1) // 2, dtype=jnp.uint32)
+    words = threefry_2x32(jax.random.key_data(key)[:2], counts)
+    return jnp.concatenate([words & 0xFFFF, words >> 16])[:size].astype(jnp.float32)
 
 
 def _dequantize(key: Array, raw: Array, levels: int) -> Array:

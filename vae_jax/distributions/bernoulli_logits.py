@@ -8,10 +8,9 @@ from vae_jax.types import Array
 class BernoulliLogits(Distribution):
     """Independent Bernoulli elements, one event: log p(x) = sum_d x_d a_d - softplus(a_d), nats.
 
-    NumPyro's `Bernoulli(...).to_event()` is the same density. This one sums the two halves of
-    softplus(a) = max(a, 0) + log(1 + exp(-|a|)) apart, which XLA vectorizes where it does not
-    vectorize `logaddexp`: on a CPU an importance-sampled log p(x) takes two thirds of the time
-    (`benchmarks/evaluation.py`).
+    NumPyro's `Bernoulli(...).to_event()` is the same density. This one writes softplus(a) as
+    max(a, 0) + log(1 + exp(-|a|)), which XLA vectorizes where it does not vectorize `logaddexp`: on
+    a CPU an importance-sampled log p(x) takes two thirds of the time (`benchmarks/ideas.py`).
 
     Args:
         logits: a, `[..., *event_shape]`.
@@ -59,9 +58,8 @@ class BernoulliLogits(Distribution):
         """Sum over the event of x a - max(a, 0) - log(1 + exp(-|a|)), nats, `[...]`."""
         del intermediates
         a, x = self._flat(self.logits), self._flat(value)
-        linear = jnp.sum(x * a - jnp.maximum(a, 0), -1)
         magnitude = jnp.maximum(a, -a)  # abs, but with the gradient 0 at 0
-        return linear - jnp.sum(jnp.log1p(jnp.exp(-magnitude)), -1)
+        return jnp.sum(x * a - jnp.maximum(a, 0) - jnp.log1p(jnp.exp(-magnitude)), -1)
 
     def _flat(self, x: Array) -> Array:
         """One axis in place of the event's: XLA's loops are short over the axes of an image."""

@@ -27,7 +27,8 @@ from vae_jax.types import (
 )
 from vae_jax.weights import checked_batch, log_likelihood
 
-TOLERANCE = 0.01  # nats of an example
+TOLERANCE = 0.01  # nats of an example, and of the prior's mass
+MASS = "_log_p_quadrature_mass"  # of p(z | y), by the grid of an example
 
 
 def quadrature(
@@ -39,18 +40,20 @@ def quadrature(
 
     `points` is per dimension; `margin`, in the prior's standard deviations, is how much farther the
     grid reaches than 10,000 draws from the prior. A grid that does not hold the prior's mass within
-    a hundredth is refused; examples of which every other point gives another sum, since p(z | x) is
-    narrow for the grid, are said.
+    a hundredth, for each class where the model is given one, is refused. Given real numbers the
+    examples of which it does not are said, as are those of which every other point gives another
+    sum, since p(z | x) is narrow for the grid.
     """
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        log_p, coarse = _sums(model, params, batch, points, margin)
-        return {"log_p_quadrature": log_p, "log_p_quadrature_error": jnp.abs(log_p - coarse)}
+        log_p, coarse, mass = _sums(model, params, batch, points, margin)
+        values = {"log_p_quadrature": log_p, "log_p_quadrature_error": jnp.abs(log_p - coarse)}
+        return values if batch.given is None else values | {MASS: mass}
 
     def require(facts: Facts) -> None:
         _require_plane(facts.prior)
-        if facts.are_known:
-            _require_mass(prior_mass(facts.model, facts.params, points=points, margin=margin))
+        for model in _at_each_class(facts) if facts.are_known else ():
+            _require_mass(prior_mass(model, facts.params, points=points, margin=margin))
 
     how = f"quadrature over z, {points} points a dimension"
     quantity = Quantity(NATS, how, better="higher", label="log p(x), quadrature")
@@ -58,9 +61,28 @@ def quadrature(
     return Estimator(of_examples, quantities, require, _summary, floats_per_example=points)
 
 
+def _at_each_class(facts: Facts) -> list[Model]:
+    """The model, at each class that it may be given; none where it is given real numbers."""
+    if facts.model.given_shape is None:
+        return [facts.model]
+    coding = facts.dataset and facts.dataset.coding
+    if not coding or coding.classes is None:
+        return []
+    return [fixed(facts.model, y) for y in jnp.eye(len(coding.classes))]
+
+
 def is_sure(values: Values) -> bool:
-    """Whether quadrature's sums over all and over every other point agree, for each example."""
-    return bool((values["log_p_quadrature_error"] < TOLERANCE).all())
+    """Whether quadrature's sums over all and over every other point agree, for each example.
+
+    The grid of an example that has one of its own has to hold its prior's mass too.
+    """
+    agree = (values["log_p_quadrature_error"] < TOLERANCE).all()
+    return bool(agree and not (_lost(values) > TOLERANCE).any())
+
+
+def _lost(values: Values) -> np.ndarray:
+    """How far the prior's mass on an example's grid is from 1, `[n]`."""
+    return np.abs(values.get(MASS, np.ones(1)) - 1)
 
 
 def _summary(values: Values) -> dict[str, Number]:
@@ -68,8 +90,15 @@ def _summary(values: Values) -> dict[str, Number]:
     numbers, apart = means(values), values["log_p_quadrature_error"]
     if is_sure(values):
         return numbers
-    told = f"quadrature of {(apart >= TOLERANCE).mean():.1%} of the examples is not sure"
-    remark = f"{told}: half the points give up to {apart.max():.2g} nats else; more are needed"
+    told, lost = [], _lost(values)
+    if (apart >= TOLERANCE).any():
+        share = f"quadrature of {(apart >= TOLERANCE).mean():.1%} of the examples is not sure"
+        half = f"half the points give up to {apart.max():.2g} nats else"
+        told.append(f"{share}: {half}; more are needed")
+    if (lost > TOLERANCE).any():
+        share = f"for {(lost > TOLERANCE).mean():.1%} of the examples"
+        told.append(f"{share} the grid's mass of p(z|y) is up to {lost.max():.2g} from 1")
+    remark = "; ".join(told)
     return numbers | {"log_p_quadrature": numbers["log_p_quadrature"]._replace(remark=remark)}
 
 
@@ -79,7 +108,7 @@ def _require_plane(prior: Distribution) -> None:
 
 
 def _require_mass(mass: Array) -> None:
-    if abs(float(mass) - 1) > 0.01:
+    if abs(float(mass) - 1) > TOLERANCE:
         raise UserError(
             f"the grid holds {float(mass):.3f} of the prior's mass, not 1; "
             "more points may help, but not where the prior has heavy tails"
@@ -113,8 +142,8 @@ def log_p_by_quadrature(
 
 def _sums(
     model: Model, params: Params, batch: Examples, points: int, margin: float
-) -> tuple[Array, Array]:
-    """log p(x) `[batch]` by all points of the grid, and by every other one along each dimension."""
+) -> tuple[Array, Array, Array]:
+    """log p(x) `[batch]` by all points and by every other one, and the prior's mass on the grid."""
     batch = checked_batch(model, batch)
     if batch.given is not None:  # each example has a grid of its own
         at = partial(_sums, points=points, margin=margin)
@@ -130,15 +159,14 @@ def _sums(
 
     every, other = jax.lax.map(some_points, z)
     coarse = logsumexp(other[::2], 0) + log_cell + dimensions * jnp.log(2)
-    return logsumexp(every, 0) + log_cell, coarse
+    return logsumexp(every, 0) + log_cell, coarse, jnp.exp(logsumexp(prior.log_prob(z)) + log_cell)
 
 
 def prior_mass(model: Model, params: Params, *, points: int = 400, margin: float = 1.0) -> Array:
-    """The prior's mass by the same grid, which is 1 unless it is too coarse or too small."""
-    if model.given_shape is not None:  # the least that any condition of a few has
-        each = partial(prior_mass, params=params, points=points, margin=margin)
-        masses = jax.lax.map(lambda y: each(fixed(model, y)), jnp.eye(model.given_shape[0]))
-        return masses[jnp.argmax(jnp.abs(masses - 1))]
+    """The prior's mass by the same grid, which is 1 unless it is too coarse or too small.
+
+    Of a model at one condition that is the mass of p(z | y).
+    """
     z, log_cell = _grid(model, params, points, margin)
     return jnp.exp(logsumexp(model.prior(params).log_prob(z)) + log_cell)
 

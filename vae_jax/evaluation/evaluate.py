@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from numpyro.distributions import constraints
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
-from vae_jax.batches.few_values import few_values
+from vae_jax import hosts
+from vae_jax.batches.devices import compiler_options, copy_to_devices, fitting_devices, mesh_for
+from vae_jax.batches.few_values import advice, few_values
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import first, gather, rows_of
@@ -102,7 +103,7 @@ def evaluate(
             "num_parameters": num_parameters(run.params),
             "seconds": round(time.monotonic() - began, 3),
             "probability": probability,
-            "numbers": (of_split := numbers(every, values)),
+            "numbers": (of_split := numbers(every, values, doubts)),
             "agreement": agreement(of_split, values),
             "per_example": {n: v for n, v in values.items() if n[0] != "_" and n != "in_support"},
         }
@@ -223,7 +224,7 @@ def _make_program(
             every |= of_examples
         return every
 
-    return jax.jit(values, compiler_options=COMPILER_OPTIONS)
+    return jax.jit(values, compiler_options=compiler_options())
 
 
 def _pass(
@@ -241,7 +242,7 @@ def _pass(
     data = first(rows_of(run.dataset, split), count)
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
-    with Bar(len(data), "example", split, quiet=quiet) as bar:
+    with Bar(len(data), "example", split, quiet=quiet or not hosts.is_first()) as bar:
         mesh = mesh_for(batch)
         params = copy_to_devices(run.params, mesh)
         of_batch = functools.partial(program, params)
@@ -255,9 +256,11 @@ def _kept(run: Run, split: str, count: int, estimators: Iterable[str], seed: int
 
 
 def _doubts(run: Run, split: str, values: Values, probability: str) -> dict[str, Any]:
+    few = _few_values(run.dataset, split) if probability == "density" else ""
     return {
         "in_support": bool(values["in_support"].all()),
-        "few_values": _few_values(run.dataset, split) if probability == "density" else "",
+        "few_values": few,
+        **({"advice": advice(run.data)} if few else {}),
         "remarks": list(run.dataset.remarks),
         "given": run.dataset.coding and run.dataset.coding.name,
         "missing": run.dataset.missing,

@@ -90,7 +90,7 @@ def computed(run: Run, one: Asked) -> Export:
     function = components.build(FAMILY, str(one.call))
     more = dict(one.more)
     if "given" in more:
-        more["given"] = written(run.dataset, more["given"])
+        more["given"] = written(run.dataset.coding, more["given"])
     arrays = function(run, quiet=False, **more)
     count = len(next(iter(arrays.values())))
     rows, labels = _rows(run, one.split, count)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from vae_jax.errors import UserError
-from vae_jax.evaluation.warnings import of_what, unit, warnings
+from vae_jax.evaluation.warnings import of_given, of_what, unit, warnings
 from vae_jax.runs.age import Age
 from vae_jax.types import Estimator, Number, Quantity, Values
+
+IN_WORDS = ("method", "label", "remark")
 
 
 def require_distinct(estimators: Mapping[str, Estimator]) -> None:
@@ -47,14 +49,24 @@ def require_examples(
             raise UserError(f"{text}: another estimator has an array called {name} too")
 
 
-def numbers(estimators: Mapping[str, Estimator], values: Values) -> dict[str, dict[str, Any]]:
-    """Each number with its unit, method and the estimator it comes from, JSON-able."""
+def numbers(
+    estimators: Mapping[str, Estimator], values: Values, doubts: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Each number with its unit, method and the estimator it comes from, JSON-able.
+
+    Args:
+        estimators: by what they are called.
+        values: of the examples.
+        doubts: what results say beside their numbers, of which `given` is used.
+    """
     records: dict[str, dict[str, Any]] = {}
     for text, estimator in estimators.items():
         summary = estimator.summary(values)
         for name, quantity in estimator.quantities.items():
             if name in summary and name not in records:
-                records[name] = _record(summary[name], quantity) | {"estimator": text}
+                record = _record(summary[name], quantity) | {"estimator": text}
+                told = {n: of_given(v, doubts) for n, v in record.items() if n in IN_WORDS}
+                records[name] = record | told
     return records
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vae_jax.batches.few_values import ADVICE, NO_PROBABILITY
+from vae_jax.batches.few_values import MASSES, NO_PROBABILITY
 from vae_jax.runs.age import Age
 from vae_jax.types import NATS
 
@@ -21,7 +21,7 @@ def of_the_data(results: Mapping[str, Any]) -> list[str]:
     if "in_support" not in results:
         return list(filter(None, [results.get("warning")]))
     few = results["few_values"]
-    doubts = [f"{few}: {NO_PROBABILITY}; {ADVICE}"] if few else []
+    doubts = [f"{few}: {NO_PROBABILITY}; {results.get('advice', MASSES)}"] if few else []
     doubts += [f"data: {remark}" for remark in results.get("remarks", ())]
     return doubts if results["in_support"] else [OUTSIDE_SUPPORT, *doubts]
 
@@ -34,6 +34,11 @@ def of_what(results: Mapping[str, Any]) -> list[str]:
     if results.get("missing"):
         lines.append("values are missing: log p and the bounds on it are of what was observed")
     return lines
+
+
+def of_given(text: str, results: Mapping[str, Any]) -> str:
+    """A text on p(x), of p(x|y) where the model is given y."""
+    return text.replace("p(x)", "p(x|y)") if results.get("given") else text
 
 
 def probability(number: Mapping[str, Any], results: Mapping[str, Any]) -> str:

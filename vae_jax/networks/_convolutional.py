@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from vae_jax.errors import UserError
 from vae_jax.networks._activations import activation_named
-from vae_jax.networks._patches import Conv
+from vae_jax.networks._patches import Conv, ConvTranspose
 from vae_jax.types import Array, Network, Params, Shape
 
 
@@ -59,7 +59,7 @@ class _Decoder(nn.Module):
             x = self.activation(x)
             for _ in range(self.blocks):
                 x = Residual(self.kernel, self.activation)(x)
-            x = nn.ConvTranspose(features, size, strides=(2, 2))(x)
+            x = ConvTranspose(features, size, stride=2)(x)
         return x[..., :height, :width, :]
 
 

@@ -36,6 +36,7 @@ class Column(NamedTuple):
     compared_note: str
     config: Mapping[str, str]
     environment: Mapping[str, str]
+    given: str  # what the model is conditioned on; empty: nothing
 
     def has(self, section: Section) -> bool:
         """Whether it shows anything of a section."""
@@ -80,6 +81,7 @@ def column(workdir: Path, drawn: Callable[[Story], Mapping[str, Shown]]) -> Colu
         ages.of_comparison(workdir, compared) if compared else "",
         readable.entries(cfg.to_dict()),
         environment(workdir),
+        cfg.given,
     )
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from vae_jax import plots
 from vae_jax.estimators._best import BEST
+from vae_jax.evaluation.warnings import of_given
 from vae_jax.plots import BLUE, GREEN, GREY, ORANGE, captioned
 from vae_jax.reporting.entries import GAPS, Amount, Entry
 from vae_jax.reporting.summary import SURGERY, WITHIN, best_kl
@@ -73,7 +74,7 @@ def upwards(entry: Entry) -> list[Step]:
 
 def _point(entry: Entry, name: str, colour: str) -> Step:
     amount = entry.amount(name)
-    return Step(NAMES[name], amount.mean, amount, colour)
+    return Step(of_given(NAMES[name], entry.results), amount.mean, amount, colour)
 
 
 def downwards(entry: Entry) -> list[Step]:
@@ -174,7 +175,7 @@ def _caption(parts: Sequence[tuple[Entry, Sequence[Step]]]) -> str:
     told = []
     for entry, steps in parts:
         if steps[0].label == NAMES["elbo"]:
-            told.append(f"From the ELBO to log p(x) on {entry.where}.")
+            told.append(f"From the ELBO to {entry.log_p} on {entry.where}.")
         else:
             told.append(f"The ELBO's terms on {entry.where}.")
     errors = "Lines are standard errors over examples; those of gaps are paired."

@@ -21,7 +21,7 @@ from vae_jax.estimators._grid import (
 from vae_jax.estimators.importance import importance
 from vae_jax.plots import BLUE, ORANGE, captioned
 from vae_jax.runs.run import Run
-from vae_jax.types import Array, Estimator, Model
+from vae_jax.types import Array, Estimator, Facts, Model
 
 POINTS = 100**2  # of the grid
 LATENTS = 150  # points along each element of z: a picture needs fewer than a number
@@ -29,18 +29,24 @@ HIGHEST = 0.998  # of the points' share is shown: levels at an end may hold much
 SHOWN = 500  # test data and samples
 
 
-def estimator_of(run: Run) -> Estimator | None:
-    """Quadrature where it is possible, else importance sampling; None for x of more elements."""
+def estimator_of(run: Run, model: Model) -> Estimator | None:
+    """Quadrature where it is possible, else importance sampling; None for x of more elements.
+
+    Args:
+        run: the run.
+        model: its own, or at one condition.
+    """
     if int(np.prod(run.parts.x_shape)) > PLANE:
         return None
-    first = default_estimator(run.facts.prior.event_shape[0], LATENTS)
+    facts = run.facts._replace(model=model)
+    first = default_estimator(facts.prior.event_shape[0], LATENTS)
     every = (first, importance(num_samples=NUM_SAMPLES, iwae_samples=()))
-    return next((e for e in every if _is_possible(e, run)), None)
+    return next((e for e in every if _is_possible(e, facts)), None)
 
 
-def _is_possible(estimator: Estimator, run: Run) -> bool:
+def _is_possible(estimator: Estimator, facts: Facts) -> bool:
     try:
-        estimator.require(run.facts)
+        estimator.require(facts)
     except UserError:
         return False
     return True
@@ -73,7 +79,7 @@ def densities(
     kind = "mass" if discrete else "density"
     clouds = [np.asarray(some).reshape(len(some), -1)[:SHOWN] for some in (x, draws)]
     draw = _curves if len(axes) == 1 else _planes
-    figure = draw(axes, data, of_model, clouds, kind)
+    figure = draw(axes, data, of_model, clouds, kind, of_what)
     first = (
         ""
         if known is None
@@ -91,19 +97,25 @@ def _known(run: Run, given: Array | None) -> Callable[[Array], Array] | None:
     return None if of_both is None else lambda x: of_both(x, given)
 
 
+def _learned(of_what: str) -> str:
+    """`p(x)` as the model has it."""
+    return of_what.replace("p", r"p_\theta")
+
+
 def _curves(
     axes: Sequence[np.ndarray],
     data: np.ndarray | None,
     model: np.ndarray,
     clouds: Sequence[np.ndarray],
     kind: str,
+    of_what: str,
 ) -> Figure:
     """Both as curves, or as dots where x is discrete, over marks for data and samples."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     plot, styles = figure.subplots(), ("o", "x") if kind == "mass" else ("-", "--")
     if data is not None:
-        plot.plot(axes[0], data, styles[0], color=BLUE, label="data, $p(x)$")
-    plot.plot(axes[0], model, styles[1], color=ORANGE, label=r"model, $p_\theta(x)$")
+        plot.plot(axes[0], data, styles[0], color=BLUE, label=f"data, ${of_what}$")
+    plot.plot(axes[0], model, styles[1], color=ORANGE, label=f"model, ${_learned(of_what)}$")
     top = max(np.max(curve) for curve in (data, model) if curve is not None)
     named = zip(clouds, (BLUE, ORANGE), ("test data", "samples"), strict=True)
     for row, (cloud, colour, name) in enumerate(named):
@@ -120,14 +132,15 @@ def _planes(
     model: np.ndarray,
     clouds: Sequence[np.ndarray],
     kind: str,
+    of_what: str,
 ) -> Figure:
     """Two planes, one of the data and one of the model, with points; one scale of colours."""
     figure = Figure(figsize=(8.2, 3.8), layout="constrained")
     both = figure.subplots(1, 2, sharex=True, sharey=True)
     tops = [np.quantile(values, HIGHEST) for values in (data, model) if values is not None]
     names = (
-        "test data" if data is None else f"data: {kind} $p(x)$, test data",
-        rf"model: {kind} $p_\theta(x)$, samples",
+        "test data" if data is None else f"data: {kind} ${of_what}$, test data",
+        f"model: {kind} ${_learned(of_what)}$, samples",
     )
     for plot, values, cloud, name in zip(both, (data, model), clouds, names, strict=True):
         if values is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vae_jax.errors import counted
 from vae_jax.estimators._best import BEST, best_of
+from vae_jax.evaluation.warnings import of_given
 from vae_jax.runs.results import Name, read_arrays, read_splits
 from vae_jax.standard_errors import known_error
 
@@ -66,6 +67,11 @@ class Entry(NamedTuple):
     def is_part(self) -> bool:
         """Whether they are the first of a split alone."""
         return Name.read(self.name).first is not None
+
+    @property
+    def log_p(self) -> str:
+        """The words for what its bounds are on."""
+        return of_given("log p(x)", self.results)
 
     @property
     def split(self) -> tuple[str, str]:

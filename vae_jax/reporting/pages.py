@@ -1,12 +1,13 @@
 """`report.html`, of a run or of a comparison of many: one file that needs no other."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vae_jax.evaluation.warnings import probability
+from vae_jax.evaluation.warnings import of_given, probability
 from vae_jax.places import named
 from vae_jax.plots import save_figures
 from vae_jax.reporting import readable, run_plots, sections, sweep_plots, tables, wide
@@ -36,6 +37,7 @@ def of_columns(columns: Sequence[Column]) -> dict[str, Any]:
     return {
         "name": " | ".join(column.name for column in columns),
         "columns": columns,
+        "said": partial(of_given, results={"given": all(c.given for c in columns)}),
         "sections": [s for s in sections.SECTIONS if any(c.has(s) for c in columns)],
     }
 

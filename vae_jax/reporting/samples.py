@@ -18,7 +18,9 @@ from vae_jax.progress import each
 from vae_jax.reporting import latent_plots, latent_space
 from vae_jax.reporting.conditions import classes, conditions_of
 from vae_jax.reporting.densities import densities, estimator_of
+from vae_jax.reporting.imputed import imputations
 from vae_jax.reporting.latent_space import Latents, latents_of
+from vae_jax.reporting.places import has_few_layers
 from vae_jax.reporting.table_plots import distributions
 from vae_jax.reporting.traversals import traversals
 from vae_jax.reporting.views import View, flat, view_of
@@ -27,7 +29,7 @@ from vae_jax.types import Array
 from vae_jax.weights import of_seen
 
 EXAMPLES = 1000  # that figures are of, at least where there are so many
-MOST_COLUMNS = 24  # of a table, whose distributions are drawn one by one
+MOST_COLUMNS = 32  # of a table, whose distributions are drawn one by one
 SIDE = 20  # of the grid over the latent plane
 AGREEMENT = "Each element of test examples against the mean of p(x|z), z ~ q(z|x)"
 ROWS = "Test examples x, the mean of p(x|z) for one z ~ q(z|x), and a draw from that."
@@ -85,6 +87,8 @@ def _of_x(view: View, keys: Any, num_samples: int, steps: int | None) -> Drawing
         drawings["columns"] = lambda: columns(view, ways[1])
     if (rows := conditions_of(view)) and view.given is None:
         drawings["classes"] = lambda: classes(view, keys[1], rows)
+    if view.is_image and run.dataset.missing and has_few_layers(run.config):
+        drawings["imputations"] = lambda: imputations(view, keys[3])
     if isinstance(view.prior(view.condition), Denoising):
         drawings["steps"] = lambda: on_the_way(view, keys[1], steps)
     elif steps is not None:
@@ -92,8 +96,8 @@ def _of_x(view: View, keys: Any, num_samples: int, steps: int | None) -> Drawing
     else:
         drawings["interpolations"] = lambda: interpolations(view, keys[2])
     is_of_one = view.batch.given is None or view.given is not None
-    if is_of_one and (estimator := estimator_of(run)):
-        model = run.model if view.given is None else fixed(run.model, view.given)
+    model = run.model if view.given is None else fixed(run.model, view.given)
+    if is_of_one and (estimator := estimator_of(run, model)):
         shown = view.x, ways[1], view.given
         drawings["densities"] = lambda: densities(run, model, estimator, *shown)
     return drawings
@@ -241,6 +245,7 @@ def manifold(view: View, key: Any) -> Figure:
 
 
 NAMES = (
-    *("samples", "columns", "classes", "steps", "reconstructions", "interpolations", "traversals"),
-    *("aggregated_posterior", "projection", "manifold", "dimensions", "densities"),
+    *("samples", "columns", "classes", "steps", "reconstructions", "imputations"),
+    *("interpolations", "traversals", "aggregated_posterior", "projection", "manifold"),
+    *("dimensions", "densities"),
 )

@@ -69,6 +69,8 @@ SAMPLES = Section(
                 "Structure should come early and detail late."),
         Picture("reconstructions", "Test examples beside their reconstructions",
                 "What a reconstruction leaves out, z does not hold."),
+        Picture("imputations", "Test examples, their upper half, and what the model fills in",
+                "The mean is grey, and draws differ, where what is seen leaves the rest open."),
         Picture("interpolations", "Reconstructions along straight lines in z",
                 "Steps should be small, and each picture one that could be data."),
         Picture("manifold", "Means over the plane of z",

@@ -17,7 +17,7 @@ KL = ("kl", "mean_kl", "kl_sampled", "kl_term")  # the first is told
 SURGERY = ("mutual_information", "marginal_kl")
 WITHIN = ("total_correlation", "dimension_kl")
 BELOW = ("log_likelihood", *KL, *SURGERY, *WITHIN)  # of the ELBO's terms
-UNKNOWN = "How far it lies below log p(x) is not known: no estimate of log p(x) is there"
+UNKNOWN = "How far it lies below {0} is not known: no estimate of {0} is there"
 FINDINGS = {
     "two_sample_accuracy": "a classifier tells samples from data with accuracy {}; 0.5 is a coin's",
     "nearer_than_test": "{} of the samples are nearer to the training set than test data is",
@@ -79,7 +79,7 @@ def _bound(story: Story) -> str:
     what = probability(entry.numbers["elbo"], entry.results)
     of = f" (log of a {what})" if what else ""
     return (
-        f"The ELBO, a lower bound on log p(x), is {entry.amount('elbo')} nats per example{of} "
+        f"The ELBO, a lower bound on {entry.log_p}, is {entry.amount('elbo')} nats per example{of} "
         f"on {entry.where}."
     )
 
@@ -97,13 +97,13 @@ def _gap(story: Story) -> str:
     """
     headline = _headline(story)
     told = dict.fromkeys(_above(story, e) for e in (headline, way(story)) if e and e.gap)
-    return " ".join(told) or (UNKNOWN if headline else "")
+    return " ".join(told) or (UNKNOWN.format(headline.log_p) if headline else "")
 
 
 def _above(story: Story, entry: Entry) -> str:
     best, up = entry.best or "", entry.gap
     whose = "it" if not _where(story, entry) else f"their ELBO of {entry.amount('elbo')}"
-    text = f"log p(x) {HOW[best]} is {entry.amount(best)}, {up} nats above {whose}"
+    text = f"{entry.log_p} {HOW[best]} is {entry.amount(best)}, {up} nats above {whose}"
     return f"{_where(story, entry)}{text}{_shares(entry)}."
 
 
@@ -182,7 +182,8 @@ def _learned(story: Story) -> str:
     entry = richest(story.entries, ("log_p_data", *BEST), "log_p_data")
     if entry and entry.best:
         gap: Amount = entry.difference("log_p_data", entry.best)
-        told.append(f"{_where(story, entry)}log p(x) is {gap} nats below the data's own density")
+        what = f"{_where(story, entry)}{entry.log_p}"
+        told.append(f"{what} is {gap} nats below the data's own density")
     return " ".join(readable.sentence(text) for text in told if text)
 
 

@@ -135,7 +135,7 @@ def view_of(run: Run, key: Array, most: int, given: str | None = None) -> View:
     data, rows = rows_of(dataset, SPLIT), np.arange(len(dataset.splits[SPLIT]))
     condition, told = None, ""
     if given is not None:
-        codes = codes_of(dataset, written(dataset, given), 1)
+        codes = codes_of(dataset, written(dataset.coding, given), 1)
         assert dataset.coding is not None
         condition = dataset.coding.expand(jnp.asarray(codes))[0]
         told = f", given {dataset.coding.name}={given}"

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vae_jax.batches.conditions import conditioned
+from vae_jax.batches.conditions import conditioned, written
 from vae_jax.batches.records import Record, moments, record_of, same_x
 from vae_jax.batches.rows import rows_of
 from vae_jax.batches.splits import require_shapes, x_of
@@ -70,6 +70,25 @@ def coding(workdir: Path) -> Coding | None:
     if "classes" in known:
         return Coding(known["name"], np.array(known["classes"]), None, np.array(known["shares"]))
     return Coding(known["name"], None, _standardization(known))
+
+
+def require_condition(workdir: Path, text: str | None) -> None:
+    """Refuses a condition that a run does not have, before its data is read.
+
+    Args:
+        workdir: of a run, or of many. One of an older version does not say what it is given.
+        text: the condition; None: none is asked for.
+
+    Raises:
+        UserError: as `Coding.codes` does.
+    """
+    many = directory.many_runs(workdir)
+    every = [path for paths in many.values() for path in paths.values()] or [workdir]
+    for path in every if text is not None else ():
+        if (known := coding(path)) is not None:
+            known.codes(np.atleast_1d(np.asarray(written(known, str(text)))))
+        elif records(path):
+            raise UserError(f"given={text}: the model of {path} is not conditioned on anything")
 
 
 def records(workdir: Path) -> dict[str, Record]:
@@ -204,7 +223,10 @@ def named(workdir: Path, cfg: ConfigDict, text: str) -> tuple[str, Dataset]:
 
     def read(**more: Any) -> Dataset:
         dataset = require_shapes(components.build("datasets", full)(**fixed | more))
-        return conditioned(dataset, cfg.given, coding(workdir))
+        try:
+            return conditioned(dataset, cfg.given, coding(workdir))
+        except UserError as error:
+            raise UserError(f"{text}: {error}") from error
 
     if takes.keys() >= {"path", *SIZES} and not SIZES & call.arguments.keys():
         whole = read(test=1.0)

@@ -1,7 +1,8 @@
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from vae_jax.trackers import Tracked, Tracker, needs, remembered
 
 logger = logging.getLogger(__name__)
 FOLDER = "mlruns"  # beside the user, as MLflow's own is
+AT_FIRST = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 
 
 @needs("mlflow", extra="mlflow")
@@ -31,12 +33,13 @@ def mlflow(
     from mlflow.entities import Metric
 
     client = MlflowClient(tracking_uri=uri)
-    kept = remembered(run, "mlflow", lambda: _begun(client, uri, experiment, name or run.name))
-    if kept["uri"] != uri:
-        client = MlflowClient(tracking_uri=kept["uri"])
-    id = kept["id"]
-    client.update_run(id, status="RUNNING")
-    _note(client, id, run.config)
+    with _impatient():
+        kept = remembered(run, "mlflow", lambda: _begun(client, uri, experiment, name or run.name))
+        if kept["uri"] != uri:
+            client = MlflowClient(tracking_uri=kept["uri"])
+        id = kept["id"]
+        client.update_run(id, status="RUNNING")
+        _note(client, id, run.config)
     logger.info("mlflow: run %s in %s", id, kept["uri"])
 
     def log(step: int, metrics: Mapping[str, float]) -> None:
@@ -44,6 +47,21 @@ def mlflow(
         client.log_batch(id, [Metric(n, float(v), now, step) for n, v in metrics.items()])
 
     return Tracker(log, lambda: client.set_terminated(id))
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Asks a server that is out of reach for seconds, not minutes, unless the user says how long.
+
+    That is for the beginning. Later on the run has something to lose, and MLflow's own times hold.
+    """
+    new = {name: value for name, value in AT_FIRST.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
 
 
 def _begun(client: Any, uri: str, experiment: str, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from vae_jax.trackers import Tracked, Tracker, needs, remembered
 
 logger = logging.getLogger(__name__)
+SECONDS_TO_BEGIN = 20.0
 SECONDS_TO_FINISH = 60.0  # without a network, what is left to send stays in the run's directory
 
 
@@ -31,7 +32,9 @@ def wandb(
     import wandb as client
 
     id = remembered(run, "wandb", lambda: {"id": secrets.token_hex(4)})["id"]
-    settings = client.Settings(console="off", silent=True, finish_timeout=SECONDS_TO_FINISH)
+    settings = client.Settings(
+        console="off", silent=True, init_timeout=SECONDS_TO_BEGIN, finish_timeout=SECONDS_TO_FINISH
+    )
     there: Any = client.init(
         project=project, entity=entity or None, name=name or run.name,
         group=group or run.group or None, mode=mode or None, id=id, resume="allow",

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from vae_jax import config
-from vae_jax.batches.devices import ONCE
-from vae_jax.batches.few_values import ADVICE, NO_PROBABILITY, few_values
+from vae_jax.batches.devices import ONCE, compiler_options
+from vae_jax.batches.few_values import NO_PROBABILITY, advice, few_values
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.rows import gather, rows_of
 from vae_jax.batches.splits import present
@@ -35,7 +35,7 @@ def log_notes(job: Job, params: Params) -> None:
     model, dataset = job.parts.model, job.parts.dataset
     raw = gather(rows_of(dataset, "train"), slice(0, INIT_BATCH))
 
-    @partial(jax.jit, compiler_options=ONCE)
+    @partial(jax.jit, compiler_options=compiler_options(ONCE))
     def look(params: Params, raw: Any) -> tuple[Array | None, Array, Array]:
         _, batch = present(dataset, example_keys(jax.random.key(0), jnp.arange(len(raw))), raw)
         first = jax.tree.map(lambda leaf: leaf[0], batch)
@@ -155,4 +155,4 @@ def _warn_of_few_values(job: Job) -> None:
     if job.facts.likelihood.support.is_discrete:
         return
     if few := few_values(job.parts.dataset, ["train"]):
-        logger.warning("%s: %s; %s", few, NO_PROBABILITY, ADVICE)
+        logger.warning("%s: %s; %s", few, NO_PROBABILITY, advice(job.parts.cfg.data))

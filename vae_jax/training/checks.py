@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from vae_jax import config
-from vae_jax.batches.devices import ONCE
+from vae_jax.batches.devices import ONCE, compiler_options
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.rows import gather, rows_of
 from vae_jax.divergences.supports import ends, require_nested_supports
@@ -120,7 +120,7 @@ def _moves(rule: optax.GradientTransformation, steps: np.ndarray) -> jax.Array:
         return sums.sum()
 
     along_both = jax.vmap(jax.vmap(move, (None, 0)), (0, None))
-    return jax.jit(along_both, compiler_options=ONCE)(steps, jnp.array(SIZES))
+    return jax.jit(along_both, compiler_options=compiler_options(ONCE))(steps, jnp.array(SIZES))
 
 
 def _at(step: jax.Array, opt_state: optax.OptState) -> optax.OptState:

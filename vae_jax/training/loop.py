@@ -13,12 +13,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, devices, mesh_for
+from vae_jax import hosts
+from vae_jax.batches.devices import compiler_options, devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import rows_of
 from vae_jax.batches.splits import present
 from vae_jax.batches.windows import Windows, fits, windows
+from vae_jax.config import mesh_sizes
 from vae_jax.errors import DivergedError
 from vae_jax.runs import directory
 from vae_jax.runs.checkpoints import BestOrLast
@@ -71,12 +73,20 @@ def train(
     seeds = list(folders)
     log_notes(job, job.parts.start(keys_of(seeds[0])).params)
     size, loop = _seeds_at_once(job, len(seeds)), _make_loop(job, progress, observe, which)
-    for chunk in (seeds[i : i + size] for i in range(0, len(seeds), size)):
-        try:
-            outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk})
-        except Exception as error:
-            outcomes = dict.fromkeys(chunk, error)
+    for end in range(size, len(seeds) + size, size):
+        chunk, left = seeds[end - size : end], seeds[end:]
+        with caught_signals() as received:
+            try:
+                outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk}, received)
+            except Exception as error:
+                if hosts.count() > 1:  # the others may be elsewhere
+                    raise
+                outcomes = dict.fromkeys(chunk, error)
         yield from outcomes.items()
+        if (signum := _of_any(received)) and left:
+            raise Interrupted(signum, f"stopped before seed {left[0]}{_again(folders)}")
+        if signum:
+            logger.info("nothing was left to stop: training had come to its end")
 
 
 def _seeds_at_once(job: Job, count: int) -> int:
@@ -95,16 +105,19 @@ def _make_loop(
     job: Job, progress: Callable[..., Progress], observe: Observe | None, which: BestOrLast
 ) -> _Loop:
     cfg, split = job.parts.cfg, rows_of(job.parts.dataset, "train")
-    mesh, longest = mesh_for(cfg.batch_size), min(cfg.log_every_steps, job.eval_every)
+    mesh = mesh_for(cfg.batch_size, mesh_sizes(cfg))
+    longest = min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
-    program, bounds = RunSteps(job.update), _make_bounds(job.parts)
+    program, bounds = RunSteps(job.update, mesh), _make_bounds(job.parts)
     return _Loop(job, mesh, cut, program, bounds, progress, observe, which)
 
 
-def _train_chunk(loop: _Loop, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:
+def _train_chunk(
+    loop: _Loop, folders: Mapping[int, Path | None], received: list[int]
+) -> dict[int, Outcome]:
     """The outcomes of some seeds; those that were stopped at the same step train together."""
     outcomes: dict[int, Outcome] = {}
-    with caught_signals() as received, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         runs = (opened(loop.job, s, path, loop.mesh, loop.cut) for s, path in folders.items())
         members = [stack.enter_context(member) for member in runs]
         for together in _at_the_same_step(members):
@@ -137,9 +150,14 @@ def _train(loop: _Loop, members: list[Member], received: list[int]) -> dict[int,
                 shown = _mean([m.shown for m in going])
                 progress.line(step, step / job.parts.steps_per_epoch, shown)
                 going = [m for m in going if not m.has_stopped]
-            if received and going and step < num_steps:
-                _stop(going, received[0])
+            if (signum := _of_any(received)) and going and step < num_steps:
+                _stop(going, signum)
     return {m.seed: m.diverged or _outcome(loop, m) for m in members}
+
+
+def _of_any(received: list[int]) -> int:
+    """The signal that this process, or another of its run, has received; 0 without one."""
+    return hosts.largest(received[0] if received else 0)
 
 
 def _show(loop: _Loop, members: list[Member]) -> None:
@@ -174,7 +192,7 @@ def _run_window(loop: _Loop, members: list[Member], before: int) -> int:
     results = jax.block_until_ready(program(*arguments))
     seconds = (time.monotonic() - began) / len(members)
     for member, (state, stacked) in zip(members, results, strict=True):
-        metrics = {name: np.asarray(values) for name, values in stacked.items()}
+        metrics = jax.device_get(stacked)
         member.state = state
         member.diverged = _note_divergence(member, metrics, before)
         if not member.diverged:
@@ -194,7 +212,7 @@ def _make_bounds(parts: Parts) -> Callable[..., dict[str, Any]]:
     """(state, key, raw, ids) -> the bound of each example `[batch]`, jitted."""
     context = Context(num_examples=len(parts.dataset.splits["train"]))
 
-    @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+    @partial(jax.jit, compiler_options=compiler_options())
     def bounds(state: State, key: Any, raw: Any, ids: Any) -> dict[str, Any]:
         params = evaluated_params(state, parts.cfg.ema_decay)
         keys, batch = present(parts.dataset, example_keys(key, ids), raw)
@@ -236,13 +254,18 @@ def _note_divergence(
     if member.path:
         member.save()
         kept = f"the state before it is kept in {member.manager.directory}"
-        directory.record_failure(member.path, "diverged", what)
+        if hosts.is_first():
+            directory.record_failure(member.path, "diverged", what)
     return DivergedError(what, kept, learned=before + first > 0)
 
 
 def _stop(members: list[Member], signum: int) -> None:
     for member in members:
         member.save()
-    message = f"stopped after step {members[0].step}"
-    again = "; the same command goes on from here" if members[0].manager else ""
-    raise Interrupted(signum, message + again)
+    again = _again({m.seed: m.path for m in members})
+    raise Interrupted(signum, f"stopped after step {members[0].step}{again}")
+
+
+def _again(folders: Mapping[int, Path | None]) -> str:
+    """The words on how to go on, of runs that are kept."""
+    return "; the same command goes on from here" if all(folders.values()) else ""

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, compiled
+from vae_jax.batches.devices import compiled, compiler_options, shardings, whole
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import present
 from vae_jax.errors import UserError
@@ -19,14 +20,19 @@ from vae_jax.types import Array, Bound, Context, Dataset, Model, Objective, Para
 logger = logging.getLogger(__name__)
 
 
-Update = Callable[[State, Array, Array], tuple[State, dict[str, Array]]]
+Update = Callable[..., tuple[State, dict[str, Array]]]
 
 
 def make_update(model: Model, objective: Objective, rule: Optimization, dataset: Dataset) -> Update:
-    """`(state, keys [batch, 2], raw) -> (state, metrics)`: ascent of the mean objective over x."""
+    """`(state, keys [batch, 2], raw) -> (state, metrics)`: ascent of the mean objective over x.
+
+    The state stays as it was where a metric is not finite, or a last argument says False.
+    """
     num_examples = len(dataset.splits["train"])
 
-    def update(state: State, keys: Array, raw: Array) -> tuple[State, dict[str, Array]]:
+    def update(
+        state: State, keys: Array, raw: Array, ok: Array | bool = True
+    ) -> tuple[State, dict[str, Array]]:
         z_keys, batch = present(dataset, keys, raw)
 
         def loss(params: Params) -> tuple[Array, dict[str, Array]]:
@@ -39,9 +45,19 @@ def make_update(model: Model, objective: Objective, rule: Optimization, dataset:
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
         metrics = {**terms, "surrogate": -value, "gradient_norm": _norm(gradient)}
         solved = model.refit or (lambda params, keys, batch: params)
-        return _apply(rule, state, gradient, lambda new: solved(new, z_keys, batch)), metrics
+
+        def applied(state: State, gradient: Params) -> State:
+            return _apply(rule, state, gradient, lambda new: solved(new, z_keys, batch))
+
+        # In its branch the new state takes the place of the old; beside it, both would be copied.
+        good = ok & _finite(metrics)
+        return jax.lax.cond(good, applied, lambda state, _: state, state, gradient), metrics
 
     return update
+
+
+def _finite(metrics: dict[str, Array]) -> Array:
+    return jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
 
 
 def _norm(tree: Params) -> Array:
@@ -72,25 +88,26 @@ def _of_trained(updates: Params) -> Params:
 
 
 def run_steps(
-    update: Update, state: State, key: Array, data: Array, rows: Array, ids: Array
+    update: Update, state: State, key: Array, data: Any, rows: Array | None, ids: Array
 ) -> tuple[State, dict[str, Array]]:
     """The state after many updates, one after another, and the metrics of each, `[steps]`.
 
-    `rows` `[steps, batch]` are the examples' places in `data`, `ids` theirs in the split; the two
-    differ where `data` is a window of a streamed split. From the first step on whose metrics are
-    not finite, the state stays as it was before that step.
+    `rows` `[steps, batch]` are the examples' places in `data`, `ids` theirs in the split; without
+    `rows`, `data` is a window of a streamed split, `[steps, batch, ...]`. From the first step on
+    whose metrics are not finite, the state stays as it was before that step.
     """
 
-    def body(carry: tuple[State, Array], batch: tuple[Array, Array]) -> tuple[Any, Any]:
-        (state, ok), (keys, rows) = carry, batch
-        new, metrics = update(state, keys, jax.tree.map(lambda a: a[rows], data))
-        ok &= jnp.isfinite(jnp.stack(jax.tree.leaves(metrics))).all()
-        return (jax.lax.cond(ok, lambda: new, lambda: state), ok), metrics
+    def body(carry: tuple[State, Array], batch: tuple[Array, Any]) -> tuple[Any, Any]:
+        (state, ok), (keys, examples) = carry, batch
+        raw = examples if rows is None else jax.tree.map(lambda a: a[examples], data)
+        state, metrics = update(state, keys, raw, ok)
+        return (state, ok & _finite(metrics)), metrics
 
     # All keys at once: on a CPU a threefry call is a loop of small kernels, dear inside a scan.
     steps = jax.vmap(jax.random.fold_in, (None, 0))(key, state.step + jnp.arange(len(ids)))
     keys = jax.vmap(example_keys)(steps, ids)
-    (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, rows))
+    examples = data if rows is None else rows
+    (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, examples))
     return state, metrics
 
 
@@ -102,8 +119,8 @@ class RunSteps:
     `vmap` adds, one without.
     """
 
-    def __init__(self, update: Update):
-        """Nothing is compiled yet."""
+    def __init__(self, update: Update, mesh: Mesh | None = None):
+        """Nothing is compiled yet; on a mesh states stay as `shard` puts them."""
         one = partial(run_steps, update)
 
         def run_seeds(states: Any, keys: Any, data: Any, rows: Any, ids: Any) -> Any:
@@ -113,7 +130,7 @@ class RunSteps:
             stacked = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
             return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))]
 
-        self._jitted = jax.jit(run_seeds, donate_argnums=0, compiler_options=COMPILER_OPTIONS)
+        self._run_seeds, self._mesh = run_seeds, mesh
         self._programs: dict[tuple[int, ...], Any] = {}
 
     def prepare(self, *arguments: Any) -> Callable[..., list[tuple[State, dict[str, Array]]]]:
@@ -122,7 +139,16 @@ class RunSteps:
         if shapes not in self._programs:
             if not self._programs:
                 logger.info("compiling the training program")
-            self._programs[shapes] = compiled(self._jitted, *arguments)
+            placed = self._mesh and [
+                (shardings(s, self._mesh), whole(self._mesh)) for s in arguments[0]
+            ]
+            jitted = jax.jit(
+                self._run_seeds,
+                donate_argnums=0,
+                out_shardings=placed,
+                compiler_options=compiler_options(),
+            )
+            self._programs[shapes] = compiled(jitted, *arguments)
         return self._programs[shapes]
 
     def __call__(self, *arguments: Any) -> list[tuple[State, dict[str, Array]]]:

@@ -2,11 +2,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vae_jax import hosts
 from vae_jax.cli.flags import (
     Args,
     Flags,
     checkpoint,
     evaluation_options,
+    joined,
     run_directory,
     use_device,
     workdir,
@@ -29,6 +31,7 @@ def flags(flags: Flags) -> None:
     flags.output()
     flags.seed()
     flags.device()
+    flags.hosts()
 
 
 def run(args: Args) -> None:
@@ -43,22 +46,30 @@ def run(args: Args) -> None:
             --estimators='importance|ais(temperatures=1000, chains=16)|bdmc'
     """
     path = workdir(args)
-    if any(path.glob("*")):  # else a mistake in another flag is said first
-        begin(f"evaluate {path} on the {args.split} split{f' of {args.data}' if args.data else ''}")
+    with joined(args):
+        if any(path.glob("*")):  # else a mistake in another flag is said first
+            of_data = f" of {args.data}" if args.data else ""
+            begin(f"evaluate {path} on the {args.split} split{of_data}")
+        _evaluate(args)
 
+
+def _evaluate(args: Args) -> None:
     from vae_jax.evaluation.evaluate import evaluate
     from vae_jax.runs import load_all
     from vae_jax.runs.outputs import place_of, write_refusal
     from vae_jax.runs.results import save_results
 
     options = evaluation_options(args) | {"seed": args.seed, "num_examples": args.num_examples}
-    place = place_of(run_directory(args), args.output, is_printed=True)
     use_device(args.device)
+    path, output = run_directory(args), args.output
+    place = hosts.after_first(lambda: place_of(path, output, is_printed=True))
     known = _known(args, place, options["estimators"])
     for folder, results in known.items():
         _print(results, args.split, f"{folder / KEPT}, which had them: --again computes them anew")
-    for folder, trained in load_all(place, checkpoint(args), args.data, known):
+    for folder, trained in hosts.each(load_all(place, checkpoint(args), args.data, known)):
         results, is_saved = evaluate(trained, **options), not write_refusal(folder)
+        if not hosts.is_first():
+            continue
         _print(results, args.split, str(folder / KEPT) if is_saved else "not saved")
         if is_saved:
             save_results(folder, args.split, results)
@@ -66,7 +77,8 @@ def run(args: Args) -> None:
 
 def _known(args: Args, place: Path, estimators: Any) -> Mapping[Path, dict[str, Any]]:
     """The results that are there and would be computed again, by directory."""
-    if args.again or args.data is not None or args.num_examples is not None:
+    is_part = args.data is not None or args.num_examples is not None
+    if args.again or is_part or hosts.are_several():
         return {}
 
     from vae_jax.runs import directory

@@ -40,11 +40,13 @@ def run(args: Args) -> None:
 
     from vae_jax.evaluation import exports
     from vae_jax.runs import load_all
+    from vae_jax.runs.data import require_condition
     from vae_jax.runs.outputs import place_of
 
     names = ("split", "given", "num_samples", "num_examples", "batch_size", "seed")
     wanted = exports.asked(args.what, {name: getattr(args, name) for name in names}, args.written)
     place = place_of(path, args.output, is_printed=False)
+    require_condition(path, args.given)
     use_device(args.device)
     for folder, trained in load_all(place, checkpoint(args), args.data):
         for one in wanted:

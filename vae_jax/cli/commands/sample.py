@@ -30,10 +30,12 @@ def run(args: Args) -> None:
     from vae_jax import plots
     from vae_jax.reporting.samples import sample
     from vae_jax.runs import load
+    from vae_jax.runs.data import require_condition
     from vae_jax.runs.outputs import place_of
 
     formats = plots.formats(args.format)
     place = place_of(path, args.output, is_printed=False)
+    require_condition(path, args.given)
     use_device(args.device)
     trained = load(place, checkpoint(args))
     seen = sample(trained, args.seed, args.num_samples, steps=args.steps, given=args.given)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from numpyro.distributions import constraints
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
+from vae_jax.batches.devices import compiler_options, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import gather, rows_of
@@ -94,7 +94,7 @@ def compiled(run: Run, what: tuple[Any, ...], values: Program) -> Program:
     """The program of a function, compiled once for these parts and what decides it."""
     programs = run.parts.programs
     if what not in programs:
-        programs[what] = jax.jit(values, compiler_options=COMPILER_OPTIONS)
+        programs[what] = jax.jit(values, compiler_options=compiler_options())
     return programs[what]
 
 

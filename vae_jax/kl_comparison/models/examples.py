@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution
 
-from vae_jax.batches.devices import COMPILER_OPTIONS, copy_to_devices, fitting_devices, mesh_for
+from vae_jax.batches.devices import compiler_options, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import rows_of
@@ -87,7 +87,7 @@ def _program(run: Run, num_samples: int, reference: str, seed: int) -> Callable[
         keys, batch = present(run.dataset, example_keys(key, ids), raw)
         return _numbers(run.model, params, keys, batch, num_samples, reference)
 
-    return jax.jit(program, compiler_options=COMPILER_OPTIONS)
+    return jax.jit(program, compiler_options=compiler_options())
 
 
 def _numbers(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.batches.devices import COMPILER_OPTIONS
+from vae_jax.batches.devices import compiler_options
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.rows import gather, rows_of
 from vae_jax.batches.splits import present
@@ -97,8 +97,8 @@ class GradientStudy:
         """`compared` are the objectives by name, `groups` those of the parameters."""
         self._gradients, self._groups = _each_gradient(compared, model), groups
         self._names = list(compared)
-        self._scan = jax.jit(self._steps, static_argnums=5, compiler_options=COMPILER_OPTIONS)
-        self._step = jax.jit(self._of_batches, compiler_options=COMPILER_OPTIONS)
+        self._scan = jax.jit(self._steps, static_argnums=5, compiler_options=compiler_options())
+        self._step = jax.jit(self._of_batches, compiler_options=compiler_options())
 
     def draws(
         self, params: Params, keys: Array, batch: Examples, repetitions: int
