@@ -36,6 +36,7 @@ FAMILIES = {  # fields that name a part of the family
 MORE = {"objectives": ("iwae(gradient='stl')", "iwae(gradient='dreg')")}
 WAYS = ("binarize='dynamic'", "values='dequantized'", "values='levels'")  # to make x
 EXAMPLES, BATCH, STEPS, ROUNDS = 1000, 100, 10, 5
+LARGEST = 1000  # numbers of z
 
 
 class Program(NamedTuple):
@@ -70,7 +71,10 @@ def job_of(path: Path, family: str, part: str) -> Job:
         cfg.update(dict.fromkeys(FAMILIES[family], part), given=given)
         cfg.data = cfg.data.replace(WAYS[0], way)
         try:
-            return make_job(config.resolve(cfg))
+            job = make_job(config.resolve(cfg))
+            if (size := job.facts.prior.event_shape[0]) > LARGEST:
+                raise UserError(f"a z of {size:,} numbers is another model")
+            return job
         except UserError as refusal:
             refusals.append(refusal)
     raise refusals[0]
@@ -111,7 +115,7 @@ def main() -> None:
                 try:
                     print(line(part, program(job_of(path, family, part)), base), flush=True)
                 except UserError as refusal:
-                    print(f"{part:34} goes with other parts: {refusal}")
+                    print(f"{part:34} not beside the others: {refusal}")
 
 
 if __name__ == "__main__":
