@@ -14,6 +14,7 @@ ORDER = [
     "places",
     "progress",
     "caches",
+    "hosts",
     "standard_errors",
     "brought",
     "types",

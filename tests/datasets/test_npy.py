@@ -2,16 +2,16 @@
 
 import tracemalloc
 
-import jax
 import numpy as np
 import pytest
 
 from tests.datasets.building import make, save
 from vae_jax import UserError, build_model
+from vae_jax.batches.devices import mesh_for
 from vae_jax.batches.records import record_of
 from vae_jax.batches.rows import gather
 from vae_jax.batches.splits import require_shapes, require_valid
-from vae_jax.batches.windows import windows
+from vae_jax.batches.windows import Order, windows
 from vae_jax.datasets import Lazy, _doubts, _lazy, make_dataset
 from vae_jax.datasets._lazy import standardization_of
 
@@ -114,9 +114,9 @@ def use(text):
     """Does with a data set what training does before and with its first windows."""
     split = require_shapes(make(text[:-1] + ", standardize=True)")).splits["train"]
     record_of(split)
-    mesh = jax.sharding.Mesh(jax.devices()[:1], "data")
-    epoch = windows(split, mesh, 10, 5, 10**5)(np.arange(200).reshape(20, 10))
-    assert sum(1 for _ in epoch) == 4
+    mesh = mesh_for(10)
+    epoch = Order(lambda epoch: np.arange(200).reshape(20, 10), 20, 1)
+    assert sum(1 for _ in windows(split, mesh, 10, 5, 10**5)(epoch, 0)) == 4
 
 
 def test_all_is_checked_piece_by_piece(tmp_path):

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vae_jax.batches.devices import split_over_devices
+from vae_jax import hosts
+from vae_jax.batches.devices import rows_here, split_over_devices
 from vae_jax.batches.rows import gather
 
 Function = Callable[[Any, Any], dict[str, Any]]
@@ -47,14 +47,15 @@ def exact_pass(
     Returns:
         a dict of float64 arrays `[len(split), ...]`, in the split's order.
     """
-    parts = []
+    parts: list[dict[str, np.ndarray]] = []
     for start in range(0, len(split), batch_size):
         ids = np.arange(start, min(start + batch_size, len(split)))
         values = kept.read(start, len(ids)) if kept else None
-        if is_new := values is None:
+        is_new = bool(hosts.largest(values is None))
+        if is_new or values is None:
             began = time.monotonic()
             values = _of_batch(function, split, ids, batch_size, mesh)
-            if kept:
+            if kept and hosts.is_first():
                 kept.write(start, len(ids), values, time.monotonic() - began)
         parts.append(values)
         progress(len(ids), not is_new)
@@ -65,6 +66,7 @@ def _of_batch(
     function: Function, split: Any, ids: np.ndarray, batch_size: int, mesh: Mesh
 ) -> dict[str, np.ndarray]:
     full = np.concatenate([ids, np.full(batch_size - len(ids), ids[0])])
-    raw, where = split_over_devices((gather(split, full), full), mesh)
-    values = jax.device_get(function(raw, where))
+    here = full[rows_here(mesh, batch_size)]
+    raw, where = split_over_devices((gather(split, here), here), mesh, size=batch_size)
+    values = hosts.gathered(function(raw, where))
     return {name: np.asarray(v, np.float64)[: len(ids)] for name, v in values.items()}

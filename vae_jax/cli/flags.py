@@ -1,5 +1,6 @@
 """Flags: how a command declares them, how they are read, and their help."""
 
+import contextlib
 import signal
 import threading
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from vae_jax import places
+from vae_jax import hosts, places
 from vae_jax.cli import arguments
 from vae_jax.errors import UserError, unknown
 
@@ -90,6 +91,15 @@ class Flags:
     def device(self) -> None:
         """Declares `--device`."""
         self.text("device", "auto", "auto, cpu, gpu or tpu")
+
+    def hosts(self) -> None:
+        """Declares the flags of one process among several, as `hosts.joined` has them."""
+        about = (
+            "HOST:PORT of process 0, where several processes do this together; or auto, on SLURM, "
+        )
+        self.text("coordinator", None, about + "Open MPI, Kubernetes, TPU pods")
+        self.integer("num_processes", None, "how many there are")
+        self.integer("process_id", None, "the number of this one, from 0", least=0)
 
     def seed(self) -> None:
         """Declares `--seed`."""
@@ -230,6 +240,11 @@ def use_device(device: str) -> None:
         and threading.current_thread() is threading.main_thread()
     ):
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def joined(args: Args) -> contextlib.AbstractContextManager[None]:
+    """Makes this process one of several, where the flags of `Flags.hosts` say so."""
+    return hosts.joined(args.coordinator, args.num_processes, args.process_id)
 
 
 def evaluation_options(args: Args) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags as absl_flags
 from absl import logging as absl_logging
 
-from vae_jax import caches
+from vae_jax import caches, hosts
 from vae_jax.cli import commands, streams
 from vae_jax.cli.arguments import unexpected_word
 from vae_jax.cli.flags import Flags
@@ -119,6 +119,8 @@ def run() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("vae_jax").setLevel(logging.INFO)
     status, reason = main(sys.argv), streams.lost()
+    if status and hosts.are_several():
+        hosts.leave(status)
     if status > 128:  # XLA's threads may be at work still, which a usual end would not survive
         logging.shutdown()
         os._exit(status)

@@ -19,6 +19,7 @@ from vae_jax.config.fields import (
     sizes,
     stored,
 )
+from vae_jax.config.meshes import mesh_sizes
 
 __all__ = [
     "FAMILY_OF",
@@ -30,6 +31,7 @@ __all__ = [
     "in_field",
     "is_quick",
     "listed",
+    "mesh_sizes",
     "of_seed",
     "override",
     "override_all",

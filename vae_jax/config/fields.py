@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, FieldReference
 
 from vae_jax.config import components, optimizers, ranges
 from vae_jax.config.calls import alternatives
+from vae_jax.config.meshes import mesh_sizes
 from vae_jax.errors import UserError, unknown
 from vae_jax.places import look_for_data_in, look_in, moved
 
@@ -28,7 +29,7 @@ SEVERAL_OF = {"trackers": "trackers"}  # fields that name parts of a family, joi
 WORDS = {int: "a whole number", float: "a number", str: "a text"}
 # May differ when a run goes on elsewhere, or beside other seeds.
 NOT_IDENTITY = (
-    *("device", "max_device_bytes", "num_seeds", "seeds_at_once"),
+    *("device", "max_device_bytes", "num_seeds", "seeds_at_once", "mesh"),
     *("log_every_steps", "trackers"),
 )
 
@@ -60,6 +61,7 @@ FIELDS: Mapping[str, tuple[Any, str]] = {
     "num_seeds": (1, "runs, of seed, seed + 1, ..., each in a directory of its own"),
     "seeds_at_once": (0, "seeds trained along one axis; 0: the program chooses"),
     "device": ("auto", "auto, cpu, gpu or tpu"),
+    "mesh": ("", "data=D, model=M: devices that split a batch, and large arrays; '': data alone"),
     "max_device_bytes": (4 * 2**30, "larger training sets are streamed"),
 }
 
@@ -113,6 +115,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
         full[name] = "|".join(parts)
     full.optimizer = in_field("optimizer", optimizers.resolve, full.optimizer)
     _check_ranges(full)
+    mesh_sizes(full)
     return full
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from numpyro.distributions import constraints
 
+from vae_jax import hosts
 from vae_jax.batches.devices import compiler_options, copy_to_devices, fitting_devices, mesh_for
 from vae_jax.batches.few_values import advice, few_values
 from vae_jax.batches.keys import example_keys, keys_of
@@ -241,7 +242,7 @@ def _pass(
     data = first(rows_of(run.dataset, split), count)
     held = max((e.floats_per_example for e in estimators.values()), default=1)
     batch = fitting_devices(max(1, min(batch_size, IN_FLIGHT // held, len(data))))
-    with Bar(len(data), "example", split, quiet=quiet) as bar:
+    with Bar(len(data), "example", split, quiet=quiet or not hosts.is_first()) as bar:
         mesh = mesh_for(batch)
         params = copy_to_devices(run.params, mesh)
         of_batch = functools.partial(program, params)

@@ -20,6 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from vae_jax import hosts
 from vae_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def opened(
     """
     best = BestN(get_metric_fn=_bound, n=1, keep_checkpoints_without_metrics=False)
     options = ocp.CheckpointManagerOptions(
+        multiprocessing_options=_of_all() if write else _of_this_process(),
         preservation_policy=AnyPreservationPolicy([LatestN(2), best, *map(_Nearest, kept)]),
         best_fn=_bound,
         create=write,
@@ -68,7 +70,9 @@ def opened(
     )
     directory = (workdir / "checkpoints").resolve()
     if write:
-        _set_aside_unreadable(directory)
+        with hosts.together():
+            if hosts.is_first():
+                _set_aside_unreadable(directory)
     with _managed(directory, options) as manager:
         yield manager
 
@@ -78,12 +82,26 @@ def _managed(
 ) -> ocp.CheckpointManager:
     """The manager; again where a checkpoint that it lists is deleted meanwhile."""
     try:
-        handler = ocp.StandardCheckpointHandler()
+        together = options.multiprocessing_options
+        handler = ocp.StandardCheckpointHandler(multiprocessing_options=together)
         return ocp.CheckpointManager(directory, options=options, item_handlers=handler)
     except (OSError, ValueError):
         if options.create or tries == 1:
             raise
         return _managed(directory, options, tries - 1)
+
+
+def _of_all() -> ocp.options.MultiprocessingOptions:
+    """All processes write together, each what lies on its devices."""
+    return ocp.options.MultiprocessingOptions()
+
+
+def _of_this_process() -> ocp.options.MultiprocessingOptions:
+    """Each process reads for itself."""
+    mine = hosts.index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=mine, active_processes={mine}, barrier_sync_key_prefix=f"process_{mine}"
+    )
 
 
 def _set_aside_unreadable(directory: Path) -> None:
@@ -134,10 +152,13 @@ def restore_last_or(manager: ocp.CheckpointManager, initial: Any) -> Any:
     """
     for step in sorted(manager.all_steps(), reverse=True):
         state = _read(manager, step, initial)
-        if not isinstance(state, Exception):
+        if not hosts.largest(isinstance(state, Exception)):
             return state
-        _pass_over(step, state)
-        _set_aside(Path(manager.directory) / str(step))
+        if isinstance(state, Exception):
+            _pass_over(step, state)
+        with hosts.together():
+            if hosts.is_first():
+                _set_aside(Path(manager.directory) / str(step))
         manager.reload()
     return initial
 
@@ -234,7 +255,7 @@ def _read(manager: ocp.CheckpointManager, step: int, template: Any) -> Any | Exc
 
 def _as_stored(manager: ocp.CheckpointManager, step: int) -> Any:
     """The shapes and types of a checkpoint, to be read onto one device."""
-    local = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    local = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(tuple(a.shape), a.dtype, sharding=local),
         dict(manager.item_metadata(step)),

@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vae_jax import config, places
+from vae_jax import config, hosts, places
 from vae_jax.errors import UserError
 from vae_jax.runs.directory import (
     USE_ANOTHER_WORKDIR,
@@ -59,9 +59,20 @@ def require_same(workdir: Path, cfg: ConfigDict) -> list[str]:
 def claimed(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
     """Holds a run directory, which it makes, and writes the config and the environment there.
 
+    Of several processes that train together the first does so for all.
+
     Raises:
         UserError: if it cannot be written, another process holds it, or it has another config.
     """
+    with contextlib.ExitStack() as stack:
+        with hosts.together():
+            if hosts.is_first():
+                stack.enter_context(_held(workdir, cfg))
+        yield
+
+
+@contextlib.contextmanager
+def _held(workdir: Path, cfg: ConfigDict) -> Iterator[None]:
     make_directory(workdir)
     with locked(workdir):
         if changes := require_same(workdir, cfg):

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vae_jax import config
-from vae_jax.batches.devices import devices
+from vae_jax.batches.devices import local_device
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.splits import presented, require_valid, x_shape
 from vae_jax.errors import UserError
@@ -161,7 +161,7 @@ def load(
     cfg = config.read(workdir / "config.json")
     parts, other_data = _parts(workdir, cfg, model, parts, data)
     template = jax.eval_shape(parts.start, keys_of(0))
-    local = jax.sharding.SingleDeviceSharding(devices()[0])
+    local = jax.sharding.SingleDeviceSharding(local_device())
     template = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=local), template
     )

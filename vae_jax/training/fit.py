@@ -7,7 +7,7 @@ from typing import get_args
 
 from ml_collections import ConfigDict
 
-from vae_jax import config
+from vae_jax import config, hosts
 from vae_jax.errors import RunsFailedError, UserError, one_line
 from vae_jax.places import named
 from vae_jax.runs import claims, data, directory, stopping
@@ -15,7 +15,7 @@ from vae_jax.runs.checkpoints import BestOrLast
 from vae_jax.runs.parts import Datasets, Parts
 from vae_jax.runs.run import Run, load
 from vae_jax.training import starts
-from vae_jax.training.job import make_job
+from vae_jax.training.job import Job, make_job
 from vae_jax.training.logs import Progress, require_trackers
 from vae_jax.training.loop import Observe, Outcome, train
 from vae_jax.types import Model
@@ -113,6 +113,22 @@ def _fit(
     which: BestOrLast,
     observe: Observe | None = None,
 ) -> dict[int, Outcome]:
+    with hosts.together():
+        prepared = _prepared(cfg, folders, model, which)
+    if not isinstance(prepared, Job):
+        return prepared
+    quiet = quiet or not hosts.is_first()
+    progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
+    return dict(train(prepared, folders, progress, observe, which=which))
+
+
+def _prepared(
+    cfg: ConfigDict,
+    folders: Mapping[int, Path | None],
+    model: Model | None,
+    which: BestOrLast,
+) -> Job | dict[int, Outcome]:
+    """The job that is to be trained, or the runs that have been trained to their end."""
     if which not in get_args(BestOrLast):
         raise UserError(f"which={which!r}: there is 'best' and 'last'")
     for seed, path in folders.items():
@@ -127,8 +143,7 @@ def _fit(
         return runs
     job = make_job(cfg, model, datasets)
     starts.require_start(job, folders)
-    progress = partial(Progress, quiet=quiet, named=len(folders) > 1)
-    return dict(train(job, folders, progress, observe, which=which))
+    return job
 
 
 def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[int, Outcome]:

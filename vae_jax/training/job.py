@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from vae_jax import config
+from vae_jax.batches.devices import mesh_for
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.rows import rows_of
 from vae_jax.batches.windows import fits
@@ -49,8 +51,10 @@ def make_job(cfg: ConfigDict, model: Model | None = None, datasets: Datasets | N
         datasets: those that were read and checked for other configs.
 
     Raises:
-        UserError: for parts that cannot work together, before anything is trained.
+        UserError: for parts that cannot work together, and for a batch or a mesh that the devices
+            do not divide or have, before anything is trained.
     """
+    mesh_for(cfg.batch_size, config.mesh_sizes(cfg))
     datasets = datasets or Datasets()
     parts = datasets.make_parts(cfg, model)
     datasets.require_valid(parts)

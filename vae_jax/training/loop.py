@@ -13,12 +13,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from vae_jax import hosts
 from vae_jax.batches.devices import compiler_options, devices, mesh_for
 from vae_jax.batches.keys import example_keys, keys_of
 from vae_jax.batches.passes import exact_pass
 from vae_jax.batches.rows import rows_of
 from vae_jax.batches.splits import present
 from vae_jax.batches.windows import Windows, fits, windows
+from vae_jax.config import mesh_sizes
 from vae_jax.errors import DivergedError
 from vae_jax.runs import directory
 from vae_jax.runs.checkpoints import BestOrLast
@@ -77,11 +79,13 @@ def train(
             try:
                 outcomes = _train_chunk(loop, {seed: folders[seed] for seed in chunk}, received)
             except Exception as error:
+                if hosts.count() > 1:  # the others may be elsewhere
+                    raise
                 outcomes = dict.fromkeys(chunk, error)
         yield from outcomes.items()
-        if received and left:
-            raise Interrupted(received[0], f"stopped before seed {left[0]}{_again(folders)}")
-        if received:
+        if (signum := _of_any(received)) and left:
+            raise Interrupted(signum, f"stopped before seed {left[0]}{_again(folders)}")
+        if signum:
             logger.info("nothing was left to stop: training had come to its end")
 
 
@@ -101,9 +105,10 @@ def _make_loop(
     job: Job, progress: Callable[..., Progress], observe: Observe | None, which: BestOrLast
 ) -> _Loop:
     cfg, split = job.parts.cfg, rows_of(job.parts.dataset, "train")
-    mesh, longest = mesh_for(cfg.batch_size), min(cfg.log_every_steps, job.eval_every)
+    mesh = mesh_for(cfg.batch_size, mesh_sizes(cfg))
+    longest = min(cfg.log_every_steps, job.eval_every)
     cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
-    program, bounds = RunSteps(job.update), _make_bounds(job.parts)
+    program, bounds = RunSteps(job.update, mesh), _make_bounds(job.parts)
     return _Loop(job, mesh, cut, program, bounds, progress, observe, which)
 
 
@@ -145,9 +150,14 @@ def _train(loop: _Loop, members: list[Member], received: list[int]) -> dict[int,
                 shown = _mean([m.shown for m in going])
                 progress.line(step, step / job.parts.steps_per_epoch, shown)
                 going = [m for m in going if not m.has_stopped]
-            if received and going and step < num_steps:
-                _stop(going, received[0])
+            if (signum := _of_any(received)) and going and step < num_steps:
+                _stop(going, signum)
     return {m.seed: m.diverged or _outcome(loop, m) for m in members}
+
+
+def _of_any(received: list[int]) -> int:
+    """The signal that this process, or another of its run, has received; 0 without one."""
+    return hosts.largest(received[0] if received else 0)
 
 
 def _show(loop: _Loop, members: list[Member]) -> None:
@@ -244,7 +254,8 @@ def _note_divergence(
     if member.path:
         member.save()
         kept = f"the state before it is kept in {member.manager.directory}"
-        directory.record_failure(member.path, "diverged", what)
+        if hosts.is_first():
+            directory.record_failure(member.path, "diverged", what)
     return DivergedError(what, kept, learned=before + first > 0)
 
 

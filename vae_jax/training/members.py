@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from vae_jax import config
-from vae_jax.batches.devices import copy_to_devices
+from vae_jax import config, hosts
+from vae_jax.batches.devices import here, shard
 from vae_jax.batches.keys import Keys, epoch_order, keys_of
-from vae_jax.batches.windows import Window, Windows
+from vae_jax.batches.windows import Order, Window, Windows
 from vae_jax.errors import DivergedError
 from vae_jax.runs import checkpoints, claims, data, stopping
 from vae_jax.runs.run import Run
@@ -62,7 +63,7 @@ class Member:
         params = evaluated_params(self.state, parts.cfg.ema_decay)
         early = self.has_stopped and self.step < parts.num_steps
         words = stopping.in_words(self.epoch, parts.cfg) if early else ""
-        return Run(parts, params, self.step, self.seed, self.path, stopped=words)
+        return Run(parts, here(params), self.step, self.seed, self.path, stopped=words)
 
     @property
     def copy(self) -> Run:
@@ -95,11 +96,16 @@ def opened(job: Job, seed: int, path: Path | None, mesh: Mesh, cut: Windows) -> 
         manager = stack.enter_context(_claimed(job, cfg, path)) if path else None
         state = _state(job, seed, path, manager, mesh)
         step = int(state.step)
-        log = stack.enter_context(Log(path, cfg, step))
-        records = stopping.kept_records(path) if path else []
-        bounds = [bound for _, bound in stopping.validations(records, cfg)]
-        left = _windows_left(job, keys, cut, step)
+        log = stack.enter_context(Log(path if hosts.is_first() else None, cfg, step))
+        bounds = hosts.from_first(_bounds(path, cfg))
+        left = cut(_order(job, keys), step)
         yield Member(job, seed, keys, path, manager, log, state, left, bounds)
+
+
+def _bounds(path: Path | None, cfg: Any) -> list[float]:
+    """The bounds of the validations that a run has had."""
+    records = stopping.kept_records(path) if path else []
+    return [bound for _, bound in stopping.validations(records, cfg)]
 
 
 @contextlib.contextmanager
@@ -107,7 +113,9 @@ def _claimed(job: Job, cfg: Any, path: Path) -> Iterator[Any]:
     """The manager of checkpoints in a directory that is held."""
     kept = [job.parts.num_steps // 2, *([0] if cfg.init_from else [])]
     with claims.claimed(path, cfg):
-        data.keep(path, job.parts)
+        with hosts.together():
+            if hosts.is_first():
+                data.keep(path, job.parts)
         with checkpoints.opened(path, write=True, kept=kept) as manager:
             yield manager
 
@@ -117,20 +125,21 @@ def _state(job: Job, seed: int, path: Path | None, manager: Any, mesh: Mesh) -> 
 
     That of another run's parameters is saved at once: the other run is not needed any more.
     """
-    initial = copy_to_devices(job.parts.start(keys_of(seed)), mesh)
+    start = job.parts.start(keys_of(seed))
+    initial = shard(start, mesh)
     state = checkpoints.restore_last_or(manager, initial) if manager else initial
     if state is not initial or not job.parts.cfg.init_from:
         return state
-    state = copy_to_devices(starts.begun(job, seed, initial, path), mesh)
+    with hosts.together():
+        start = starts.begun(job, seed, start, path)
+    state = shard(start, mesh)
     if manager:
         checkpoints.save(manager, 0, state)
     return state
 
 
-def _windows_left(job: Job, keys: Keys, cut: Windows, step: int) -> Iterator[Window]:
-    """The windows of steps from `step` to the end, cut where the config says and nowhere else."""
-    cfg, per_epoch = job.parts.cfg, job.parts.steps_per_epoch
-    size = len(job.parts.dataset.splits["train"])
-    for epoch in range(step // per_epoch, cfg.num_epochs):
-        order = epoch_order(keys.order, epoch, size, cfg.batch_size)
-        yield from cut(order[max(0, step - epoch * per_epoch) :])
+def _order(job: Job, keys: Keys) -> Order:
+    """The order of the examples of a run, a function of its seed."""
+    cfg, size = job.parts.cfg, len(job.parts.dataset.splits["train"])
+    of_epoch = partial(epoch_order, keys.order, size=size, batch_size=cfg.batch_size)
+    return Order(of_epoch, job.parts.steps_per_epoch, cfg.num_epochs)

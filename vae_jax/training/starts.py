@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vae_jax import config
+from vae_jax import config, hosts
 from vae_jax.errors import UserError
 from vae_jax.places import named
 from vae_jax.runs import checkpoints, directory
@@ -65,7 +65,7 @@ def begun(job: Job, seed: int, state: State, workdir: Path | None) -> State:
     start, theirs = _start(job, *source(job.parts.cfg.init_from, seed))
     logger.info("%s", start)
     params = {n: theirs[n] if n in start.taken else mine for n, mine in state.params.items()}
-    if workdir:
+    if workdir and hosts.is_first():
         sha256 = _sha256(theirs[name] for name in start.taken)
         record = {**start._asdict(), "run": str(start.run.resolve()), "sha256": sha256}
         directory.write_json(workdir / FILE, record)

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
-from vae_jax.batches.devices import compiled, compiler_options
+from vae_jax.batches.devices import compiled, compiler_options, shardings, whole
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.splits import present
 from vae_jax.errors import UserError
@@ -87,24 +88,26 @@ def _of_trained(updates: Params) -> Params:
 
 
 def run_steps(
-    update: Update, state: State, key: Array, data: Array, rows: Array, ids: Array
+    update: Update, state: State, key: Array, data: Any, rows: Array | None, ids: Array
 ) -> tuple[State, dict[str, Array]]:
     """The state after many updates, one after another, and the metrics of each, `[steps]`.
 
-    `rows` `[steps, batch]` are the examples' places in `data`, `ids` theirs in the split; the two
-    differ where `data` is a window of a streamed split. From the first step on whose metrics are
-    not finite, the state stays as it was before that step.
+    `rows` `[steps, batch]` are the examples' places in `data`, `ids` theirs in the split; without
+    `rows`, `data` is a window of a streamed split, `[steps, batch, ...]`. From the first step on
+    whose metrics are not finite, the state stays as it was before that step.
     """
 
-    def body(carry: tuple[State, Array], batch: tuple[Array, Array]) -> tuple[Any, Any]:
-        (state, ok), (keys, rows) = carry, batch
-        state, metrics = update(state, keys, jax.tree.map(lambda a: a[rows], data), ok)
+    def body(carry: tuple[State, Array], batch: tuple[Array, Any]) -> tuple[Any, Any]:
+        (state, ok), (keys, examples) = carry, batch
+        raw = examples if rows is None else jax.tree.map(lambda a: a[examples], data)
+        state, metrics = update(state, keys, raw, ok)
         return (state, ok & _finite(metrics)), metrics
 
     # All keys at once: on a CPU a threefry call is a loop of small kernels, dear inside a scan.
     steps = jax.vmap(jax.random.fold_in, (None, 0))(key, state.step + jnp.arange(len(ids)))
     keys = jax.vmap(example_keys)(steps, ids)
-    (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, rows))
+    examples = data if rows is None else rows
+    (state, _), metrics = jax.lax.scan(body, (state, jnp.array(True)), (keys, examples))
     return state, metrics
 
 
@@ -116,8 +119,8 @@ class RunSteps:
     `vmap` adds, one without.
     """
 
-    def __init__(self, update: Update):
-        """Nothing is compiled yet."""
+    def __init__(self, update: Update, mesh: Mesh | None = None):
+        """Nothing is compiled yet; on a mesh states stay as `shard` puts them."""
         one = partial(run_steps, update)
 
         def run_seeds(states: Any, keys: Any, data: Any, rows: Any, ids: Any) -> Any:
@@ -127,7 +130,7 @@ class RunSteps:
             stacked = along(_stack(states), _stack(keys), data, _stack(rows), _stack(ids))
             return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))]
 
-        self._jitted = jax.jit(run_seeds, donate_argnums=0, compiler_options=compiler_options())
+        self._run_seeds, self._mesh = run_seeds, mesh
         self._programs: dict[tuple[int, ...], Any] = {}
 
     def prepare(self, *arguments: Any) -> Callable[..., list[tuple[State, dict[str, Array]]]]:
@@ -136,7 +139,16 @@ class RunSteps:
         if shapes not in self._programs:
             if not self._programs:
                 logger.info("compiling the training program")
-            self._programs[shapes] = compiled(self._jitted, *arguments)
+            placed = self._mesh and [
+                (shardings(s, self._mesh), whole(self._mesh)) for s in arguments[0]
+            ]
+            jitted = jax.jit(
+                self._run_seeds,
+                donate_argnums=0,
+                out_shardings=placed,
+                compiler_options=compiler_options(),
+            )
+            self._programs[shapes] = compiled(jitted, *arguments)
         return self._programs[shapes]
 
     def __call__(self, *arguments: Any) -> list[tuple[State, dict[str, Array]]]:

@@ -1,8 +1,10 @@
+from vae_jax import hosts
 from vae_jax.cli.flags import (
     Args,
     Flags,
     checkpoint,
     evaluation_options,
+    joined,
     run_directory,
     use_device,
     workdir,
@@ -22,6 +24,7 @@ def flags(flags: Flags) -> None:
     flags.output()
     flags.seed()
     flags.device()
+    flags.hosts()
 
 
 def run(args: Args) -> None:
@@ -36,9 +39,14 @@ def run(args: Args) -> None:
             --estimators='importance|ais(temperatures=1000, chains=16)|bdmc'
     """
     path = workdir(args)
-    if any(path.glob("*")):  # else a mistake in another flag is said first
-        begin(f"evaluate {path} on the {args.split} split{f' of {args.data}' if args.data else ''}")
+    with joined(args):
+        if any(path.glob("*")):  # else a mistake in another flag is said first
+            of_data = f" of {args.data}" if args.data else ""
+            begin(f"evaluate {path} on the {args.split} split{of_data}")
+        _evaluate(args)
 
+
+def _evaluate(args: Args) -> None:
     from vae_jax.evaluation.evaluate import evaluate
     from vae_jax.evaluation.numbers import table
     from vae_jax.runs import load_all
@@ -46,10 +54,13 @@ def run(args: Args) -> None:
     from vae_jax.runs.results import name_of, save_results
 
     options = evaluation_options(args) | {"seed": args.seed, "num_examples": args.num_examples}
-    place = place_of(run_directory(args), args.output, is_printed=True)
     use_device(args.device)
-    for folder, trained in load_all(place, checkpoint(args), args.data):
+    path, output = run_directory(args), args.output
+    place = hosts.after_first(lambda: place_of(path, output, is_printed=True))
+    for folder, trained in hosts.each(load_all(place, checkpoint(args), args.data)):
         results = evaluate(trained, **options)
+        if not hosts.is_first():
+            continue
         print(table(results))
         kept = "not saved" if write_refusal(folder) else str(folder / "results.json")
         of = name_of(args.split, results)

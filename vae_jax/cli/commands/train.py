@@ -2,7 +2,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from vae_jax.cli.flags import Args, Flags, require_writable, use_device, workdir
+from vae_jax import hosts
+from vae_jax.cli.flags import Args, Flags, joined, require_writable, use_device, workdir
 from vae_jax.errors import UserError
 from vae_jax.progress import begin
 
@@ -13,6 +14,7 @@ def flags(flags: Flags) -> None:
     flags.config_file(or_that_of_a_run=True)
     about = "RUN or RUN:STEP, whose parameters are taken where they fit, as config.init_from"
     flags.text("init_from", None, about)
+    flags.hosts()
 
 
 def run(args: Args) -> None:
@@ -30,20 +32,24 @@ def run(args: Args) -> None:
         example = "--config=FILE is needed, such as --config=experiments/digits.py"
         raise UserError(f"{needed} --config=FILE, or the run in --workdir" if needed else example)
     require_writable(path)
-    begin(f"train {args.config_file or 'the run'} in {path}")
+    with joined(args):
+        begin(f"train {args.config_file or 'the run'} in {path}")
+        _train(args, path)
 
+
+def _train(args: Args, path: Path) -> None:
     from vae_jax.training.fit import fit, fit_seeds
 
     cfg = _config(args, path)
     use_device(cfg.device)
     following = f"next: vae-jax evaluate --workdir={shlex.quote(str(path))}"
     if cfg.num_seeds > 1:
-        print(f"{len(fit_seeds(cfg, path, which='last'))} runs are done; {following}")
-        return
-    trained = fit(cfg, path, which="last")
-    print(
-        "; ".join(filter(None, [f"{trained.step} steps are done", trained.age.stopped, following]))
-    )
+        done = f"{len(fit_seeds(cfg, path, which='last'))} runs are done"
+    else:
+        trained = fit(cfg, path, which="last")
+        done = "; ".join(filter(None, [f"{trained.step} steps are done", trained.age.stopped]))
+    if hosts.is_first():
+        print(f"{done}; {following}")
 
 
 def _config(args: Args, path: Path) -> Any:

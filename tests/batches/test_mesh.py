@@ -1,0 +1,72 @@
+"""A mesh that a config asks for: large arrays are split, numbers are the same up to rounding."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tests.quick_runs import quick_config
+from vae_jax import config as configs
+from vae_jax import fit
+from vae_jax.errors import UserError
+
+CONFIG = {"encoder": "mlp(hidden=(64,))", "decoder": "mlp(hidden=(64,))", "batch_size": 80}
+PROGRAM = """
+import pickle, sys, jax
+from tests.quick_runs import quick_config
+from vae_jax import fit
+from vae_jax.runs import checkpoints
+
+states, save = [], checkpoints.save
+def seen(manager, step, state, bound=None):
+    states.append(state)
+    save(manager, step, state, bound)
+checkpoints.save = seen
+
+config = quick_config(mesh="data=4, model=2", num_epochs=2, **pickle.loads(bytes.fromhex(sys.argv[2])))
+fit(config, sys.argv[1] + "/run", quiet=True)
+leaves = jax.tree.leaves(states[-1])
+shapes = [(a.shape, {s.data.shape for s in a.addressable_shards}) for a in leaves]
+pickle.dump(shapes, open(sys.argv[1] + "/shapes", "wb"))
+"""
+
+
+@pytest.mark.slow
+def test_large_arrays_are_split_and_another_mesh_goes_on(tmp_path):
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), pickle.dumps(CONFIG).hex()]
+    subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, check=True, timeout=300)
+    shapes = pickle.loads((tmp_path / "shapes").read_bytes())
+    large = [(whole, parts) for whole, parts in shapes if np.prod(whole) >= 2**12]
+    assert len(large) == 6  # 64 x 64 of each network, and two moments of Adam
+    assert all(whole == (64, 64) and parts == {(64, 32)} for whole, parts in large)
+    assert all(parts == {whole} for whole, parts in shapes if np.prod(whole) < 2**12)
+    resumed = fit(quick_config(num_epochs=3, **CONFIG), tmp_path / "run", quiet=True, which="last")
+    alone = fit(quick_config(num_epochs=3, **CONFIG), quiet=True, which="last")
+    pairs = zip(jax.tree.leaves(resumed.params), jax.tree.leaves(alone.params), strict=True)
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "batch_size", "needed"),
+    [
+        ("data=2", 80, "'data=4, model=2' is needed"),
+        ("data=0, model=1", 80, "'data=4, model=2' is needed"),
+        ("data=64, model=2", 80, "is of 128 devices, and here"),
+    ],
+)
+def test_a_mesh_that_does_not_fit_is_refused(mesh, batch_size, needed):
+    with pytest.raises(UserError, match=needed):
+        fit(quick_config(mesh=mesh, batch_size=batch_size), quiet=True)
+
+
+def test_a_mesh_is_no_part_of_a_runs_identity():
+    one, other = (configs.resolve(quick_config(mesh=mesh)) for mesh in ("", "data=1,model=1"))
+    assert configs.identity(one) == configs.identity(other)
+    assert not configs.differences(one, other)

@@ -1,0 +1,51 @@
+"""One process alone, and mistakes in the flags of several."""
+
+import subprocess
+import sys
+
+import pytest
+
+from vae_jax import hosts
+from vae_jax.cli.main import main
+from vae_jax.errors import UserError
+
+
+def test_one_process_does_what_all_do():
+    assert hosts.count() == 1
+    assert hosts.is_first()
+    assert hosts.largest(3) == 3
+    assert hosts.from_first([1.5]) == [1.5]
+    assert hosts.after_first(lambda: 7) == 7
+    assert list(hosts.each(iter("ab"))) == ["a", "b"]
+    with pytest.raises(UserError, match="mine"), hosts.together():
+        raise UserError("mine")
+
+
+@pytest.mark.parametrize(
+    ("flags", "needed"),
+    [
+        (["--num_processes=2"], "HOST:PORT of process 0 is needed"),
+        (["--coordinator=auto", "--process_id=1"], "HOST:PORT of process 0 is needed"),
+        (["--coordinator=here:1"], "--num_processes and --process_id are needed"),
+        (["--coordinator=here", "--num_processes=2", "--process_id=0"], "HOST:PORT"),
+        (["--coordinator=here:1", "--num_processes=2", "--process_id=2"], "from 0 to 1"),
+    ],
+)
+def test_flags_that_do_not_go_together_cost_a_line(tmp_path, capsys, flags, needed):
+    command = ["vae-jax", "train", "--config=experiments/digits.py", f"--workdir={tmp_path}/run"]
+    assert main([*command, *flags]) == 2
+    error = capsys.readouterr().err
+    assert needed in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("process", [0, 1])
+def test_a_process_that_meets_nobody_says_so(process):
+    program = f"from vae_jax import hosts; hosts.join('localhost:{9000 + process}', 2, {process}, seconds=3)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 2
+    assert "not all processes met within 3 s" in ended.stderr.splitlines()[-1]
+    assert ended.stderr.count("\n") == 1
