@@ -20,6 +20,7 @@ def test_losses_agree_on_the_same_weights():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch and pythae, which are older than each other likes
 def test_tables_are_printed(capsys):
     for benchmark in (training, evaluation, accelerator):
         benchmark.main(is_quick=True)

@@ -53,7 +53,7 @@ def loss(setting: Setting, x: Any, keys: Any, noise: Any) -> float:
 
 
 def training(setting: Setting) -> Call:
-    """Does with a batch as `BaseTrainer.train_step` does."""
+    """The update of `BaseTrainer.train_step`."""
     model, data = _vae(setting), torch.from_numpy(images().reshape(-1, 784))
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     order = torch.from_numpy(setting.order.astype(np.int64))

@@ -10,7 +10,7 @@ class BernoulliLogits(Distribution):
 
     NumPyro's `Bernoulli(...).to_event()` is the same density. This one writes softplus(a) as
     max(a, 0) + log(1 + exp(-|a|)), which XLA vectorizes where it does not vectorize `logaddexp`: on
-    a CPU an importance-sampled log p(x) takes two thirds of the time (`benchmarks/ideas.py`).
+    a CPU an importance-sampled log p(x) takes 0.8 of the time (`benchmarks/ideas.py`).
 
     Args:
         logits: a, `[..., *event_shape]`.
