@@ -15,7 +15,7 @@ from vae_jax import places
 from vae_jax.runs import load, outputs
 
 COMPARE = ["compare-kl", "--max_samples=4", "--num_repetitions=32", "--workdir={run}"]
-PRINTED = {"evaluate": ["evaluate", "--workdir={run}", *FEW], "compare-kl": COMPARE}
+PRINTED = {"evaluate": ["evaluate", "--workdir={run}", "--again", *FEW], "compare-kl": COMPARE}
 WRITTEN = {
     "sample": ["sample", "--workdir={run}", "--num_samples=4"],
     "report": ["report", "--workdir={run}"],

@@ -60,7 +60,7 @@ def test_a_backend_is_one_file_wherever_it_is(capsys, tmp_path, monkeypatch, swe
 
 
 def test_the_family_is_its_folder():
-    assert components.names("sweeps.backends") == ["here", "processes"]
+    assert components.names("sweeps.backends") == ["here", "processes", "ray", "slurm"]
 
 
 @pytest.mark.parametrize(

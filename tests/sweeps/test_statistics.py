@@ -109,3 +109,12 @@ def test_the_same_difference_each_time_leaves_nothing_unsure():
 def test_numbers_that_are_none_have_no_p_value():
     result = difference(np.array([[np.nan, 1.0], [2.0, 1.0]]), np.zeros((2, 2)))
     assert result.p_value is None
+
+
+@pytest.mark.parametrize("level", [0.95, 0.9999])
+def test_intervals_and_p_values_are_scipys(level):
+    values, base = np.random.default_rng(1).normal(0.3, 1, size=(2, 6, 9))
+    result = difference(values, base, level)
+    test = stats.ttest_1samp((values - base).mean(1), 0.0)
+    np.testing.assert_allclose(result.seeds_interval, test.confidence_interval(level), rtol=1e-10)
+    np.testing.assert_allclose(result.p_value, test.pvalue, rtol=1e-10)

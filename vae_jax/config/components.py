@@ -52,9 +52,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def names(family: str) -> list[str]:
     """The components of a family: the files of its folder."""
+    return list(_names(family))
+
+
+@functools.cache
+def _names(family: str) -> tuple[str, ...]:
     package = importlib.import_module(f"vae_jax.{family}")
     modules = pkgutil.iter_modules(package.__path__)
-    return sorted(module.name for module in modules if not module.name.startswith("_"))
+    return tuple(sorted(module.name for module in modules if not module.name.startswith("_")))
 
 
 def find(family: str, name: str, words: Sequence[str] = ()) -> Callable[..., Any]:

@@ -277,7 +277,8 @@ def stored(path: Path) -> ConfigDict:
     Raises:
         UserError: if there is none, or it is not one.
     """
-    return ConfigDict({**default_config().to_dict(), **_stored(path)})
+    defaults = {name: default for name, (default, _) in FIELDS.items()}
+    return ConfigDict({**defaults, **_stored(path)})
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-from sklearn.datasets import load_digits
+import gzip
+import importlib.util
+from pathlib import Path
+
+import numpy as np
 
 from vae_jax.datasets._making import Binarize, Values, shuffled_dataset
 from vae_jax.types import Dataset
@@ -17,7 +21,21 @@ def digits(
     0 to 16, or dequantized, (level + u) / 17. `test` and `validation` are counts or fractions,
     held out after a shuffle that is always the same.
     """
-    bunch = load_digits()
-    images = bunch.images.astype("uint8")[..., None]
+    images, labels = _read()
     how = {"scale": 16.0, "binarize": binarize, "values": values}
-    return shuffled_dataset("digits", images, bunch.target, (validation, test), **how)
+    return shuffled_dataset("digits", images, labels, (validation, test), **how)
+
+
+def _read() -> tuple[np.ndarray, np.ndarray]:
+    """Images `[1797, 8, 8, 1]` and labels, from scikit-learn's file.
+
+    That is what `sklearn.datasets.load_digits` reads, whose import takes a second, and more with
+    SciPy's statistics and pandas, which come with it.
+    """
+    spec = importlib.util.find_spec("sklearn")
+    assert spec is not None, "scikit-learn is a dependency"
+    assert spec.origin is not None, "scikit-learn is a package"
+    path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    with gzip.open(path, "rt", encoding="ascii") as lines:
+        rows = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
+    return rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1].astype(int)

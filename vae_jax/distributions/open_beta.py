@@ -1,7 +1,7 @@
 import jax.numpy as jnp
-from jax.scipy.special import betaln
 from numpyro.distributions import Beta, constraints
 
+from vae_jax.distributions.log_beta import log_beta
 from vae_jax.types import Array
 
 
@@ -24,4 +24,4 @@ class OpenBeta(Beta):
         """The density's logarithm, nats, `[...]`."""
         del intermediates
         a, b = self.concentration1, self.concentration0
-        return (a - 1) * jnp.log(value) + (b - 1) * jnp.log1p(-value) - betaln(a, b)
+        return (a - 1) * jnp.log(value) + (b - 1) * jnp.log1p(-value) - log_beta(a, b)

@@ -1,7 +1,6 @@
 """A run -> its numbers: a list of estimators in one exact pass over a split."""
 
 import functools
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -32,6 +31,7 @@ from vae_jax.runs.data import warn_of_other_x
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.run import Run
 from vae_jax.runs.state import num_parameters
+from vae_jax.runs.stored import fingerprint
 from vae_jax.types import Array, Dataset, Estimator, Facts, Params, Values
 from vae_jax.weights import filled
 
@@ -97,7 +97,7 @@ def evaluate(
             "is_all": count == len(run.dataset.splits[split]),
             "data": _identity(run, split),
             "other_data": run.other_data,
-            "fingerprint": _fingerprint(run, split),
+            "fingerprint": fingerprint(run.parts.record(split), run.params),
             "estimators": list(chosen),
             "seed": seed,
             "num_parameters": num_parameters(run.params),
@@ -252,7 +252,7 @@ def _pass(
 def _kept(run: Run, split: str, count: int, estimators: Iterable[str], seed: int) -> Chunks:
     """The place for the values of batches of this evaluation, and of no other."""
     what = (split, count, seed, run.other_data, *estimators)
-    return Chunks(run.workdir, _fingerprint(run, split), *what)
+    return Chunks(run.workdir, fingerprint(run.parts.record(split), run.params), *what)
 
 
 def _doubts(run: Run, split: str, values: Values, probability: str) -> dict[str, Any]:
@@ -274,15 +274,6 @@ def _identity(run: Run, split: str) -> dict[str, Any]:
     if run.workdir and run.other_data is None:
         warn_of_other_x(run.workdir, split, moments)
     return {"name": run.data, **record._asdict(), "x": moments}
-
-
-def _fingerprint(run: Run, split: str) -> str:
-    """A hash of the parameters and the examples: numbers of the same ones go together."""
-    record = run.parts.record(split)
-    digest = hashlib.sha256(record.sha256.encode())
-    for leaf in jax.tree.leaves(run.params):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _few_values(dataset: Dataset, split: str) -> str:

@@ -20,8 +20,8 @@ def beta(spec: Spec) -> Likelihood:
         params: Params, features: Float[Array, "*batch_and_x features"]
     ) -> Distribution:
         del params
-        concentrations = FLOOR + jax.nn.softplus(features)
-        base = OpenBeta(concentrations[..., 0], concentrations[..., 1])
-        return Flat(base, len(spec.x_shape))
+        # Each by itself: a softplus of the pairs takes XLA half as long again.
+        a, b = (FLOOR + jax.nn.softplus(features[..., i]) for i in (0, 1))
+        return Flat(OpenBeta(a, b), len(spec.x_shape))
 
     return Likelihood(2, no_params, distribution, constraints.open_interval(0.0, 1.0))

@@ -16,6 +16,9 @@ from vae_jax.reporting.shown import Shown, stored
 from vae_jax.runs import directory
 from vae_jax.sweeps.compare import Comparison
 from vae_jax.sweeps.plan import FIXED
+from vae_jax.sweeps.results import Row
+
+MOST_ROWS = 500  # of a table on a page: of more settings the best are shown
 
 
 def report(workdir: str | Path) -> Path:
@@ -103,15 +106,19 @@ def of_comparison(
         figures: of the comparison.
         runs: their directories.
     """
-    rows, known = comparison.rows, [row.cfg for row in comparison.rows if row.cfg]
+    known = [row.cfg for row in comparison.rows if row.cfg]
+    rows = comparison.best(comparison.rows, MOST_ROWS)
+    cut = tables.left_out(comparison, rows)
+    failures = [(r.label, run) for r in comparison.rows for run in r.runs if run.state != "done"]
     metrics = list(dict.fromkeys(n for r in rows for run in r.runs for n in _means(run)))
     return {
         "figures": figures,
-        "legend": tables.legend(comparison),
-        "main": wide.of(tables.header(comparison), tables.cells(comparison)),
-        "differing": wide.of(*_differing(comparison)),
+        "legend": f"{tables.legend(comparison)} {cut}".rstrip(),
+        "main": wide.of(tables.header(comparison), tables.cells(comparison, rows)),
+        "differing": wide.of(*_differing(comparison, rows)),
         "split": comparison.split,
-        "failures": [(r.label, run) for r in rows for run in r.runs if run.state != "done"],
+        "failures": failures[:MOST_ROWS],
+        "more_failures": max(0, len(failures) - MOST_ROWS),
         "all_numbers": wide.of(
             ["setting", *(_named(comparison, metric) for metric in metrics)],
             [[row.label, *map(_shown, _over_seeds(row, metrics))] for row in rows],
@@ -126,14 +133,15 @@ def _shown(mean: float | None) -> str:
     return "–" if mean is None else f"{mean:.3f}"
 
 
-def _differing(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+def _differing(comparison: Comparison, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """A table of the fields in which single runs differ; of a sweep the main table has them."""
     known = [row for row in comparison.rows if row.cfg]
     if comparison.fields or not known:
         return [], []
     same = _shared([row.cfg for row in known])
     fields = [field for field in known[0].cfg or () if field not in (*FIXED, *same)]
-    cells = [[row.label, *(str((row.cfg or {}).get(f, "")) for f in fields)] for row in known]
+    shown = [row for row in rows if row.cfg]
+    cells = [[row.label, *(str((row.cfg or {}).get(f, "")) for f in fields)] for row in shown]
     return (["run", *fields], cells) if fields else ([], [])
 
 

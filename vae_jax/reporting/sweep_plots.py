@@ -64,7 +64,7 @@ def short(row: Row) -> str:
 
 def intervals(comparison: Comparison, rows: Sequence[Row]) -> Figure:
     """Left each setting's mean with both errors and its seeds; right the paired differences."""
-    rows = _best_of(comparison, rows, MOST_INTERVALS)
+    rows = comparison.best(rows, MOST_INTERVALS)
     lines = max((short(row).count("\n") + 1 for row in rows), default=1)
     height = 1.6 + len(rows) * max(0.34, 0.2 * lines)
     left, right = (figure := Figure((11, height), layout="constrained")).subplots(1, 2, sharey=True)
@@ -215,16 +215,7 @@ def _drawn(row: Row) -> list[RunResult]:
 def _worth_a_curve(comparison: Comparison) -> list[Row]:
     """The settings to draw: all, or where these are too many the baseline and the best."""
     rows = [row for row in comparison.rows if _drawn(row)]
-    return _best_of(comparison, rows, MOST_CURVES)
-
-
-def _best_of(comparison: Comparison, rows: Sequence[Row], most: int) -> list[Row]:
-    """At most so many of the rows, in their order: the baseline, and those with the best means."""
-    sign = -1 if comparison.better == "lower" else 1
-    mean = {r.name: sign * r.estimate.mean if r.estimate else -np.inf for r in rows}
-    ranked = sorted(rows, key=lambda r: (r.name != comparison.baseline, -mean[r.name]))
-    chosen = {row.name for row in ranked[:most]}
-    return [row for row in rows if row.name in chosen]
+    return comparison.best(rows, MOST_CURVES)
 
 
 def _aligned(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

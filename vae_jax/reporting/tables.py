@@ -5,7 +5,7 @@ import io
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
@@ -14,22 +14,40 @@ from vae_jax.sweeps.results import Row
 from vae_jax.sweeps.same_data import sharing
 from vae_jax.sweeps.statistics import SeedsEstimate
 
+
+class Form(NamedTuple):
+    """How the numbers of a table are written."""
+
+    digits: int
+    names_kinds: bool  # whether each is of a density or a mass
+
+
+MOST_LINES = 200  # of a table on a terminal: of more settings the best are shown
 OF_SEEDS = (2, 4, 6)  # columns after the fields: the number, an interval, p
 
 
 def terminal(comparison: Comparison) -> str:
     """The table for a terminal, and a paragraph that explains it."""
-    return f"{_table(comparison, 'simple')}\n{textwrap.fill(legend(comparison), 100)}"
+    rows = comparison.best(comparison.rows, MOST_LINES)
+    text = f"{legend(comparison)} {left_out(comparison, rows)}".rstrip()
+    return f"{_table(comparison, 'simple', rows)}\n{textwrap.fill(text, 100)}"
+
+
+def left_out(comparison: Comparison, rows: Sequence[Row]) -> str:
+    """A sentence on the settings that a table does not show; empty where it shows all."""
+    number = len(comparison.rows) - len(rows)
+    more = f"{number:,} more settings, whose means are worse, are in table.csv."
+    return more if number else ""
 
 
 def markdown(comparison: Comparison) -> str:
     """The table and its legend in GitHub's Markdown."""
-    return f"{_table(comparison, 'github')}\n\n{legend(comparison)}\n"
+    return f"{_table(comparison, 'github', comparison.rows)}\n\n{legend(comparison)}\n"
 
 
 def latex(comparison: Comparison) -> str:
     """The table for LaTeX's package booktabs, numbers in math mode."""
-    table = _table(comparison, "latex_booktabs")
+    table = _table(comparison, "latex_booktabs", comparison.rows)
     number = r"[+-]?\d+\.\d+"
     table = re.sub(rf"(?<![\w.=+-]){number}(?: ± \d+\.\d+)?(?![\w.])", r"$\g<0>$", table)
     table = re.sub(r"± (?=[a-z])", r"$\\pm$ ", table).replace("±", r"\pm")
@@ -37,9 +55,9 @@ def latex(comparison: Comparison) -> str:
     return f"{table}\n% {legend(comparison).replace('±', '+-')}\n"
 
 
-def _table(comparison: Comparison, style: str) -> str:
+def _table(comparison: Comparison, style: str, shown: Sequence[Row]) -> str:
     """The table in one of tabulate's styles, names to the left, numbers to the right."""
-    rows, names = cells(comparison), header(comparison)
+    rows, names = cells(comparison, shown), header(comparison)
     count = len(rows[0]) - len(comparison.fields or [""]) - 1
     align = ["left"] * (len(rows[0]) - count - 1) + ["right"] * count + ["left"]
     return tabulate(rows, names, style, disable_numparse=True, colalign=align)
@@ -57,9 +75,11 @@ def header(comparison: Comparison) -> list[str]:
     ])  # fmt: skip
 
 
-def cells(comparison: Comparison) -> list[list[str]]:
-    """A row of text for each setting."""
-    return [_without_seeds(comparison, _cells(comparison, row)) for row in comparison.rows]
+def cells(comparison: Comparison, rows: Sequence[Row] | None = None) -> list[list[str]]:
+    """A row of text for each of the settings, or for all."""
+    shown = comparison.rows if rows is None else rows
+    form = Form(_digits(comparison), len(comparison.kinds) > 1)
+    return [_without_seeds(comparison, _cells(comparison, row, form)) for row in shown]
 
 
 def _without_seeds(comparison: Comparison, row: Sequence[str]) -> list[str]:
@@ -69,12 +89,12 @@ def _without_seeds(comparison: Comparison, row: Sequence[str]) -> list[str]:
     return [cell for i, cell in enumerate(row) if i not in left_out]
 
 
-def _cells(comparison: Comparison, row: Row) -> list[str]:
-    digits = _digits(comparison)
+def _cells(comparison: Comparison, row: Row, form: Form) -> list[str]:
+    digits = form.digits
     estimate, compared = row.estimate, row.difference
     return [
         *(list(row.fields.values()) or [row.name]),
-        _mean(comparison, row, digits),
+        _mean(comparison, row, form),
         _number(estimate and estimate.examples_error, digits),
         _count(len(row.good), len(row.runs)),
         _number(compared and compared.estimate.mean, digits, sign=True),
@@ -87,13 +107,12 @@ def _cells(comparison: Comparison, row: Row) -> list[str]:
     ]
 
 
-def _mean(comparison: Comparison, row: Row, digits: int) -> str:
+def _mean(comparison: Comparison, row: Row, form: Form) -> str:
     """A setting's mean and its error; what it is of where the settings differ in that."""
     if row.estimate is None:
         return "–"
-    kinds = {what for other in comparison.rows if (what := comparison.kind(other))}
-    what = f" ({comparison.kind(row)})" if len(kinds) > 1 else ""
-    return _plus_minus(row.estimate.mean, row.estimate.seeds_error, digits) + what
+    what = f" ({comparison.kind(row)})" if form.names_kinds else ""
+    return _plus_minus(row.estimate.mean, row.estimate.seeds_error, form.digits) + what
 
 
 def _count(good: int, asked: int) -> str:

@@ -91,8 +91,9 @@ def age_now(workdir: Path, checkpoint: checkpoints.Which = "best") -> Age | None
 
 def outdated(workdir: Path, age: Age | None) -> str:
     """The words for something that would be of another step now; empty where it would not be."""
-    now = age_now(workdir, age.checkpoint) if age else None
-    if age is None or now is None or now.step == age.step:
+    step = checkpoints.taken(workdir, age.checkpoint) if age else None
+    if age is None or step is None or step == age.step:
         return ""
+    now = Age(age.checkpoint, step, directory.last_checkpoint(workdir))
     taken = f", its {now.taken} at {now.step:,}" if now.step != now.trained else ""
     return f"of step {age.step:,}; the run is at step {now.trained:,}{taken}"

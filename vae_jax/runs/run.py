@@ -1,7 +1,7 @@
 """Runs as they are read back from their directories."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -213,20 +213,29 @@ def _shown(run: Run, text: str, dataset: Dataset) -> Run:
 
 
 def load_all(
-    workdir: str | Path, which: checkpoints.Which = "best", data: str | None = None
+    workdir: str | Path,
+    which: checkpoints.Which = "best",
+    data: str | None = None,
+    but: Container[Path] = (),
 ) -> Iterator[tuple[Path, Run]]:
     """The run in a directory, or all of the many there, seeds of a setting sharing their parts.
+
+    Args:
+        workdir: the directory.
+        which: as `load` has it.
+        data: likewise.
+        but: the directories of runs that are passed over.
 
     Raises:
         UserError: as `load` does.
     """
     workdir = named(workdir)
     settings = directory.many_runs(workdir)
-    if not settings:
+    if not settings and workdir not in but:
         yield workdir, load(workdir, which, data=data)
     for paths in settings.values():
         parts: Parts | None = None
-        for path in paths.values():
+        for path in (path for path in paths.values() if path not in but):
             run = load(path, which, parts=parts, data=data)
             parts = run.parts if run.other_data is None else parts
             yield path, run

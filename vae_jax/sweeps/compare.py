@@ -38,9 +38,14 @@ class Comparison(NamedTuple):
     plan: Mapping[str, Any]
 
     @property
+    def kinds(self) -> list[str]:
+        """The kinds of the metric that there are among the settings: "density", "mass"."""
+        return sorted({what for row in self.rows if (what := self.kind(row))})
+
+    @property
     def shown_unit(self) -> str:
         """The unit of the metric as it is shown: `nats per example (mass)`."""
-        what = " or ".join(sorted(filter(None, {self.kind(row) for row in self.rows if row.good})))
+        what = " or ".join(self.kinds)
         return f"{self.unit} ({what})" if what else self.unit
 
     @property
@@ -59,6 +64,14 @@ class Comparison(NamedTuple):
     def of_single_runs(self) -> bool:
         """Whether each row is a run that was trained alone."""
         return all(row.is_single for row in self.rows)
+
+    def best(self, rows: Sequence[Row], most: int) -> list[Row]:
+        """At most so many of the rows, in their order: the baseline, and the best means."""
+        sign = -1 if self.better == "lower" else 1
+        mean = {r.name: sign * r.estimate.mean if r.estimate else -np.inf for r in rows}
+        ranked = sorted(rows, key=lambda r: (r.name != self.baseline, -mean[r.name]))
+        chosen = {row.name for row in ranked[:most]}
+        return [row for row in rows if row.name in chosen]
 
     @property
     def fields(self) -> list[str]:

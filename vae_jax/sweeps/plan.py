@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,8 +32,10 @@ class Setting(NamedTuple):
 
     name: str  # of its directory
     overrides: Overrides
-    job: Job
+    cfg: ConfigDict  # resolved
     folders: Mapping[int, Path]  # seed -> run directory
+    missing: Mapping[int, Path]  # those of them that were not done when it was planned
+    job: Job | None  # of what is missing; None where nothing is
 
 
 def plan(
@@ -42,6 +44,7 @@ def plan(
     """The settings that overrides of a config make, checked, named and placed in `workdir`.
 
     A config that `workdir` has runs of already keeps its directory, however it was written then.
+    One of which nothing is missing is not traced again.
 
     Args:
         base: the config.
@@ -50,34 +53,47 @@ def plan(
         asked: arguments of `evaluate`, which must be possible too.
 
     Raises:
-        UserError: if `workdir` is itself a run.
+        UserError: if `workdir` is itself a run, or checkpoints cannot be kept there.
         MistakesError: naming every setting that cannot work.
     """
+    claims.require_letters(workdir)
     if (workdir / "config.json").exists():
         raise UserError(f"--workdir={workdir} holds a single run: {directory.USE_ANOTHER_WORKDIR}")
-    jobs, taken = _jobs(base, listed, asked), _existing(workdir)
-    settings: dict[str, Setting] = {}
-    for overrides, job in zip(listed, jobs, strict=True):
-        key = config.identity(job.parts.cfg)
-        name = taken.setdefault(key, _new_name(overrides, set(taken.values())))
-        folders = claims.seed_folders(job.parts.cfg, workdir / name)
-        require_start(job, folders)
-        settings.setdefault(key, Setting(name, overrides, job, folders))
+    there, datasets = _existing(workdir), Datasets()
+    known = {there[path]: path.parent.name for path in reversed(there)}
+    names, settings = set(known.values()), dict[str, Setting]()
+
+    def add(overrides: Overrides) -> None:
+        cfg = _config(base, overrides)
+        if (key := config.identity(cfg)) in settings:
+            return
+        names.add(name := known.get(key) or _new_name(overrides, names))
+        folders = {seed: workdir / name / f"seed_{seed}" for seed in config.seeds(cfg)}
+        missing = {
+            seed: path
+            for seed, path in folders.items()
+            if there.get(path) != key or not is_done(path, asked)
+        }
+        if missing:
+            folders = claims.seed_folders(cfg, workdir / name)
+        job = _checked(cfg, missing, asked, datasets) if missing else None
+        settings[key] = Setting(name, overrides, cfg, folders, missing, job)
+
+    _for_each(listed, add)
     return list(settings.values())
 
 
-def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any]) -> list[Job]:
-    """A job for each of the overrides.
+def _for_each(listed: Sequence[Overrides], add: Callable[[Overrides], None]) -> None:
+    """Calls `add` with each of the overrides.
 
     Raises:
         MistakesError: with everything that is wrong with any of them.
     """
-    datasets, jobs = Datasets(), []
     faults: dict[str, list[Overrides]] = {}
     cause = None
     for overrides in each(listed, "setting", "check"):
         try:
-            jobs.append(_checked(base, overrides, asked, datasets))
+            add(overrides)
         except Exception as error:  # whatever a combination makes a library raise
             cause = error
             faults.setdefault(one_line(error), []).append(overrides)
@@ -85,19 +101,25 @@ def _jobs(base: ConfigDict, listed: Sequence[Overrides], asked: Mapping[str, Any
         count = sum(len(faulty) for faulty in faults.values())
         summary = f"{count} of {counted(len(listed), 'setting')} cannot work"
         raise MistakesError(summary, _described(faults)) from cause
-    return jobs
 
 
-def _checked(
-    base: ConfigDict, overrides: Overrides, asked: Mapping[str, Any], datasets: Datasets
-) -> Job:
+def _config(base: ConfigDict, overrides: Overrides) -> ConfigDict:
+    """The config under overrides, resolved."""
     cfg = ConfigDict(base.to_dict())
     for field in overrides:
         if field in FIXED:
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
     config.override_all(cfg, overrides)
-    job = make_job(config.resolve(cfg), datasets=datasets)
+    return config.resolve(cfg)
+
+
+def _checked(
+    cfg: ConfigDict, missing: Mapping[int, Path], asked: Mapping[str, Any], datasets: Datasets
+) -> Job:
+    """The job of a config whose training and evaluation are possible."""
+    job = make_job(cfg, datasets=datasets)
     require_evaluable(job.parts, job.facts, **asked)
+    require_start(job, missing)
     return job
 
 
@@ -114,12 +136,10 @@ def label(overrides: Overrides) -> str:
     return ", ".join(f"{field}={value}" for field, value in overrides.items()) or "the config"
 
 
-def _existing(workdir: Path) -> dict[str, str]:
-    """The configs that have runs in a directory: identity -> name."""
-    names: dict[str, str] = {}
-    for path in sorted(workdir.glob("*/seed_*/config.json")):
-        names.setdefault(config.identity(config.stored(path)), path.parent.parent.name)
-    return names
+def _existing(workdir: Path) -> dict[Path, str]:
+    """The runs in a directory: path -> the identity of its config."""
+    paths = sorted(workdir.glob("*/seed_*/config.json"))
+    return {path.parent: config.identity(config.stored(path)) for path in paths}
 
 
 def _new_name(overrides: Overrides, taken: set[str]) -> str:
@@ -142,45 +162,38 @@ def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
     return not outdated(path, Age.read(results))
 
 
-def _missing(setting: Setting, asked: Mapping[str, Any]) -> dict[int, Path]:
-    return {s: path for s, path in setting.folders.items() if not is_done(path, asked)}
-
-
 def units(settings: Sequence[Setting], asked: Mapping[str, Any]) -> list[Unit]:
-    """The work that is left, a unit for each setting of which runs are missing."""
-    left = [(setting, missing) for setting in settings if (missing := _missing(setting, asked))]
+    """The work that is left now, a unit for each setting of which runs are missing."""
     return [
-        Unit(
-            s.name, s.job.parts.cfg.to_dict(), runs, dict(asked), s.job.parts.num_steps * len(runs)
-        )
-        for s, runs in left
+        Unit(s.name, s.cfg.to_dict(), left, dict(asked), s.job.parts.num_steps * len(left))
+        for s in settings
+        if s.job and (left := {i: p for i, p in s.missing.items() if not is_done(p, asked)})
     ]
 
 
-def describe(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
-    """A line for each setting, with its parameter count, and the `totals`."""
+def describe(settings: Sequence[Setting]) -> str:
+    """A line for each setting, with its parameter count where it is not done, and the `totals`."""
     lines = []
     for setting in settings:
-        done = len(setting.folders) - len(_missing(setting, asked))
-        seeds = ", ".join(map(str, setting.folders))
+        done = len(setting.folders) - len(setting.missing)
+        seeds = f"seeds {', '.join(map(str, setting.folders))}"
         state = f"; {done} of {len(setting.folders)} done" if done else ""
-        job = setting.job
-        lines.append(
-            f"{setting.name}: {job.num_parameters:,} parameters, {job.parts.num_steps:,} updates, "
-            f"seeds {seeds}{state}"
-        )
-    return "\n".join([*lines, totals(settings, asked)])
+        size = ""
+        if job := setting.job:
+            size = f"{job.num_parameters:,} parameters, {job.parts.num_steps:,} updates, "
+        lines.append(f"{setting.name}: {size}{seeds}{state}")
+    return "\n".join([*lines, totals(settings)])
 
 
-def totals(settings: Sequence[Setting], asked: Mapping[str, Any]) -> str:
+def totals(settings: Sequence[Setting]) -> str:
     """A line that counts the settings, the runs, and those that are done."""
-    missing = [_missing(setting, asked) for setting in settings]
     runs = sum(len(setting.folders) for setting in settings)
-    left = sum(len(paths) for paths in missing)
+    left = sum(len(setting.missing) for setting in settings)
     trained = sum(
-        is_at_end(path, setting.job.parts.cfg, setting.job.parts.num_steps)
-        for setting, paths in zip(settings, missing, strict=True)
-        for path in paths.values()
+        is_at_end(path, job.parts.cfg, job.parts.num_steps)
+        for setting in settings
+        if (job := setting.job)
+        for path in setting.missing.values()
     )
     again = f", {trained} only to be evaluated as asked" if trained else ""
     heads = f"{counted(len(settings), 'setting')}, {counted(runs, 'run')}"
@@ -196,7 +209,7 @@ def train_commands(
     """
     lines = []
     for setting in settings:
-        cfg = setting.job.parts.cfg
+        cfg = setting.cfg
         varied = {f: cfg[f] for f in cfg if f not in FIXED and cfg[f] != base[f]}
         for seed, path in setting.folders.items():
             kept = {f: v for f, v in given.items() if f.partition(".")[0] not in varied}
@@ -213,8 +226,8 @@ def save_plan(settings: Sequence[Setting], workdir: Path, **more: Any) -> None:
     for setting in settings:
         old = known["settings"].get(setting.name, {"overrides": setting.overrides, "seeds": []})
         seeds = sorted({*old["seeds"], *setting.folders})
-        count = setting.job.num_parameters
-        known["settings"][setting.name] = {**old, "seeds": seeds, "num_parameters": count}
+        count = {"num_parameters": setting.job.num_parameters} if setting.job else {}
+        known["settings"][setting.name] = {**old, "seeds": seeds, **count}
     directory.make_directory(workdir)
     directory.write_json(workdir / "sweep.json", {**known, **more})
 

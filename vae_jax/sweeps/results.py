@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from vae_jax import config
 from vae_jax.config import components
 from vae_jax.errors import UserError
+from vae_jax.progress import each
 from vae_jax.runs import directory
 from vae_jax.runs.age import Age, age_now, outdated
 from vae_jax.runs.directory import read_metrics
@@ -71,7 +72,10 @@ def read_rows(workdir: Path, split: str, metric: str) -> list[Row]:
     names = [*planned, *(name for name in folders if name not in planned)]
     if not names:
         raise UserError(f"{workdir} holds no runs")
-    rows = [read_row(n, folders.get(n, {}), planned.get(n, {}), split, metric) for n in names]
+    rows = [
+        read_row(n, folders.get(n, {}), planned.get(n, {}), split, metric)
+        for n in each(names, "setting", "read")
+    ]
     return _with_fields(rows, planned)
 
 

@@ -34,9 +34,9 @@ def changed(settings: Sequence[Setting], workdir: Path) -> str:
         settings: that are to be run there, with the data as it is now.
         workdir: the sweep's.
     """
-    now = {setting.job.parts.cfg.data: setting.job.parts for setting in settings}
+    now = {setting.cfg.data: setting.job.parts for setting in settings if setting.job}
     changed: dict[str, int] = {}
-    for path in sorted(workdir.glob("*/seed_*/config.json")):
+    for path in sorted(workdir.glob("*/seed_*/config.json")) if now else ():
         name = config.stored(path).data
         if name in now and _has_changed(path.parent, now[name]):
             changed[name] = changed.get(name, 0) + 1

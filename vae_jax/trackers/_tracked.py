@@ -1,13 +1,10 @@
 """The contract of trackers: what one is told of a run, what it gives, and what it needs."""
 
-import functools
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vae_jax.errors import UserError
 from vae_jax.runs.directory import write_json
 
 FILE = "trackers.json"  # in a run's directory: what trackers have to know when it goes on
@@ -37,32 +34,6 @@ class Tracked(NamedTuple):
     def name(self) -> str:
         """The directory's name, `priors/seed_3` for one of many seeds."""
         return "/".join(filter(None, [self.group, self.workdir.resolve().name]))
-
-
-Factory = Callable[..., Tracker]
-
-
-def needs(module: str, extra: str) -> Callable[[Factory], Factory]:
-    """The mark of a tracker that needs a module, which an extra of this package installs."""
-
-    def marked(factory: Factory) -> Factory:
-        @functools.wraps(factory)
-        def checked(run: Tracked, **arguments: Any) -> Tracker:
-            require_installed(checked)
-            return factory(run, **arguments)
-
-        checked.needs = module, extra  # type: ignore[attr-defined]
-        return checked
-
-    return marked
-
-
-def require_installed(factory: Factory) -> None:
-    """Raises UserError for a tracker whose module is missing, saying how to install it."""
-    module, extra = getattr(factory, "needs", ("sys", ""))
-    if importlib.util.find_spec(module) is None:
-        advice = f"pip install 'vae-jax[{extra}]'"
-        raise UserError(f"{module} is not installed here, which it needs: {advice}")
 
 
 def remembered(run: Tracked, name: str, new: Callable[[], dict[str, str]]) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """Notes logged before training: how the KL is computed, and doubts about the data."""
 
 import logging
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from vae_jax import config
+from vae_jax.batches.devices import ONCE, compiler_options
 from vae_jax.batches.few_values import NO_PROBABILITY, advice, few_values
 from vae_jax.batches.keys import example_keys
 from vae_jax.batches.rows import gather, rows_of
@@ -33,7 +35,7 @@ def log_notes(job: Job, params: Params) -> None:
     model, dataset = job.parts.model, job.parts.dataset
     raw = gather(rows_of(dataset, "train"), slice(0, INIT_BATCH))
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options(ONCE))
     def look(params: Params, raw: Any) -> tuple[Array | None, Array, Array]:
         _, batch = present(dataset, example_keys(jax.random.key(0), jnp.arange(len(raw))), raw)
         first = jax.tree.map(lambda leaf: leaf[0], batch)

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from vae_jax import config, hosts
+from vae_jax import hosts
 from vae_jax.errors import UserError
 from vae_jax.places import named
 from vae_jax.runs import checkpoints, directory
 from vae_jax.runs.parts import OF_MODEL
-from vae_jax.runs.state import Optimization, State, evaluated_params
+from vae_jax.runs.state import Optimization, State
+from vae_jax.runs.stored import read_params
 from vae_jax.training.job import Job
 from vae_jax.types import Params
 
@@ -114,7 +114,7 @@ def _mistake(text: str, reason: str) -> UserError:
 
 def _start(job: Job, path: Path, which: checkpoints.Which) -> tuple[Start, Params]:
     """The parts of a checkpoint that fit, and its parameters."""
-    step, theirs = _params(path, which)
+    step, theirs = read_params(path, which)
     taken, anew = [], {}
     for name in sorted(job.state.params, key=_place):
         branch = job.state.params[name]
@@ -132,15 +132,6 @@ def _start(job: Job, path: Path, which: checkpoints.Which) -> tuple[Start, Param
 def _place(name: str) -> int:
     """The place of a branch among the parts of a model."""
     return OF_MODEL.index(name) if name in OF_MODEL else len(OF_MODEL)
-
-
-def _params(path: Path, which: checkpoints.Which) -> tuple[int, Params]:
-    """The step of a run's checkpoint, and the parameters that an evaluation would take."""
-    with checkpoints.opened(path) as manager:
-        step, stored = checkpoints.restore(manager, None, which)
-    average = optax.EmaState(**stored["average"]) if stored.get("average") else ()
-    state = State(stored["step"], stored["params"], None, average)
-    return step, evaluated_params(state, config.stored(path / "config.json").ema_decay)
 
 
 def _sha256(trees: Iterable[Any]) -> str:

@@ -13,7 +13,7 @@ GRID = (
     "a part, as prior.components; a VALUE may hold uniform(LOW, HIGH), log_uniform(LOW, HIGH) "
     "or integers(LOW, HIGH), to be drawn with --random=N"
 )
-BACKEND = "what trains the runs: here, processes(num_workers=N) or a dotted path; default: here"
+BACKEND = "what trains the runs: here, processes(num_workers=N), ray, slurm or a dotted path"
 
 
 def flags(flags: Flags) -> None:
@@ -59,7 +59,7 @@ def run(args: Args) -> None:
         draws = f"{len(overrides)} draws gave {len(settings)} different settings"
         print(draws, file=sys.stderr)
     if args.dry_run:
-        print(plan.describe(settings, asked))
+        print(plan.describe(settings))
     elif args.print_commands:
         given = {f: value for f, value in args.overrides.items() if f != "num_seeds"}
         lines = plan.train_commands(settings, config.resolve(base), args.config_file, given)
@@ -72,14 +72,17 @@ def _backend(args: Args) -> Any:
     """The backend that `--backend` or `--num_workers` names.
 
     Raises:
-        UserError: if both do, or there is no such backend.
+        UserError: if both do, or there is no such backend, or its module is not installed.
     """
     from vae_jax.config import components
+    from vae_jax.config.extras import require_installed
 
     if args.backend and args.num_workers:
         raise UserError("--num_workers is short for a --backend: give one of them")
     short = f"processes(num_workers={args.num_workers})" if args.num_workers else "here"
-    return components.build("sweeps.backends", args.backend or short)
+    backend = components.build("sweeps.backends", args.backend or short)
+    require_installed(backend)
+    return backend
 
 
 def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
@@ -110,12 +113,13 @@ def _execute(
     directory.make_directory(path)
     with directory.locked(path):
         plan.save_plan(settings, path, evaluation=asked, random=num_random)
-        print(plan.totals(settings, asked))
+        print(plan.totals(settings))
         if remark := same_data.changed(settings, path):
             print(remark, file=sys.stderr)
         failed = None
         try:
-            execute(plan.units(settings, asked), backend, {s.name: s.job for s in settings})
+            jobs = {setting.name: setting.job for setting in settings if setting.job}
+            execute(plan.units(settings, asked), backend, jobs)
         except RunsFailedError as error:  # raised last, so that the table does not hide it
             failed = error
         try:

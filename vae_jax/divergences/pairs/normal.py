@@ -48,10 +48,17 @@ def joint(q: Distribution, p: Distribution) -> Array:
     batch = jnp.broadcast_shapes(*(x.shape[:-2] for x in (shift, L, M)))
     shift, L, M = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (shift, L, M))
     difference = jnp.concatenate([L - M, shift], -1)
-    solved = solve_triangular(M, difference, lower=True)
+    if _is_joint(p):
+        solved = solve_triangular(M, difference, lower=True)
+    else:  # M is diagonal
+        solved = difference / jnp.diagonal(M, axis1=-2, axis2=-1)[..., None]
     below, distance = jnp.tril(solved[..., :-1], -1), solved[..., -1]
     scales = (jnp.diagonal(x, axis1=-2, axis2=-1) for x in (L, M))
     return (below**2).sum((-2, -1)) / 2 + (distance**2 / 2 + _scale_kl(*scales)).sum(-1)
+
+
+def _is_joint(d: Distribution) -> bool:
+    return isinstance(d, MultivariateNormal | LowRankMultivariateNormal)
 
 
 def _loc_and_factor(d: Distribution) -> tuple[Array, Array]:

@@ -1,0 +1,183 @@
+"""Jobs of a Slurm cluster, submitted by submitit, which are sent their units over the network."""
+
+import contextlib
+import logging
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener, wait
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Annotated, Any, Self, cast
+
+from numpyro.distributions import constraints
+
+from vae_jax.config.extras import needs
+from vae_jax.errors import UserError
+from vae_jax.sweeps import serving, shared_disk
+from vae_jax.sweeps.pool import Heard, Lost, work_through
+from vae_jax.sweeps.serving import GRACE_SECONDS
+from vae_jax.sweeps.shared_disk import Surroundings
+from vae_jax.sweeps.units import OnMessage, Stopped, Unit, Work, split
+
+logger = logging.getLogger(__name__)
+WAIT_SECONDS = 0.3
+FOLDER = ".slurm"  # in the sweep's directory: what submitit writes
+Address = tuple[str, int]
+
+
+@needs("submitit", extra="slurm")
+def slurm(
+    units: Sequence[Unit],
+    work: Work,
+    on_message: OnMessage,
+    stopped: Stopped,
+    *,
+    num_workers: Annotated[int, constraints.positive_integer] = 2,
+    cpus: Annotated[int, constraints.positive_integer] = 1,
+    gpus: Annotated[int, constraints.nonnegative_integer] = 0,
+    minutes: Annotated[int, constraints.positive_integer] = 1440,
+    partition: str = "",
+    cluster: str = "slurm",
+) -> None:
+    """Jobs of a Slurm cluster, which work on one unit after another, as long as this program lives.
+
+    A job that ends, at its time limit for example, is submitted again, and its unit tried once
+    more, from its last checkpoints. All paths must be on a disk that the machines share.
+
+    Args:
+        units: the work, like what follows as `units.Backend` has it.
+        work: likewise.
+        on_message: likewise.
+        stopped: likewise.
+        num_workers: jobs.
+        cpus: of each.
+        gpus: likewise.
+        minutes: the time limit of each.
+        partition: of the cluster; empty: its default.
+        cluster: slurm; local tries the same with processes of this machine.
+
+    Raises:
+        UserError: if there is no Slurm here, or a machine of it does not see the paths.
+        Interrupted: after Ctrl-C or SIGTERM, once the states of all runs are saved.
+    """
+    shared = shared_disk.absolute(split(units, num_workers))
+    asked: dict[str, Any] = {"cpus_per_task": cpus, "gpus_per_node": gpus, "timeout_min": minutes}
+    asked |= {"slurm_partition": partition} if partition else {}
+    with shared_disk.token_in(shared) as token:
+        folder = Path(token.name).parent / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)  # the key of the connections is kept there
+        executor = _executor(cluster, folder, asked)
+        with _Jobs(executor, work, shared_disk.surroundings(token)) as jobs:
+            logger.info("%s jobs are submitted", min(num_workers, len(shared)))
+            work_through(shared, jobs, num_workers, on_message, stopped)
+
+
+def _executor(cluster: str, folder: Path, asked: dict[str, Any]) -> Any:
+    import submitit
+
+    try:
+        executor = submitit.AutoExecutor(folder, cluster=cluster)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"cluster={cluster!r}: {' '.join(str(error).split())}") from error
+    executor.update_parameters(name="vae-jax", **asked)
+    return executor
+
+
+class _Job:
+    """A job, the unit that it works on, and its connection once it runs."""
+
+    def __init__(self, name: str, job: Any):
+        self.name, self.job = name, job
+        self.unit: Unit | None = None
+        self.connection: Connection | None = None
+
+
+class _Jobs:
+    """`pool.Workers`: jobs call back as they begin, and say who they are."""
+
+    def __init__(self, executor: Any, work: Work, around: Surroundings):
+        self._executor, self._work, self._around = executor, work, around
+        self._key, self._begun = secrets.token_bytes(32), SimpleQueue[Connection]()
+        self._is_over = False
+        self._listener = Listener(("", 0), authkey=self._key)
+        self._address = socket.gethostname(), self._listener.address[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._is_over = True
+        with contextlib.suppress(OSError):  # a last call, so that nobody waits for one
+            socket.create_connection(self._listener.address).close()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        """Takes calls, until the end."""
+        while not self._is_over:
+            with contextlib.suppress(EOFError, AuthenticationError, OSError):  # somebody else's
+                self._begun.put(self._listener.accept())
+
+    def start(self, place: int) -> _Job:
+        name = f"{place}-{secrets.token_hex(4)}"
+        call = (self._address, self._key, name, self._work, self._around)
+        return _Job(name, self._executor.submit(_serve, *call))
+
+    def give(self, worker: _Job, unit: Unit) -> None:
+        worker.unit = unit
+        if worker.connection is not None:
+            with contextlib.suppress(OSError):  # dead already: `hear` will say so
+                worker.connection.send(unit)
+
+    def hear(self, busy: Sequence[_Job]) -> Iterator[tuple[_Job, Heard]]:
+        self._connect({job.name: job for job in busy})
+        by_connection: dict[Any, _Job] = {j.connection: j for j in busy if j.connection}
+        for connection in wait(list(by_connection), WAIT_SECONDS) if by_connection else ():
+            yield by_connection[connection], _heard(by_connection[connection])
+        if not by_connection:
+            time.sleep(WAIT_SECONDS)
+        for job in busy:
+            if job.connection is None and job.job.done():
+                yield job, Lost(f"its job ended before it began: {job.job.paths.stderr}", False)
+
+    def _connect(self, jobs: Mapping[str, _Job]) -> None:
+        """Sends their units to the jobs that have begun since the last time."""
+        while not self._begun.empty():
+            connection = self._begun.get()
+            name, refused = connection.recv()
+            if refused:
+                raise UserError(refused)
+            jobs[name].connection = connection
+            self.give(jobs[name], cast(Unit, jobs[name].unit))
+
+    def stop(self, workers: Sequence[_Job]) -> None:
+        for job in workers:
+            if job.connection is None:
+                job.job.cancel(check=False)
+            else:
+                job.connection.close()  # whereupon the job saves its state and ends
+        deadline = time.monotonic() + GRACE_SECONDS
+        while time.monotonic() < deadline and not all(job.job.done() for job in workers):
+            time.sleep(WAIT_SECONDS)
+        for job in workers:
+            job.job.cancel(check=False)
+
+
+def _heard(job: _Job) -> Heard:
+    try:
+        return job.connection.recv()  # type: ignore[union-attr]
+    except (EOFError, OSError):
+        return Lost(f"its job {job.job.job_id} is gone")
+
+
+def _serve(address: Address, key: bytes, name: str, work: Work, around: Surroundings) -> None:
+    """Calls back from a job, and works on the units that come."""
+    missing, here = around.entered(), socket.gethostname()
+    connection = Client(address, authkey=key)
+    connection.send((name, missing and shared_disk.refusal(missing, here, "slurm")))
+    if not missing:
+        serving.serve(work, connection)
