@@ -20,7 +20,7 @@ import torch
 from benchmarks.rates import ratio, time_in_turn
 from benchmarks.steps import Steps, images, mnist_config, presented
 from benchmarks.torch_images import VAE
-from vae_jax.batches.devices import COMPILER_OPTIONS
+from vae_jax.batches.devices import compiler_options
 from vae_jax.estimators._rows import decoded_rows
 from vae_jax.estimators.importance import importance_sampling
 
@@ -127,7 +127,7 @@ def evaluation(setting: Setting, k: int, count: int, rounds: int) -> None:
     ours, x = setting.ours(), setting.bits(count)
     model, params, vae = ours.parts.model, ours.params, setting.torchs(ours)
     estimate = partial(importance_sampling, model, num_samples=k, rows=decoded_rows())
-    run = jax.jit(estimate, compiler_options=COMPILER_OPTIONS)
+    run = jax.jit(estimate, compiler_options=compiler_options())
     keys, seen = jax.random.split(jax.random.key(0), count), channels_first(x)
     chunks = {f"PyTorch, {c} at a time": partial(vae.log_p, seen, k, c) for c in CHUNKS if c <= k}
     seconds = time_in_turn(

@@ -25,12 +25,19 @@ def loss(setting: Setting, x: Any, keys: Any, noise: Any) -> float:
     return -float(parts.objective(parts.model, setting.params, keys, x).value.mean())
 
 
+def program(setting: Setting) -> tuple[RunSteps, Any]:
+    """The program of training's steps, and the function from a seed's keys to its start."""
+    parts = setting.parts
+    return RunSteps(
+        make_update(parts.model, parts.objective, parts.rule, parts.dataset)
+    ), parts.start
+
+
 def training(setting: Setting, seeds: tuple[int, ...] = (0,)) -> Call:
     """Trains seeds, along one axis if they are several."""
-    parts, data = setting.parts, jnp.asarray(images())
-    run = RunSteps(make_update(parts.model, parts.objective, parts.rule, parts.dataset))
+    (run, start), data = program(setting), jnp.asarray(images())
     ids, keys = [jnp.asarray(setting.order)] * len(seeds), [jax.random.key(s) for s in seeds]
-    held = [parts.start(keys_of(seed)) for seed in seeds]
+    held = [start(keys_of(seed)) for seed in seeds]
 
     def call() -> None:
         held[:] = [state for state, _ in run(held, keys, data, ids, ids)]
