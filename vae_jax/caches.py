@@ -7,9 +7,9 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from vae_jax.places import expanded, lock_refusal, refusal
+from vae_jax.places import expanded, refusal
 
-COMPILED_BYTES = 2 * 2**30
+COMPILED_BYTES = 2**29
 COMPILED_SECONDS = 0.0  # all are kept: a start has 30 small ones, a second to compile, 3 KB each
 
 NOWHERE = Path(os.devnull, "vae_jax")
@@ -61,24 +61,31 @@ def keep_compiled_programs() -> None:
     import jax
 
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
-    folder = _given("JAX_COMPILATION_CACHE_DIR") or cache_dir() / "compiled"
+    theirs, ours = _given("JAX_COMPILATION_CACHE_DIR"), cache_dir() / "compiled"
+    folder = theirs or ours
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        largest = COMPILED_BYTES if _can_be_kept_small(folder) else -1
+        if not theirs:
+            delete_least_used(ours, COMPILED_BYTES)
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_compilation_cache_max_size", largest)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", COMPILED_SECONDS)
 
 
-def _can_be_kept_small(folder: Path) -> bool:
-    """Whether JAX can delete what was not used for long: it needs locks, and a user's name."""
-    try:
-        folder.owner(), folder.group()
-    except KeyError:
-        return False
-    return not lock_refusal(folder)
+def delete_least_used(folder: Path, most_bytes: int) -> None:
+    """Deletes the files that were not used for longest, so that at most so many bytes are left.
+
+    JAX's own limit looks at all files whenever it adds one, under a lock.
+    """
+    with os.scandir(folder) as entries:
+        files = [(entry.path, entry.stat()) for entry in entries if entry.is_file()]
+    left = most_bytes
+    for path, state in sorted(files, key=lambda f: -max(f[1].st_atime, f[1].st_mtime)):
+        left -= state.st_size
+        if left < 0:
+            with contextlib.suppress(OSError):  # another process was faster
+                os.unlink(path)
 
 
 def give_matplotlib_a_folder() -> None:

@@ -76,11 +76,9 @@ PLACES = [
 @pytest.fixture
 def jax_cache():
     """JAX's cache as it was, after the test."""
-    names = ("jax_compilation_cache_dir", "jax_compilation_cache_max_size")
-    before = {name: getattr(jax.config, name) for name in names}
+    before = jax.config.jax_compilation_cache_dir
     yield
-    for name, value in before.items():
-        jax.config.update(name, value)
+    jax.config.update("jax_compilation_cache_dir", before)
 
 
 def filled(command, run, new):
