@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from vae_jax.errors import UserError
 from vae_jax.networks._activations import activation_named
-from vae_jax.networks._patches import Conv, ConvTranspose
+from vae_jax.networks._products import Conv, ConvTranspose
 from vae_jax.types import Array, Network, Params, Shape
 
 

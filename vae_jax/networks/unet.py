@@ -10,7 +10,7 @@ from numpyro.distributions import constraints
 from vae_jax.errors import UserError
 from vae_jax.networks._activations import activation_named
 from vae_jax.networks._convolutional import Residual, image
-from vae_jax.networks._patches import Conv
+from vae_jax.networks._products import Conv
 from vae_jax.types import Array, Network, Params, Shape
 
 
