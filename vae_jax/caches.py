@@ -78,14 +78,16 @@ def delete_least_used(folder: Path, most_bytes: int) -> None:
 
     JAX's own limit looks at all files whenever it adds one, under a lock.
     """
-    with os.scandir(folder) as entries:
-        files = [(entry.path, entry.stat()) for entry in entries if entry.is_file()]
+    states = {}
+    for path in filter(Path.is_file, folder.iterdir()):
+        with contextlib.suppress(OSError):  # another process has deleted it
+            states[path] = path.stat()
     left = most_bytes
-    for path, state in sorted(files, key=lambda f: -max(f[1].st_atime, f[1].st_mtime)):
-        left -= state.st_size
+    for path in sorted(states, key=lambda p: -max(states[p].st_atime, states[p].st_mtime)):
+        left -= states[path].st_size
         if left < 0:
-            with contextlib.suppress(OSError):  # another process was faster
-                os.unlink(path)
+            with contextlib.suppress(OSError):  # likewise
+                path.unlink()
 
 
 def give_matplotlib_a_folder() -> None:

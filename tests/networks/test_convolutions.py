@@ -84,3 +84,12 @@ def test_no_convolution_is_left_in_an_evaluation():
     params = model.init(jax.random.key(0), x)
     program = jax.jit(partial(importance_sampling, model, num_samples=4))
     assert "convolution" not in program.lower(params, keys, x).as_text()
+
+
+@pytest.mark.parametrize("network", ["conv(channels=(4,))", "resnet(channels=(4,), blocks=1)"])
+def test_parameters_are_of_single_precision_with_x64_too(network):
+    with jax.enable_x64(True):
+        one = components.build("networks", network)((4,), (6, 6, 1, 1))
+        params = one.init(jax.random.key(0))
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(params)} == {"float32"}
+        assert one.apply(params, jnp.ones((2, 4), jnp.float32)).dtype == jnp.float32

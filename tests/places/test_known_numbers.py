@@ -7,6 +7,7 @@ import pytest
 from tests.places.conftest import FEW
 from vae_jax.cli.main import main
 from vae_jax.evaluation import evaluate
+from vae_jax.runs.stored import _is_own_code
 
 
 @pytest.fixture
@@ -43,3 +44,24 @@ def test_numbers_of_other_parameters_do_not_count(run, passes, capsys):
     (run / "results.json").write_text(json.dumps(results))
     evaluated(capsys, run)
     assert passes == ["test"]
+
+
+def test_numbers_of_a_run_whose_training_set_has_changed_are_refused(run, passes, capsys):
+    kept = json.loads((run / "data.json").read_text())
+    kept["splits"]["train"]["sha256"] = "0" * 64
+    (run / "data.json").write_text(json.dumps(kept))
+    assert main(["vae-jax", "evaluate", f"--workdir={run}", *FEW]) == 2
+    assert "is not what" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be"),
+    [
+        ("importance(num_samples=50, defensive=0.1)", False),
+        ("normal(scale=1e-3)", False),
+        ("my_lab.twice", True),
+        ("conditional(prior='my_lab.heavy_tails(scale=0.1)')", True),
+    ],
+)
+def test_a_part_of_one_s_own_may_have_been_edited(text, may_be):
+    assert _is_own_code(text) == may_be

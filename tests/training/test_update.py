@@ -7,9 +7,11 @@ import optax
 import pytest
 
 from tests.quick_runs import quick_config, same
-from vae_jax import elbo, fit
+from vae_jax import build_model, elbo, fit
+from vae_jax.datasets._making import make_dataset
 from vae_jax.runs.state import State, evaluated_params, optimization
 from vae_jax.training.update import _apply, _norm, make_update, run_steps
+from vae_jax.types import Bound
 
 
 def test_averaged_parameters_are_the_debiased_exponential_mean():
@@ -48,6 +50,25 @@ def test_every_step_has_keys_of_its_own_however_the_steps_are_called():
     later = call(state, ids[2:])[1]
     np.testing.assert_array_equal(jnp.concatenate([first["draws"], later["draws"]]), together)
     assert len(np.unique(together)) == together.size == 24
+
+
+def test_from_a_step_that_is_not_finite_on_nothing_moves():
+    """Gradients of w times 1, infinity, 1: the last step is a good one again, and is not made."""
+    rule = optimization(optax.sgd(1.0))
+
+    def objective(model, params, keys, batch, context):
+        value = params["w"] * batch.x.sum()
+        return Bound(value, value, {})
+
+    dataset = make_dataset({"train": np.array([[1.0], [2.0], [3.0]], np.float32)})
+    model = build_model((1,), 1, encoder="linear", decoder="linear", likelihood="normal")
+    update = make_update(model, objective, rule, dataset)
+    data, ids = jnp.array([[1.0], [jnp.inf], [1.0]]), jnp.arange(3)[:, None]
+    params = {"w": jnp.array(2.0)}
+    start = State(jnp.int32(0), params, rule.gradient.init(params), ())
+    state, metrics = run_steps(update, start, jax.random.key(0), data, ids, ids)
+    assert np.isfinite(metrics["bound"]).tolist() == [True, False, True]
+    assert (int(state.step), float(state.params["w"])) == (1, 3.0)
 
 
 def test_the_gradient_is_clipped_to_its_norm():

@@ -31,8 +31,8 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Images `[..., height, width, in]` to ones `stride` times as high and wide."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         transposed: Callable[..., Array] = transposed_convolution if _on_cpu() else _by_xla
         images = transposed(x.reshape(-1, *x.shape[-3:]), kernel, self.stride)
         return images.reshape(*x.shape[:-3], *images.shape[1:]) + bias
@@ -84,7 +84,9 @@ def convolution(
         for t in range(len(taps)):
             above = (start + top - first) // stride - t
             moved = (above, height - rows.shape[1] - above, 0)
-            y += jax.lax.pad(parts[..., t, :], jnp.zeros((), y.dtype), (KEEP, moved, KEEP, KEEP))
+            y += jax.lax.pad(
+                parts[..., t, :], jnp.zeros((), parts.dtype), (KEEP, moved, KEEP, KEEP)
+            )
     return y
 
 
@@ -109,7 +111,7 @@ def transposed_convolution(x: Array, kernel: Array, stride: int) -> Array:
     (_, height, width, _), (size, _, many, few) = x.shape, kernel.shape
     taps, each = _taps(size, stride), range(stride)
     products = _products(x, kernel.reshape(-1, many, few))
-    nothing = jnp.zeros((), x.dtype)
+    nothing = jnp.zeros((), products.dtype)
 
     def phase(i: int, j: int) -> Array:
         pairs = [(row, column) for row in taps[i] for column in taps[j]]

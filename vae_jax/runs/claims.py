@@ -116,9 +116,11 @@ def seed_folders(cfg: ConfigDict, workdir: Path) -> dict[int, Path]:
 def keep_config(workdir: Path, cfg: ConfigDict) -> None:
     """Writes the config of a run that is at its end, where it goes on with another one.
 
+    Of several processes the first does so: what another finds depends on whether it has.
+
     Raises:
         UserError: as `claimed` does.
     """
-    if require_same(workdir, cfg):
-        with claimed(workdir, cfg):
+    if hosts.is_first() and require_same(workdir, cfg):
+        with _held(workdir, cfg):
             pass

@@ -107,9 +107,10 @@ def _follow(connection: Connection, is_working: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while not _is_gone(connection, is_working):
             pass
-    for signum in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+    for signum, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGTERM, 1)):
         os.kill(os.getpid(), signum)
-        time.sleep(GRACE_SECONDS / 3)
+        time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _is_gone(connection: Connection, is_working: threading.Event) -> bool:

@@ -159,7 +159,8 @@ def _trained_before(parts: Parts, folders: Mapping[int, Path | None]) -> dict[in
     if any(run.step < directory.last_checkpoint(paths[seed]) for seed, run in runs.items()):
         return {}  # a checkpoint was damaged
     for seed, path in paths.items():
-        data.keep(path, parts)  # which an older version did not
+        if hosts.is_first():
+            data.keep(path, parts)  # which an older version did not
         claims.keep_config(path, config.of_seed(parts.cfg, seed))
     return dict(runs)
 

@@ -19,8 +19,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def _others() -> list[signal.Signals]:
-    """The signal of a scheduler ahead of its limit, and of a closed terminal, unless ignored."""
-    there = [getattr(signal, name, None) for name in ("SIGUSR1", "SIGHUP")]
+    """Signals of schedulers ahead of a limit, and of a closed terminal, unless ignored."""
+    there = [getattr(signal, name, None) for name in ("SIGUSR1", "SIGUSR2", "SIGHUP")]
     return [s for s in there if s and signal.getsignal(s) is not signal.SIG_IGN]
 
 

@@ -134,8 +134,9 @@ class _Actors:
 
     def hear(self, busy: Sequence[_Actor]) -> Iterator[tuple[_Actor, Heard]]:
         by_messages = {actor.messages: actor for actor in busy}
-        ready, _ = self._ray.wait(list(by_messages), num_returns=len(busy), timeout=WAIT_SECONDS)
-        for messages in ready:
+        some, others = self._ray.wait(list(by_messages), num_returns=1, timeout=WAIT_SECONDS)
+        more = self._ray.wait(others, num_returns=len(others), timeout=0)[0] if others else []
+        for messages in (*some, *more):
             actor = by_messages[messages]
             message = self._next(actor)
             actor.has_told = True

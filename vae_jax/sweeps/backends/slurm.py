@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import os
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -136,21 +138,30 @@ class _Jobs:
     def hear(self, busy: Sequence[_Job]) -> Iterator[tuple[_Job, Heard]]:
         self._connect({job.name: job for job in busy})
         by_connection: dict[Any, _Job] = {j.connection: j for j in busy if j.connection}
-        for connection in wait(list(by_connection), WAIT_SECONDS) if by_connection else ():
+        ready = wait(list(by_connection), WAIT_SECONDS) if by_connection else []
+        for connection in ready:
             yield by_connection[connection], _heard(by_connection[connection])
         if not by_connection:
             time.sleep(WAIT_SECONDS)
         for job in busy:
             if job.connection is None and job.job.done():
                 yield job, Lost(f"its job ended before it began: {job.job.paths.stderr}", False)
+            elif job.connection and job.connection not in ready and job.job.done():
+                yield job, _lost(job)  # its machine is gone, and could not say so
 
     def _connect(self, jobs: Mapping[str, _Job]) -> None:
         """Sends their units to the jobs that have begun since the last time."""
         while not self._begun.empty():
             connection = self._begun.get()
-            name, refused = connection.recv()
+            try:
+                name, refused = connection.recv()
+            except (EOFError, OSError):  # it has died meanwhile
+                continue
             if refused:
                 raise UserError(refused)
+            if name not in jobs:  # one that was lost, and that Slurm has begun again
+                connection.close()
+                continue
             jobs[name].connection = connection
             self.give(jobs[name], cast(Unit, jobs[name].unit))
 
@@ -160,7 +171,7 @@ class _Jobs:
                 job.job.cancel(check=False)
             else:
                 job.connection.close()  # whereupon the job saves its state and ends
-        deadline = time.monotonic() + GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS + 2  # that it may save, and end
         while time.monotonic() < deadline and not all(job.job.done() for job in workers):
             time.sleep(WAIT_SECONDS)
         for job in workers:
@@ -171,7 +182,13 @@ def _heard(job: _Job) -> Heard:
     try:
         return job.connection.recv()  # type: ignore[union-attr]
     except (EOFError, OSError):
-        return Lost(f"its job {job.job.job_id} is gone")
+        return _lost(job)
+
+
+def _lost(job: _Job) -> Lost:
+    """The message about a job that is no more, of which Slurm begins no other."""
+    job.job.cancel(check=False)
+    return Lost(f"its job {job.job.job_id} is gone")
 
 
 def _serve(address: Address, key: bytes, name: str, work: Work, around: Surroundings) -> None:
@@ -179,5 +196,6 @@ def _serve(address: Address, key: bytes, name: str, work: Work, around: Surround
     missing, here = around.entered(), socket.gethostname()
     connection = Client(address, authkey=key)
     connection.send((name, missing and shared_disk.refusal(missing, here, "slurm")))
-    if not missing:
+    if not missing:  # submitit would end the work ahead of the time limit, by an exception
+        signal.signal(signal.SIGUSR2, lambda *_: os._exit(128 + signal.SIGUSR2))
         serving.serve(work, connection)
