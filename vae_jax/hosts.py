@@ -23,6 +23,7 @@ AUTO = "auto"
 SECONDS = 120  # in which all processes have to be there
 SECONDS_TO_LEAVE = 2
 MESSAGE_BYTES = 500
+PORTS = 2**16
 TRANSPORTS = ("Gloo", "NCCL", "coordination")  # that errors of XLA name
 LOST = "another process of this work has ended: see what it said; the same commands go on from here"
 
@@ -58,6 +59,9 @@ def join(
     if coordinator != AUTO:
         where |= {"num_processes": num_processes, "process_id": process_id}
         where |= {"cluster_detection_method": "deactivate"}
+    if coordinator != AUTO:
+        what = "process %s of %s waits for the others at %s, for %g s at most"
+        logger.info(what, process_id, num_processes, coordinator, seconds)
     patience = threading.Timer(seconds, _give_up, [coordinator, seconds])
     patience.daemon = True
     patience.start()
@@ -77,6 +81,8 @@ def _require_together(coordinator: str | None, num: int | None, process_id: int 
     numbers = {"--num_processes": num, "--process_id": process_id}
     given = [flag for flag, value in numbers.items() if value is not None]
     if coordinator in (None, AUTO):
+        if given and coordinator == AUTO:
+            raise UserError(f"{given[0]}: --coordinator=auto finds it, or name HOST:PORT there")
         if given:
             needed = "--coordinator=HOST:PORT of process 0 is needed"
             raise UserError(f"{given[0]} goes with --coordinator: {needed}")
@@ -84,7 +90,8 @@ def _require_together(coordinator: str | None, num: int | None, process_id: int 
     if len(given) < len(numbers):
         needed = "--num_processes and --process_id are needed, or --coordinator=auto on a cluster"
         raise UserError(f"--coordinator={coordinator}: {needed}")
-    if not str(coordinator).rpartition(":")[2].isdecimal() or ":" not in str(coordinator):
+    host, _, port = str(coordinator).rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < PORTS:
         raise UserError(f"--coordinator={coordinator}: HOST:PORT of process 0 is needed, or auto")
     if num is not None and process_id is not None and process_id >= num:
         raise UserError(f"--process_id={process_id}: of {num} processes, from 0 to {num - 1}")

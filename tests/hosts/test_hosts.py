@@ -25,7 +25,8 @@ def test_one_process_does_what_all_do():
     ("flags", "needed"),
     [
         (["--num_processes=2"], "HOST:PORT of process 0 is needed"),
-        (["--coordinator=auto", "--process_id=1"], "HOST:PORT of process 0 is needed"),
+        (["--coordinator=auto", "--process_id=1"], "--coordinator=auto finds it"),
+        (["--coordinator=localhost:70000", "--num_processes=2", "--process_id=0"], "HOST:PORT"),
         (["--coordinator=here:1"], "--num_processes and --process_id are needed"),
         (["--coordinator=here", "--num_processes=2", "--process_id=0"], "HOST:PORT"),
         (["--coordinator=here:1", "--num_processes=2", "--process_id=2"], "from 0 to 1"),

@@ -20,7 +20,7 @@ def mesh_sizes(config: ConfigDict) -> tuple[int, int] | None:
     sizes = re.fullmatch(r"\s*data=([1-9]\d*)\s*,\s*model=([1-9]\d*)\s*", config.mesh)
     if sizes is None:
         raise UserError(
-            f"config.mesh={config.mesh}: {EXAMPLE!r} is needed, or '' for devices that "
-            "split a batch alone"
+            f"config.mesh={config.mesh}: 'data=D, model=M' with two whole numbers is needed, "
+            f"such as {EXAMPLE!r}, or '' for devices that split a batch alone"
         )
     return int(sizes[1]), int(sizes[2])

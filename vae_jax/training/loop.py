@@ -135,6 +135,8 @@ def _train(loop: _Loop, members: list[Member], received: list[int]) -> dict[int,
     """The outcomes of members trained from their common step until each ends or diverges."""
     job, going, step = loop.job, [m for m in members if not m.has_stopped], members[0].step
     num_steps, every = job.parts.num_steps, job.eval_every
+    if step:
+        logger.info("going on from step %s of %s", step, num_steps)
     with loop.progress([m.seed for m in members], step, num_steps) as progress:
         if step == 0:
             _show(loop, going)

@@ -3,13 +3,14 @@
 import contextlib
 import logging
 import socket
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from numpyro.distributions import constraints
 
 from vae_jax.config.extras import needs
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, counted
 from vae_jax.sweeps import serving, shared_disk
 from vae_jax.sweeps.pool import Done, Heard, Lost, work_through
 from vae_jax.sweeps.serving import GRACE_SECONDS
@@ -59,7 +60,9 @@ def ray(
     shared = shared_disk.absolute(split(units, num_workers))
     with _connected(address), shared_disk.token_in(shared) as token:
         resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
-        logger.info("%s actors start, and compile first", min(num_workers, len(shared)))
+        _look_for_room(resources, address)
+        number = counted(min(num_workers, len(shared)), "actor")
+        logger.info("%s asked for, to compile first", number)
         actors = _Actors(work, resources, shared_disk.surroundings(token))
         work_through(shared, actors, num_workers, on_message, stopped)
 
@@ -68,6 +71,9 @@ def ray(
 def _connected(address: str) -> Iterator[None]:
     import ray
 
+    warnings.filterwarnings(
+        "ignore", "os.fork", RuntimeWarning
+    )  # Ray executes at once what it forks
     try:
         ray.init(address, configure_logging=False, log_to_driver=False)
     except ConnectionError as error:
@@ -76,6 +82,26 @@ def _connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _look_for_room(resources: dict[str, float], address: str) -> None:
+    """Says that no machine has what each actor asks for, which may be added; a local one may not.
+
+    Raises:
+        UserError: if the cluster is this machine alone.
+    """
+    import ray
+
+    names = {"num_cpus": "CPU", "num_gpus": "GPU"}
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for argument, name in names.items():
+        most = max((machine.get(name, 0) for machine in machines), default=0)
+        if resources[argument] > most:
+            asked = f"{argument}={resources[argument]:g}"
+            what = f"{asked}: no machine of the cluster has more than {most:g}"
+            if address == "local":
+                raise UserError(what)
+            logger.warning("%s; waiting for one that has", what)
 
 
 class _Relay:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Self, cast
 from numpyro.distributions import constraints
 
 from vae_jax.config.extras import needs
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, counted
 from vae_jax.sweeps import serving, shared_disk
 from vae_jax.sweeps.pool import Heard, Lost, work_through
 from vae_jax.sweeps.serving import GRACE_SECONDS
@@ -74,7 +74,7 @@ def slurm(
         folder.mkdir(mode=0o700, exist_ok=True)  # the key of the connections is kept there
         executor = _executor(cluster, folder, asked)
         with _Jobs(executor, work, shared_disk.surroundings(token)) as jobs:
-            logger.info("%s jobs are submitted", min(num_workers, len(shared)))
+            logger.info("%s submitted", counted(min(num_workers, len(shared)), "job"))
             work_through(shared, jobs, num_workers, on_message, stopped)
 
 
