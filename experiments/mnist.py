@@ -8,8 +8,8 @@ has batch 20 and eight stages of a falling rate over 3,280 epochs.
 
 Expected on the 10,000 test images, nats, K = 5000: ELBO -91.56 ± 0.24, log p(x) -87.83 ± 0.23;
 held against -86.76 in the paper's table 1 (VAE, k = 1). 7 minutes of training and 2 of evaluation
-on 2 CPU cores. With `--config.num_epochs=1200`, three times as long, an
-earlier version with other random numbers came to log p(x) -86.87 ± 0.23.
+on 2 CPU cores. With `--config.num_epochs=1200`, three times as long, log p(x) is -86.87 ± 0.23.
+Both are of earlier versions, whose random numbers were others.
 """
 
 from ml_collections import ConfigDict
