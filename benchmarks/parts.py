@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.rates import ratio, time_in_turn
-from vae_jax import UserError, config, default_config
+from benchmarks.steps import images, mnist_config
+from vae_jax import UserError, config
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.rows import rows_of
 from vae_jax.config import components
@@ -47,19 +48,13 @@ class Program(NamedTuple):
 
 
 def base_config(path: Path):
-    cfg = default_config()
-    cfg.encoder = cfg.decoder = "mlp(hidden=(200, 200))"
-    cfg.latent_dim, cfg.batch_size, cfg.likelihood = 50, BATCH, "bernoulli"
-    cfg.optimizer, cfg.num_epochs = "adam(learning_rate=1e-6)", 1
-    cfg.data = f"npz(path='{path}', scale=255.0, {WAYS[0]})"
-    return cfg
+    data = f"npz(path='{path}', scale=255.0, {WAYS[0]})"
+    return mnist_config(data=data, num_epochs=1, optimizer="adam(learning_rate=1e-6)")
 
 
 def write_images(path: Path) -> None:
-    """About a fifth of the pixels inked, and ten classes."""
-    rng = np.random.default_rng(0)
-    ink = rng.integers(1, 256, (EXAMPLES, 28, 28, 1))
-    train = np.where(rng.uniform(size=ink.shape) < 0.2, ink, 0).astype(np.uint8)
+    """Images of ten classes."""
+    train = images((28, 28, 1), EXAMPLES)
     np.savez(path, train=train, train_labels=np.arange(EXAMPLES) % 10)
 
 

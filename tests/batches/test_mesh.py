@@ -58,7 +58,7 @@ def test_large_arrays_are_split_and_another_mesh_goes_on(tmp_path):
     [
         ("data=2", 80, "'data=D, model=M' with two whole numbers is needed"),
         ("data=0, model=1", 80, "'data=D, model=M' with two whole numbers is needed"),
-        ("data=64, model=2", 80, "needs 128 devices, of which"),
+        ("data=64, model=2", 80, "needs 128 devices; JAX sees"),
     ],
 )
 def test_a_mesh_that_does_not_fit_is_refused(mesh, batch_size, needed):

@@ -11,7 +11,7 @@ from vae_jax.sweeps.units import Unit
 
 
 class Surroundings(NamedTuple):
-    """Where a sweep was called from, to be had on another machine, and a proof that it is there."""
+    """The folders from which a sweep was called, and a file that shows that a machine sees them."""
 
     current: str  # directory, to which paths of data may be relative
     modules: list[str]  # folders in which modules of the user are
