@@ -7,6 +7,7 @@ import numpy as np
 
 from vae_jax.config.components import Part, build
 from vae_jax.errors import UserError, unknown
+from vae_jax.networks._whole_batches import on_whole_batches
 from vae_jax.types import Array, Network, Params, Shape
 
 PRECISIONS = ("float32", "bfloat16")  # of the networks
@@ -94,13 +95,13 @@ def _beside(arrays: list[Array]) -> Array:
 
 
 def _computing_in(precision: str, network: Network) -> Network:
-    """The network, computing in another precision than its parameters' if asked to."""
+    """The network on whole batches, in another precision than its parameters' if asked to."""
     dtype: Any = jnp.dtype(precision)
 
     def apply(params: Params, inputs: Array) -> Array:
-        if not jax.tree.leaves(params):  # it computes nothing
+        if precision == "float32" or not jax.tree.leaves(params):  # else it computes nothing
             return network.apply(params, inputs)
         params, inputs = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, inputs))
         return network.apply(params, inputs).astype(jnp.float32)
 
-    return network if precision == "float32" else Network(network.init, apply)
+    return Network(network.init, on_whole_batches(apply))
