@@ -12,7 +12,7 @@ from vae_jax.types import Array, Params
 
 
 def on_whole_batches(apply: Callable[[Params, Array], Array]) -> Callable[[Params, Array], Array]:
-    """The same function of `[..., *in_shape]`, to which an axis that `vmap` maps is one more of them.
+    """The same function of `[..., *in_shape]`, to which an axis of `vmap` is one more.
 
     `vmap` of operation by operation gives the same numbers, but leaves in every array an axis of
     length 1 where the function had its batch, for which XLA copies. `jax.custom_batching` would do
@@ -35,9 +35,7 @@ def _evaluate(*arguments: Array, of_leaves: Callable[..., Array]) -> Array:
 
 
 def _shape(*arguments: Any, of_leaves: Callable[..., Array]) -> Any:
-    output = jax.eval_shape(
-        of_leaves, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arguments)
-    )
+    output = jax.eval_shape(of_leaves, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arguments))
     return jax.core.ShapedArray(output.shape, output.dtype)
 
 
@@ -52,9 +50,7 @@ def _jvp(primals: Any, tangents: Any, of_leaves: Callable[..., Array]) -> tuple[
     return jax.jvp(of_those, [primals[i] for i in vary], [tangents[i] for i in vary])
 
 
-def _batch(
-    arguments: Any, axes: Any, of_leaves: Callable[..., Array]
-) -> tuple[Array, int]:
+def _batch(arguments: Any, axes: Any, of_leaves: Callable[..., Array]) -> tuple[Array, int]:
     """With parameters that vary along the axis too, such as several seeds', as `vmap` does it."""
     *leaves, inputs = arguments
     if any(axis is not None for axis in axes[:-1]):
