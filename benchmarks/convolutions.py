@@ -4,11 +4,12 @@
 
 Both have the same layers, and the same ELBO at the same weights and draws, which is asserted.
 PyTorch runs eagerly with its images in either order of axes, and decodes as many draws at a time as
-is fastest; ours is compared with the faster.
+is fastest; ours is compared with the faster. "Products alone" are the matrix products of our step
+and nothing else, each a program of its own.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from vae_jax.estimators.importance import importance_sampling
 
 LATENTS, STORED, K, IMAGES, ROUNDS = 50, 1000, 5000, 2, 7
 CHUNKS = (100, 250, 500, 1000, 2500)  # draws that PyTorch decodes together
+PRODUCTS = "products alone"
 ORDERS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
 
 
@@ -113,14 +115,51 @@ def report(title: str, seconds: dict[str, list[float]], unit: Callable[[float], 
     print(f"  ours / {best}, speed: {ratio(seconds[best], seconds['ours'])}", flush=True)
 
 
+def dots(jaxpr: Any) -> Iterator[Any]:
+    """The matrix products of a program, those of the programs inside it too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive is jax.lax.dot_general_p:
+            yield equation
+        for inner in equation.params.values():
+            if hasattr(inner, "jaxpr"):
+                yield from dots(inner.jaxpr)
+
+
+def products_alone(setting: Setting, ours: Steps) -> Callable[[], None]:
+    """As many times the products of the two networks, forward and back."""
+    model, x = ours.parts.model, setting.bits(setting.batch)
+
+    def reconstruction(params: Any) -> jax.Array:
+        return model.decode(params, model.encode(params, x).base_dist.loc).log_prob(x).sum()
+
+    program = jax.make_jaxpr(jax.grad(reconstruction))(ours.params)
+    calls = []
+    for equation in dots(program.jaxpr):
+        left, right = (jnp.full(v.aval.shape, 0.1, v.aval.dtype) for v in equation.invars)
+        alone = jax.jit(partial(jax.lax.dot_general, **_asked(equation.params)))
+        calls.append(partial(alone.lower(left, right).compile(), left, right))
+
+    def call() -> None:
+        for _ in range(setting.steps):
+            jax.block_until_ready([product() for product in calls])
+
+    return call
+
+
+def _asked(params: Any) -> dict[str, Any]:
+    return {name: params[name] for name in ("dimension_numbers", "preferred_element_type")}
+
+
 def training(setting: Setting, rounds: int) -> None:
     ours = setting.ours()
     calls: dict[str, Callable[[], None]] = {"ours": ours}
     for name, order in ORDERS.items():
         calls[name] = torch_steps(setting.torchs(ours), setting, order)
-    seconds = time_in_turn(calls, rounds)
+    seconds = time_in_turn({PRODUCTS: products_alone(setting, ours), **calls}, rounds)
+    products = seconds.pop(PRODUCTS)
     title = f"{setting.network}{setting.channels}, {setting.shape}, batch {setting.batch}: a step"
     report(title, seconds, lambda s: f"{s / setting.steps * 1e3:8.1f} ms")
+    print(f"  {PRODUCTS} / ours, time: {ratio(products, seconds['ours'])}", flush=True)
 
 
 def evaluation(setting: Setting, k: int, count: int, rounds: int) -> None:
