@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from vae_jax import config
+from vae_jax.batches.devices import mesh_for
 from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import require_evaluable
 from vae_jax.progress import each
@@ -104,13 +105,15 @@ def _for_each(listed: Sequence[Overrides], add: Callable[[Overrides], None]) -> 
 
 
 def _config(base: ConfigDict, overrides: Overrides) -> ConfigDict:
-    """The config under overrides, resolved."""
+    """The config under overrides, resolved, on devices that are there."""
     cfg = ConfigDict(base.to_dict())
     for field in overrides:
         if field in FIXED:
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
     config.override_all(cfg, overrides)
-    return config.resolve(cfg)
+    cfg = config.resolve(cfg)
+    mesh_for(cfg.batch_size, config.mesh_sizes(cfg))  # also where nothing is missing
+    return cfg
 
 
 def _checked(
