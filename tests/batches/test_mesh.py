@@ -80,7 +80,7 @@ def test_a_mesh_that_does_not_fit_is_refused(finished, mesh, needed):
 def test_a_mesh_whose_data_does_not_divide_the_batch_is_refused(finished, monkeypatch):
     monkeypatch.setattr(devices, "devices", lambda: 3 * jax.devices())
     for workdir in (None, finished):
-        with pytest.raises(UserError, match="config.batch_size=100 is no multiple of 3"):
+        with pytest.raises(UserError, match="batch_size=100 is no multiple of 3"):
             fit(quick_config(num_epochs=1, mesh="data=3, model=1"), workdir, quiet=True)
 
 

@@ -72,16 +72,19 @@ def _backend(args: Args) -> Any:
     """The backend that `--backend` or `--num_workers` names.
 
     Raises:
-        UserError: if both do, or there is no such backend, or its module is not installed.
+        UserError: if both do, or there is no such backend, or it cannot work from here.
     """
     from vae_jax.config import components
     from vae_jax.config.extras import require_installed
+    from vae_jax.sweeps.execute import require_there
 
     if args.backend and args.num_workers:
         raise UserError("--num_workers is short for a --backend: give one of them")
     short = f"processes(num_workers={args.num_workers})" if args.num_workers else "here"
     backend = components.build("sweeps.backends", args.backend or short)
     require_installed(backend)
+    if not (args.dry_run or args.print_commands):
+        require_there(backend)
     return backend
 
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import threading
@@ -27,6 +28,7 @@ from vae_jax.sweeps.units import OnMessage, Stopped, Unit, Work, split
 
 logger = logging.getLogger(__name__)
 WAIT_SECONDS = 0.3
+SLURM, PROGRAMS = "slurm", ("srun", "sbatch")
 FOLDER = ".slurm"  # in the sweep's directory: what submitit writes
 Address = tuple[str, int]
 
@@ -43,7 +45,7 @@ def slurm(
     gpus: Annotated[int, constraints.nonnegative_integer] = 0,
     minutes: Annotated[int, constraints.positive_integer] = 1440,
     partition: str = "",
-    cluster: str = "slurm",
+    cluster: str = SLURM,
 ) -> None:
     """Jobs of a Slurm cluster, which work on one unit after another, as long as this program lives.
 
@@ -66,9 +68,12 @@ def slurm(
         UserError: if there is no Slurm here, or a machine of it does not see the paths.
         Interrupted: after Ctrl-C or SIGTERM, once the states of all runs are saved.
     """
-    shared = shared_disk.absolute(split(units, num_workers))
     asked: dict[str, Any] = {"cpus_per_task": cpus, "gpus_per_node": gpus, "timeout_min": minutes}
     asked |= {"slurm_partition": partition} if partition else {}
+    if not units:
+        _executor(cluster, Path(FOLDER), asked)
+        return
+    shared = shared_disk.absolute(split(units, num_workers))
     with shared_disk.token_in(shared) as token:
         folder = Path(token.name).parent / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)  # the key of the connections is kept there
@@ -79,8 +84,13 @@ def slurm(
 
 
 def _executor(cluster: str, folder: Path, asked: dict[str, Any]) -> Any:
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # it would close others' log streams
     import submitit
 
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    if cluster == SLURM and missing:
+        advice = "a login node of a cluster has it, or cluster='local' tries it with processes"
+        raise UserError(f"cluster={cluster!r}: {missing[0]} is not here; {advice}")
     try:
         executor = submitit.AutoExecutor(folder, cluster=cluster)
     except (RuntimeError, ValueError) as error:
