@@ -83,6 +83,7 @@ def _require_cluster(address: str) -> None:
 def _connected(address: str) -> Iterator[None]:
     import ray
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings(
         "ignore", "os.fork", RuntimeWarning
     )  # Ray executes at once what it forks
