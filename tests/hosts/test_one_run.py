@@ -8,7 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from tests.cli.test_cli import DIGITS, TINY
 from tests.hosts.several import SMALL, ended, run_together, started, wait_for_lines
+from vae_jax.cli.main import main
 from vae_jax.runs import load
 from vae_jax.runs.directory import read_metrics
 
@@ -34,6 +36,14 @@ def assert_same_parameters(one, other):
     pairs = zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True)
     for a, b in pairs:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_two_processes_train_the_run_of_one_for_six_updates(tmp_path):
+    few = ["--config.batch_size=200", "--config.num_epochs=1", "--config.trackers="]
+    command = ["train", f"--config={DIGITS}:quick", *TINY, *few]
+    run_together(2, *command, f"--workdir={tmp_path}/two")
+    assert main(["vae-jax", *command, f"--workdir={tmp_path}/one"]) == 0
+    assert_same_parameters(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.mark.slow
