@@ -87,12 +87,12 @@ def _require_together(coordinator: str | None, num: int | None, process_id: int 
             needed = "--coordinator=HOST:PORT of process 0 is needed"
             raise UserError(f"{given[0]} goes with --coordinator: {needed}")
         return
-    if len(given) < len(numbers):
-        needed = "--num_processes and --process_id are needed, or --coordinator=auto on a cluster"
-        raise UserError(f"--coordinator={coordinator}: {needed}")
     host, _, port = str(coordinator).rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < PORTS:
         raise UserError(f"--coordinator={coordinator}: HOST:PORT of process 0 is needed, or auto")
+    if len(given) < len(numbers):
+        needed = "--num_processes and --process_id are needed, or --coordinator=auto on a cluster"
+        raise UserError(f"--coordinator={coordinator}: {needed}")
     if num is not None and process_id is not None and process_id >= num:
         raise UserError(f"--process_id={process_id}: of {num} processes, from 0 to {num - 1}")
 

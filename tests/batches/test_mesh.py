@@ -1,5 +1,6 @@
 """A mesh that a config asks for: large arrays are split, numbers are the same up to rounding."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 from tests.quick_runs import quick_config
 from vae_jax import config as configs
 from vae_jax import fit
-from vae_jax.errors import UserError
+from vae_jax.batches import devices
+from vae_jax.errors import MistakesError, UserError
+from vae_jax.sweeps import plan
 
 CONFIG = {"encoder": "mlp(hidden=(64,))", "decoder": "mlp(hidden=(64,))", "batch_size": 80}
 PROGRAM = """
@@ -53,17 +56,41 @@ def test_large_arrays_are_split_and_another_mesh_goes_on(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize(
-    ("mesh", "batch_size", "needed"),
-    [
-        ("data=2", 80, "'data=D, model=M' with two whole numbers is needed"),
-        ("data=0, model=1", 80, "'data=D, model=M' with two whole numbers is needed"),
-        ("data=64, model=2", 80, "needs 128 devices; JAX sees"),
-    ],
-)
-def test_a_mesh_that_does_not_fit_is_refused(mesh, batch_size, needed):
-    with pytest.raises(UserError, match=needed):
-        fit(quick_config(mesh=mesh, batch_size=batch_size), quiet=True)
+MISFITS = [
+    ("data=2", "'data=D, model=M' with two whole numbers is needed"),
+    ("data=0, model=1", "'data=D, model=M' with two whole numbers is needed"),
+    ("data=64, model=2", r"needs 128 devices; JAX sees \d+, and config.mesh='' takes these"),
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    fit(quick_config(num_epochs=1), workdir, quiet=True)
+    return workdir
+
+
+@pytest.mark.parametrize(("mesh", "needed"), MISFITS)
+def test_a_mesh_that_does_not_fit_is_refused(finished, mesh, needed):
+    for workdir in (None, finished):
+        with pytest.raises(UserError, match=needed):
+            fit(quick_config(num_epochs=1, mesh=mesh), workdir, quiet=True)
+
+
+def test_a_mesh_whose_data_does_not_divide_the_batch_is_refused(finished, monkeypatch):
+    monkeypatch.setattr(devices, "devices", lambda: 3 * jax.devices())
+    for workdir in (None, finished):
+        with pytest.raises(UserError, match="batch_size=100 is no multiple of 3"):
+            fit(quick_config(num_epochs=1, mesh="data=3, model=1"), workdir, quiet=True)
+
+
+def test_a_sweep_of_which_nothing_is_missing_refuses_it_too(tmp_path, monkeypatch):
+    run, cfg = tmp_path / "base" / "seed_0", quick_config(mesh="data=64, model=2")
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps(configs.resolve(cfg).to_dict()))
+    monkeypatch.setattr(plan, "is_done", lambda *asked: True)
+    with pytest.raises(MistakesError, match="needs 128 devices; JAX sees"):
+        plan.plan(cfg, [{}], tmp_path, {})
 
 
 def test_a_mesh_is_no_part_of_a_runs_identity():

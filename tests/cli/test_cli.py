@@ -152,7 +152,10 @@ MISTAKES = [
     (["train", f"--config={DIGITS}", "--workdir={run}"], "holds a run of another config"),
     (["evaluate", "--workdir={tmp}"], "holds no run"),
     (["evaluate", "--workdir={run}", "--split=tets"], "did you mean 'test'"),
-    (["evaluate", "--workdir={run}", "--num_importance_samples=many"], "invalid literal"),
+    (
+        ["evaluate", "--workdir={run}", "--num_importance_samples=many"],
+        "'many' is not a positive integer",
+    ),
     (["evaluate", "--workdir={run}", "--num_importance_samples=0"], "not a positive integer"),
     (["evaluate", "--workdir={run}", "--iwae_samples=a,b"], "whole numbers"),
     (["evaluate", "--workdir={run}", "--checkpoint=7"], "holds no checkpoint 7: there is "),

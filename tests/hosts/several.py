@@ -15,7 +15,7 @@ SMALL = (
 ROOT = Path(__file__).parents[2]
 
 
-def started(count, *command, devices=1):
+def started(count, *command, devices=1, program=("-m", "vae_jax")):
     """The processes of a command, `count` of them, each with as many simulated devices."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -24,7 +24,7 @@ def started(count, *command, devices=1):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "vae_jax", *command, *where * (count > 1)]
+            [sys.executable, *program, *command, *where * (count > 1)]
             + [f"--process_id={i}"] * (count > 1),
             cwd=ROOT,
             env={**os.environ, "XLA_FLAGS": flags},
@@ -39,15 +39,19 @@ def started(count, *command, devices=1):
 def ended(processes, seconds=300):
     """The status, the output and the last line on stderr of each process."""
     outcomes = []
-    for process in processes:
-        out, err = process.communicate(timeout=seconds)
-        outcomes.append((process.returncode, out, (err.splitlines() or [""])[-1]))
+    try:
+        for process in processes:
+            out, err = process.communicate(timeout=seconds)
+            outcomes.append((process.returncode, out, (err.splitlines() or [""])[-1]))
+    finally:
+        for process in processes:  # that wait for each other
+            process.kill()
     return outcomes
 
 
-def run_together(count, *command, devices=1):
+def run_together(count, *command, seconds=300, **options):
     """The command, done to its end without a mistake."""
-    outcomes = ended(started(count, *command, devices=devices))
+    outcomes = ended(started(count, *command, **options), seconds)
     assert [status for status, _, _ in outcomes] == [0] * count, outcomes
     return outcomes
 

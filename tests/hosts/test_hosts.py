@@ -24,10 +24,22 @@ def test_one_process_does_what_all_do():
 @pytest.mark.parametrize(
     ("flags", "needed"),
     [
-        (["--num_processes=2"], "HOST:PORT of process 0 is needed"),
+        (["--num_processes=2"], "--num_processes goes with --coordinator: --coordinator=HOST:PORT"),
+        (["--num_processes=two"], "--num_processes=two: 'two' is not a positive integer"),
+        (["--num_processes=0"], "--num_processes=0: 0 is not a positive integer"),
+        (["--process_id=0"], "--process_id goes with --coordinator: --coordinator=HOST:PORT"),
+        (["--process_id=x"], "--process_id=x: 'x' is not a non-negative integer"),
+        (["--process_id=-1"], "--process_id=-1: -1 is not a non-negative integer"),
+        (["--coordinator="], "--coordinator=: HOST:PORT of process 0 is needed, or auto"),
+        (["--coordinator=localhost"], "--coordinator=localhost: HOST:PORT of process 0 is needed"),
         (["--coordinator=auto", "--process_id=1"], "--coordinator=auto finds it"),
         (["--coordinator=localhost:70000", "--num_processes=2", "--process_id=0"], "HOST:PORT"),
         (["--coordinator=here:1"], "--num_processes and --process_id are needed"),
+        (
+            ["--coordinator=here:1", "--num_processes=2"],
+            "--num_processes and --process_id are needed",
+        ),
+        (["--coordinator=here:1", "--process_id=0"], "--num_processes and --process_id are needed"),
         (["--coordinator=here", "--num_processes=2", "--process_id=0"], "HOST:PORT"),
         (["--coordinator=here:1", "--num_processes=2", "--process_id=2"], "from 0 to 1"),
     ],

@@ -8,7 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from tests.cli.test_cli import DIGITS, TINY
 from tests.hosts.several import SMALL, ended, run_together, started, wait_for_lines
+from vae_jax.cli.main import main
 from vae_jax.runs import load
 from vae_jax.runs.directory import read_metrics
 
@@ -34,6 +36,43 @@ def assert_same_parameters(one, other):
     pairs = zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True)
     for a, b in pairs:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
+
+
+SIX_UPDATES = (
+    *("train", f"--config={DIGITS}:quick", *TINY),
+    *("--config.batch_size=200", "--config.num_epochs=1", "--config.trackers="),
+)
+
+
+def test_two_processes_train_the_run_of_one_for_six_updates(tmp_path):
+    run_together(2, *SIX_UPDATES, f"--workdir={tmp_path}/two")
+    assert main(["vae-jax", *SIX_UPDATES, f"--workdir={tmp_path}/one"]) == 0
+    assert_same_parameters(tmp_path / "one", tmp_path / "two")
+
+
+SECOND_LATE = """
+import time
+from vae_jax import hosts
+from vae_jax.cli.main import run
+from vae_jax.runs import claims
+
+require_same = claims.require_same
+def late(*arguments):
+    time.sleep(3 * hosts.index())
+    return require_same(*arguments)
+claims.require_same = late
+run()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("field", "value"), [("patience", 5), ("eval_every_epochs", 30.0)])
+def test_a_finished_run_takes_another_config_though_one_process_is_late(tmp_path, field, value):
+    assert main(["vae-jax", *SIX_UPDATES, f"--workdir={tmp_path}"]) == 0
+    changed = ["train", f"--workdir={tmp_path}", f"--config.{field}={value}"]
+    outcomes = run_together(2, *changed, seconds=60, program=("-c", SECOND_LATE))
+    assert "6 steps are done" in outcomes[0][1]
+    assert json.loads((tmp_path / "config.json").read_text())[field] == value
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """A killed evaluation goes on after the last batch that it finished."""
 
+import importlib.metadata
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,11 @@ def test_what_another_evaluation_left_is_not_taken(killed, monkeypatch, change):
 def test_other_parameters_begin_again(killed, monkeypatch):
     moved = {**killed.params, "prior": {"moved": np.ones(1)}}
     assert counted(killed._replace(params=moved), monkeypatch)[1] == 0
+
+
+def test_another_version_begins_again(killed, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda package: "0.0.1")
+    assert counted(killed, monkeypatch)[1] == 0
 
 
 def test_a_damaged_batch_is_done_again(killed, monkeypatch):

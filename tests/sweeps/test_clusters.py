@@ -12,7 +12,7 @@ from tests.sweeps.commands import LONGER, ONE, arguments, start, table, wait_for
 from tests.sweeps.test_backends import Recorder
 from vae_jax import UserError
 from vae_jax.config import components
-from vae_jax.sweeps import shared_disk
+from vae_jax.sweeps import execute, plan, shared_disk
 from vae_jax.sweeps.units import Death, Unit
 
 
@@ -44,11 +44,47 @@ def test_a_machine_that_does_not_see_the_paths_says_which(tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+NOT_THERE = [
+    ("rey", "did you mean 'ray'?"),
+    ("processes(num_worker=2)", "did you mean 'num_workers'?"),
+    pytest.param("slurm", "cluster='slurm': sbatch is not here", marks=needs("submitit")),
+    pytest.param(
+        "slurm(cluster='no')", "doesn't know any executor named no", marks=needs("submitit")
+    ),
+    pytest.param("ray(address='localhost:1')", "no Ray cluster is there", marks=needs("ray")),
+    pytest.param("ray(address='here')", "Invalid address format: here", marks=needs("ray")),
+]
+
+
+def planned(*args):
+    raise UserError("settings are checked")
+
+
+@pytest.mark.parametrize(("backend", "expected"), NOT_THERE)
+def test_a_backend_that_cannot_work_is_refused_before_settings_are_checked(
+    capsys, tmp_path, monkeypatch, backend, expected
+):
+    (tmp_path / "srun").touch(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(plan, "plan", planned)
+    status, _, err = call(capsys, *arguments(tmp_path / "sweep", f"--backend={backend}"))
+    assert (status, err.count("\n")) == (2, 1), err
+    assert expected in err
+    assert not (tmp_path / "sweep").exists()
+
+
 @needs("submitit")
-def test_slurm_that_is_not_here_is_one_line(tmp_path):
-    slurm = components.build("sweeps.backends", "slurm")
-    with pytest.raises(UserError, match=r"cluster='slurm': .*srun"):
-        slurm([unit(tmp_path, "a")], works.tells_twice, None, lambda: False)
+@pytest.mark.parametrize("shown", ["--dry_run", "--print_commands"])
+def test_a_sweep_that_is_only_shown_needs_no_cluster(capsys, tmp_path, monkeypatch, shown):
+    monkeypatch.setattr(plan, "plan", planned)
+    assert "settings are checked" in call(capsys, *arguments(tmp_path, "--backend=slurm", shown))[2]
+
+
+@pytest.mark.parametrize("backend", ["here", "processes"])
+def test_without_units_nothing_is_done_or_said(caplog, backend):
+    caplog.set_level("INFO", "vae_jax")
+    execute.require_there(components.build("sweeps.backends", backend))
+    assert not caplog.messages
 
 
 @pytest.fixture
@@ -138,6 +174,7 @@ def test_a_signal_stops_all_and_the_same_command_goes_on(capsys, tmp_path, longe
     assert process.wait(90) == 130
     err = process.stderr.read()
     assert err.strip().endswith("vae-jax: stopped; the same command goes on from here")
+    assert "docs.ray.io" not in err  # what the library recommends, and is no error
     again = start(tmp_path, *flags, grid=ONE, seeds=2)
     assert again.wait(600) == 0, again.stderr.read()
     assert reported(capsys, tmp_path) == reported(capsys, longer)

@@ -7,6 +7,8 @@ import pytest
 
 from tests.cli.test_cli import call
 from tests.sweeps.commands import EVALUATION, arguments, table
+from vae_jax.runs import directory
+from vae_jax.sweeps.plan import is_done
 
 
 @pytest.mark.slow
@@ -27,6 +29,34 @@ def test_what_is_done_is_not_done_again_and_a_larger_grid_adds_runs(capsys, swep
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     assert call(capsys, "report", f"--workdir={workdir}")[0] == 0
     assert [row["num_seeds"] for row in table(workdir)] == ["4", "3", "3", "3", "4"]
+
+
+def test_again_no_evaluation_counts_and_what_diverged_stays(tmp_path):
+    asked = {"split": "test", "estimators": ["importance(num_samples=20)"]}
+    entries = {"finished": True, "checkpoint": "best", "seed": 0, **asked}
+    (tmp_path / "results.json").write_text(json.dumps({"test": entries}))
+    assert is_done(tmp_path, asked)
+    assert not is_done(tmp_path, asked, again=True)
+    directory.record_failure(tmp_path, "diverged", "step 3: kl is nan")
+    assert is_done(tmp_path, asked, again=True)
+
+
+@pytest.mark.slow
+def test_again_evaluates_anew_and_trains_nothing(capsys, swept, tmp_path):
+    workdir = shutil.copytree(swept[0], tmp_path / "sweep")
+    grid = ["--grid=prior=standard_normal", "--grid=latent_dim=2"]
+    [path] = workdir.glob("prior=standard_normal,latent_dim=2/seed_1/results.json")
+    metrics, before = path.with_name("metrics.jsonl").read_text(), path.read_text()
+    edited = json.loads(before)
+    edited["test"]["numbers"]["log_p"]["mean"] = 3.0
+    path.write_text(json.dumps(edited))
+    assert call(capsys, *arguments(workdir, grid=grid))[0] == 0
+    assert json.loads(path.read_text()) == edited
+    status, out, _ = call(capsys, *arguments(workdir, "--again", grid=grid))
+    assert status == 0
+    assert "1 setting, 3 runs, 0 of them done before, 3 only to be evaluated as asked" in out
+    assert json.loads(path.read_text())["test"]["numbers"] == json.loads(before)["test"]["numbers"]
+    assert path.with_name("metrics.jsonl").read_text() == metrics
 
 
 @pytest.mark.slow

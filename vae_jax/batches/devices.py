@@ -93,7 +93,8 @@ def _mesh_of(batch_size: int, data: int, model: int) -> Mesh:
     """A mesh of these sizes, an index of `model` within a process where it fits."""
     there, what = len(devices()), f"config.mesh: data={data}, model={model}"
     if data * model > there or (hosts.count() > 1 and data * model < there):
-        raise UserError(f"{what} needs {data * model} devices; JAX sees {there}")
+        advice = "several processes use all" if hosts.count() > 1 else "config.mesh='' takes these"
+        raise UserError(f"{what} needs {data * model} devices; JAX sees {there}, and {advice}")
     if batch_size % data:
         raise UserError(f"{what}: config.batch_size={batch_size} is no multiple of {data}")
     return Mesh(np.asarray(devices()[: data * model]).reshape(data, model), (DATA, MODEL))

@@ -12,6 +12,24 @@ from vae_jax.errors import UserError
 FIELD = "config."  # with which the flags of config fields begin
 
 
+class _Plainly:
+    """The parser of a number beside it, which says in plain words that a text is none."""
+
+    def convert(self, argument: Any) -> Any:
+        try:
+            return super().convert(argument)  # type: ignore[misc]
+        except ValueError as error:
+            raise ValueError(f"{argument!r} is not {self.syntactic_help}") from error  # type: ignore[attr-defined]
+
+
+class Integer(_Plainly, absl_flags.IntegerParser):
+    """The parser of a whole number, within bounds."""
+
+
+class Number(_Plainly, absl_flags.FloatParser):
+    """The parser of a number, within bounds."""
+
+
 class Token(NamedTuple):
     """A flag as it stands on a command line."""
 

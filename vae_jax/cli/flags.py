@@ -57,11 +57,15 @@ class Flags:
 
     def integer(self, name: str, default: int | None, about: str, *, least: int = 1) -> None:
         """Declares a flag that holds a whole number, `least` or more."""
-        absl_flags.DEFINE_integer(name, default, about, least, flag_values=self.values)
+        self._parsed(arguments.Integer(least), name, default, about)
 
     def number(self, name: str, default: float, about: str, *, least: float, most: float) -> None:
         """Declares a flag that holds a number from `least` to `most`."""
-        absl_flags.DEFINE_float(name, default, about, least, most, flag_values=self.values)
+        self._parsed(arguments.Number(least, most), name, default, about)
+
+    def _parsed(self, parser: Any, name: str, default: Any, about: str) -> None:
+        serializer = absl_flags.ArgumentSerializer[Any]()
+        absl_flags.DEFINE(parser, name, default, about, self.values, serializer)
 
     def workdir(self) -> None:
         """Declares `--workdir`, which must be given and `workdir` reads."""

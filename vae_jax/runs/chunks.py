@@ -1,7 +1,6 @@
 """Values of a pass over a split, batch by batch, in files: a pass that was killed goes on."""
 
 import hashlib
-import importlib.metadata
 import logging
 import os
 import shutil
@@ -21,9 +20,11 @@ class Chunks:
     """The values of batches, `per_example/unfinished-<what>/<first>-<count>.npz` of a run."""
 
     def __init__(self, workdir: Path | None, *what: Any):
-        """Nothing is kept without a directory that can be written; `what` decides the values."""
-        version = importlib.metadata.version("vae-jax")
-        digest = hashlib.sha256(repr((version, *what)).encode()).hexdigest()[:16]
+        """Nothing is kept without a directory that can be written; `what` decides the values.
+
+        Part of it is `stored.fingerprint`, in which the version of this package is.
+        """
+        digest = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         self._folder: Path | None = None
         if workdir is not None and refusal(workdir / "per_example") is None:
             self._folder = workdir / "per_example" / f"unfinished-{digest}"

@@ -85,6 +85,11 @@ class SweepProgress:
         tqdm.write(text, file=sys.stderr)
 
 
+def require_there(backend: Backend) -> None:
+    """Raises UserError for a backend that cannot work from here: it is called without units."""
+    backend([], UnitWork({}), lambda unit, message: None, lambda: True)
+
+
 def execute(units: Sequence[Unit], backend: Backend, jobs: Mapping[str, Job]) -> None:
     """Trains and evaluates all units.
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from vae_jax import config
+from vae_jax.batches.devices import mesh_for
 from vae_jax.errors import MistakesError, UserError, counted, one_line
 from vae_jax.evaluation.evaluate import require_evaluable
 from vae_jax.progress import each
@@ -39,7 +40,11 @@ class Setting(NamedTuple):
 
 
 def plan(
-    base: ConfigDict, listed: Sequence[Overrides], workdir: Path, asked: Mapping[str, Any]
+    base: ConfigDict,
+    listed: Sequence[Overrides],
+    workdir: Path,
+    asked: Mapping[str, Any],
+    again: bool = False,
 ) -> list[Setting]:
     """The settings that overrides of a config make, checked, named and placed in `workdir`.
 
@@ -51,6 +56,7 @@ def plan(
         listed: the overrides.
         workdir: the sweep's directory.
         asked: arguments of `evaluate`, which must be possible too.
+        again: whether to evaluate anew what was evaluated so.
 
     Raises:
         UserError: if `workdir` is itself a run, or checkpoints cannot be kept there.
@@ -72,7 +78,7 @@ def plan(
         missing = {
             seed: path
             for seed, path in folders.items()
-            if there.get(path) != key or not is_done(path, asked)
+            if there.get(path) != key or not is_done(path, asked, again)
         }
         if missing:
             folders = claims.seed_folders(cfg, workdir / name)
@@ -104,13 +110,15 @@ def _for_each(listed: Sequence[Overrides], add: Callable[[Overrides], None]) -> 
 
 
 def _config(base: ConfigDict, overrides: Overrides) -> ConfigDict:
-    """The config under overrides, resolved."""
+    """The config under overrides, resolved, on devices that are there."""
     cfg = ConfigDict(base.to_dict())
     for field in overrides:
         if field in FIXED:
             raise UserError(f"{field} cannot be varied; seeds have --num_seeds")
     config.override_all(cfg, overrides)
-    return config.resolve(cfg)
+    cfg = config.resolve(cfg)
+    mesh_for(cfg.batch_size, config.mesh_sizes(cfg))  # also where nothing is missing
+    return cfg
 
 
 def _checked(
@@ -150,10 +158,15 @@ def _new_name(overrides: Overrides, taken: set[str]) -> str:
     return stem if stem not in taken else next(name for name in numbered if name not in taken)
 
 
-def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether a run was trained to its end and since then evaluated as asked, or has diverged."""
+def is_done(path: Path, asked: Mapping[str, Any], again: bool = False) -> bool:
+    """Whether a run was trained to its end and since then evaluated as asked, or has diverged.
+
+    Evaluations that were made before do not count where all are made `again`.
+    """
     if failure := directory.failure(path):
         return failure["kind"] == "diverged"
+    if again:
+        return False
     results = read_results(path).get(asked["split"], {})
     as_asked = {"finished": True, "checkpoint": "best", "seed": 0}
     computed = set(results.get("estimators", ()))
@@ -162,12 +175,12 @@ def is_done(path: Path, asked: Mapping[str, Any]) -> bool:
     return not outdated(path, Age.read(results))
 
 
-def units(settings: Sequence[Setting], asked: Mapping[str, Any]) -> list[Unit]:
+def units(settings: Sequence[Setting], asked: Mapping[str, Any], again: bool = False) -> list[Unit]:
     """The work that is left now, a unit for each setting of which runs are missing."""
     return [
         Unit(s.name, s.cfg.to_dict(), left, dict(asked), s.job.parts.num_steps * len(left))
         for s in settings
-        if s.job and (left := {i: p for i, p in s.missing.items() if not is_done(p, asked)})
+        if s.job and (left := {i: p for i, p in s.missing.items() if not is_done(p, asked, again)})
     ]
 
 

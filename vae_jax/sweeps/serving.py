@@ -1,14 +1,24 @@
-"""A process that works on units which come through a connection, as long as somebody is there."""
+"""Processes that work on units which come through a connection, as long as somebody is there."""
 
 import contextlib
 import multiprocessing
 import os
+import secrets
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import (
+    Connection,
+    Listener,
+    answer_challenge,
+    deliver_challenge,
+    wait,
+)
+from queue import SimpleQueue
+from typing import Any, Self
 
 from vae_jax.sweeps.pool import Done, Heard, Lost
 from vae_jax.sweeps.units import Unit, Work
@@ -65,6 +75,47 @@ def stop(processes: Sequence[Process]) -> None:
     for process in processes:
         process._process.join(max(0.0, deadline - time.monotonic()))
         process._process.kill()
+
+
+class Calls:
+    """The calls of processes on other machines, over the network: `Client(address, authkey=key)`.
+
+    Each is listened to in a thread of its own, so that one that says nothing holds up no other.
+    """
+
+    def __init__(self) -> None:
+        """Takes calls from now on."""
+        self.key, self._begun = secrets.token_bytes(32), SimpleQueue[tuple[Connection, Any]]()
+        self._is_over = False
+        self._listener = Listener(("", 0))
+        self.address = socket.gethostname(), self._listener.address[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._is_over = True
+        with contextlib.suppress(OSError):  # a last call, so that nobody waits for one
+            socket.create_connection(self._listener.address).close()
+        self._listener.close()
+
+    def new(self) -> Iterator[tuple[Connection, Any]]:
+        """Those that have come since the last time, each with what it began with."""
+        while not self._begun.empty():
+            yield self._begun.get()
+
+    def _accept(self) -> None:
+        while not self._is_over:
+            with contextlib.suppress(OSError):
+                call = self._listener.accept()
+                threading.Thread(target=self._listen, args=(call,), daemon=True).start()
+
+    def _listen(self, call: Connection) -> None:
+        with contextlib.suppress(EOFError, AuthenticationError, OSError):  # somebody else's
+            deliver_challenge(call, self.key)
+            answer_challenge(call, self.key)
+            self._begun.put((call, call.recv()))
 
 
 def _begin(work: Work, connection: Connection, share: tuple[int, int]) -> None:

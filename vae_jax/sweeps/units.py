@@ -63,7 +63,8 @@ class Backend(Protocol):
 
         Args:
             units: what is left to do, in the order of the settings. The paths of their folders
-                must mean the same wherever the work is done.
+                must mean the same wherever the work is done. None at all before the sweep is
+                planned: then a backend only refuses what cannot work from here.
             work: trains and evaluates a unit's runs, and tells what becomes of them. It can be
                 pickled. Failures of runs are told, not raised.
             on_message: takes a unit and what its work tells, in this process and one at a time.
@@ -71,6 +72,7 @@ class Backend(Protocol):
             stopped: whether to begin nothing more and to stop what goes on.
 
         Raises:
+            UserError: for a cluster that is not there, say.
             Interrupted: after Ctrl-C or SIGTERM, once the states of all runs are saved.
         """
 

@@ -8,6 +8,7 @@ from typing import get_args
 from ml_collections import ConfigDict
 
 from vae_jax import config, hosts
+from vae_jax.batches.devices import mesh_for
 from vae_jax.errors import RunsFailedError, UserError, one_line
 from vae_jax.places import named
 from vae_jax.runs import claims, data, directory, stopping
@@ -135,6 +136,7 @@ def _prepared(
         if path:
             claims.require_same(path, config.of_seed(cfg, seed))
     require_trackers(cfg)
+    mesh_for(cfg.batch_size, config.mesh_sizes(cfg))  # also of a run that is at its end
     datasets = Datasets()
     parts = datasets.make_parts(cfg, model)
     for path in filter(None, folders.values()):

@@ -21,6 +21,7 @@ def flags(flags: Flags) -> None:
     flags.workdir()
     flags.config_file()
     flags.evaluation()
+    flags.boolean("again", "evaluate anew runs that were evaluated so already")
     flags.texts("grid", GRID)
     flags.texts("zip", "as --grid, but these fields take their values together; a bare --zip: all")
     flags.integer("random", 0, "draw that many settings in place of all", least=0)
@@ -54,7 +55,7 @@ def run(args: Args) -> None:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     base, overrides = _varied(args)
     use_device(base.device)
-    settings = plan.plan(base, overrides, path, asked)
+    settings = plan.plan(base, overrides, path, asked, args.again)
     if args.random and len(settings) < len(overrides):
         draws = f"{len(overrides)} draws gave {len(settings)} different settings"
         print(draws, file=sys.stderr)
@@ -65,23 +66,26 @@ def run(args: Args) -> None:
         lines = plan.train_commands(settings, config.resolve(base), args.config_file, given)
         print(*lines, sep="\n")
     else:
-        _execute(settings, path, asked, backend, args.random)
+        _execute(settings, path, asked, backend, args)
 
 
 def _backend(args: Args) -> Any:
     """The backend that `--backend` or `--num_workers` names.
 
     Raises:
-        UserError: if both do, or there is no such backend, or its module is not installed.
+        UserError: if both do, or there is no such backend, or it cannot work from here.
     """
     from vae_jax.config import components
     from vae_jax.config.extras import require_installed
+    from vae_jax.sweeps.execute import require_there
 
     if args.backend and args.num_workers:
         raise UserError("--num_workers is short for a --backend: give one of them")
     short = f"processes(num_workers={args.num_workers})" if args.num_workers else "here"
     backend = components.build("sweeps.backends", args.backend or short)
     require_installed(backend)
+    if not (args.dry_run or args.print_commands):
+        require_there(backend)
     return backend
 
 
@@ -101,9 +105,7 @@ def _varied(args: Args) -> tuple[Any, list[dict[str, Any]]]:
     return base, grids.combine(grid, zipped, listed, **drawn)
 
 
-def _execute(
-    settings: Any, path: Path, asked: dict[str, Any], backend: Any, num_random: int
-) -> None:
+def _execute(settings: Any, path: Path, asked: dict[str, Any], backend: Any, args: Args) -> None:
     from vae_jax.reporting import tables
     from vae_jax.runs import directory
     from vae_jax.sweeps import plan, same_data
@@ -112,14 +114,14 @@ def _execute(
 
     directory.make_directory(path)
     with directory.locked(path):
-        plan.save_plan(settings, path, evaluation=asked, random=num_random)
+        plan.save_plan(settings, path, evaluation=asked, random=args.random)
         print(plan.totals(settings))
         if remark := same_data.changed(settings, path):
             print(remark, file=sys.stderr)
         failed = None
         try:
             jobs = {setting.name: setting.job for setting in settings if setting.job}
-            execute(plan.units(settings, asked), backend, jobs)
+            execute(plan.units(settings, asked, args.again), backend, jobs)
         except RunsFailedError as error:  # raised last, so that the table does not hide it
             failed = error
         try:

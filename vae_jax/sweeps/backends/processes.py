@@ -29,6 +29,8 @@ def processes(
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, once the states of all runs are saved.
     """
+    if not units:
+        return
     shared = split(units, num_workers)
     logger.info("%s processes start, and compile first", min(num_workers, len(shared)))
     work_through(shared, _Processes(work, num_workers), num_workers, on_message, stopped)

@@ -19,6 +19,8 @@ from vae_jax.sweeps.units import OnMessage, Stopped, Unit, Work, split
 
 logger = logging.getLogger(__name__)
 WAIT_SECONDS = 0.3
+LOCAL = "local"
+CALL_SECONDS = 10.0
 NO_CLUSTER = "`ray start --head` starts one, and ray(address='local') one for this sweep"
 
 
@@ -57,6 +59,9 @@ def ray(
         UserError: if there is no cluster, or a machine of it does not see the paths.
         Interrupted: after Ctrl-C or SIGTERM, once the states of all runs are saved.
     """
+    if not units:
+        _require_cluster(address)
+        return
     shared = shared_disk.absolute(split(units, num_workers))
     with _connected(address), shared_disk.token_in(shared) as token:
         resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
@@ -67,21 +72,39 @@ def ray(
         work_through(shared, actors, num_workers, on_message, stopped)
 
 
+def _require_cluster(address: str) -> None:
+    """Raises UserError if there is no cluster; a local one is started when there is work."""
+    if address != LOCAL:
+        with _connected(address):
+            pass
+
+
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[None]:
     import ray
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.filterwarnings(
         "ignore", "os.fork", RuntimeWarning
     )  # Ray executes at once what it forks
     try:
+        _look_for_listener(address)
         ray.init(address, configure_logging=False, log_to_driver=False)
-    except ConnectionError as error:
+    except OSError as error:
         raise UserError(f"address={address!r}: no Ray cluster is there; {NO_CLUSTER}") from error
+    except ValueError as error:
+        raise UserError(f"address={address!r}: {' '.join(str(error).split())}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _look_for_listener(address: str) -> None:
+    """Raises OSError if nobody answers at `HOST:PORT`, for which Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), CALL_SECONDS).close()
 
 
 def _look_for_room(resources: dict[str, float], address: str) -> None:
@@ -99,7 +122,7 @@ def _look_for_room(resources: dict[str, float], address: str) -> None:
         if resources[argument] > most:
             asked = f"{argument}={resources[argument]:g}"
             what = f"{asked}: no machine of the cluster has more than {most:g}"
-            if address == "local":
+            if address == LOCAL:
                 raise UserError(what)
             logger.warning("%s; waiting for one that has", what)
 

@@ -4,16 +4,14 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener, wait
+from multiprocessing.connection import Client, Connection, wait
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, cast
 
 from numpyro.distributions import constraints
 
@@ -21,12 +19,13 @@ from vae_jax.config.extras import needs
 from vae_jax.errors import UserError, counted
 from vae_jax.sweeps import serving, shared_disk
 from vae_jax.sweeps.pool import Heard, Lost, work_through
-from vae_jax.sweeps.serving import GRACE_SECONDS
+from vae_jax.sweeps.serving import GRACE_SECONDS, Calls
 from vae_jax.sweeps.shared_disk import Surroundings
 from vae_jax.sweeps.units import OnMessage, Stopped, Unit, Work, split
 
 logger = logging.getLogger(__name__)
 WAIT_SECONDS = 0.3
+SLURM, PROGRAMS = "slurm", ("srun", "sbatch")
 FOLDER = ".slurm"  # in the sweep's directory: what submitit writes
 Address = tuple[str, int]
 
@@ -43,7 +42,7 @@ def slurm(
     gpus: Annotated[int, constraints.nonnegative_integer] = 0,
     minutes: Annotated[int, constraints.positive_integer] = 1440,
     partition: str = "",
-    cluster: str = "slurm",
+    cluster: str = SLURM,
 ) -> None:
     """Jobs of a Slurm cluster, which work on one unit after another, as long as this program lives.
 
@@ -66,21 +65,30 @@ def slurm(
         UserError: if there is no Slurm here, or a machine of it does not see the paths.
         Interrupted: after Ctrl-C or SIGTERM, once the states of all runs are saved.
     """
-    shared = shared_disk.absolute(split(units, num_workers))
     asked: dict[str, Any] = {"cpus_per_task": cpus, "gpus_per_node": gpus, "timeout_min": minutes}
     asked |= {"slurm_partition": partition} if partition else {}
+    if not units:
+        _executor(cluster, Path(FOLDER), asked)
+        return
+    shared = shared_disk.absolute(split(units, num_workers))
     with shared_disk.token_in(shared) as token:
         folder = Path(token.name).parent / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)  # the key of the connections is kept there
         executor = _executor(cluster, folder, asked)
-        with _Jobs(executor, work, shared_disk.surroundings(token)) as jobs:
+        with Calls() as calls:
+            jobs = _Jobs(executor, calls, work, shared_disk.surroundings(token))
             logger.info("%s submitted", counted(min(num_workers, len(shared)), "job"))
             work_through(shared, jobs, num_workers, on_message, stopped)
 
 
 def _executor(cluster: str, folder: Path, asked: dict[str, Any]) -> Any:
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # it would close others' log streams
     import submitit
 
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    if cluster == SLURM and missing:
+        advice = "a login node of a cluster has it, or cluster='local' tries it with processes"
+        raise UserError(f"cluster={cluster!r}: {missing[0]} is not here; {advice}")
     try:
         executor = submitit.AutoExecutor(folder, cluster=cluster)
     except (RuntimeError, ValueError) as error:
@@ -101,32 +109,13 @@ class _Job:
 class _Jobs:
     """`pool.Workers`: jobs call back as they begin, and say who they are."""
 
-    def __init__(self, executor: Any, work: Work, around: Surroundings):
-        self._executor, self._work, self._around = executor, work, around
-        self._key, self._begun = secrets.token_bytes(32), SimpleQueue[Connection]()
-        self._is_over = False
-        self._listener = Listener(("", 0), authkey=self._key)
-        self._address = socket.gethostname(), self._listener.address[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._is_over = True
-        with contextlib.suppress(OSError):  # a last call, so that nobody waits for one
-            socket.create_connection(self._listener.address).close()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        """Takes calls, until the end."""
-        while not self._is_over:
-            with contextlib.suppress(EOFError, AuthenticationError, OSError):  # somebody else's
-                self._begun.put(self._listener.accept())
+    def __init__(self, executor: Any, calls: Calls, work: Work, around: Surroundings):
+        self._executor, self._calls = executor, calls
+        self._work, self._around = work, around
 
     def start(self, place: int) -> _Job:
         name = f"{place}-{secrets.token_hex(4)}"
-        call = (self._address, self._key, name, self._work, self._around)
+        call = (self._calls.address, self._calls.key, name, self._work, self._around)
         return _Job(name, self._executor.submit(_serve, *call))
 
     def give(self, worker: _Job, unit: Unit) -> None:
@@ -151,12 +140,7 @@ class _Jobs:
 
     def _connect(self, jobs: Mapping[str, _Job]) -> None:
         """Sends their units to the jobs that have begun since the last time."""
-        while not self._begun.empty():
-            connection = self._begun.get()
-            try:
-                name, refused = connection.recv()
-            except (EOFError, OSError):  # it has died meanwhile
-                continue
+        for connection, (name, refused) in self._calls.new():
             if refused:
                 raise UserError(refused)
             if name not in jobs:  # one that was lost, and that Slurm has begun again
