@@ -9,7 +9,7 @@ and nothing else, each a program of its own.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from benchmarks.torch_images import VAE
 from vae_jax.batches.devices import compiler_options
 from vae_jax.estimators._rows import decoded_rows
 from vae_jax.estimators.importance import importance_sampling
+from vae_jax.networks._whole_batches import operations
 
 LATENTS, STORED, K, IMAGES, ROUNDS = 50, 1000, 5000, 2, 7
 CHUNKS = (100, 250, 500, 1000, 2500)  # draws that PyTorch decodes together
@@ -115,16 +116,6 @@ def report(title: str, seconds: dict[str, list[float]], unit: Callable[[float], 
     print(f"  ours / {best}, speed: {ratio(seconds[best], seconds['ours'])}", flush=True)
 
 
-def dots(jaxpr: Any) -> Iterator[Any]:
-    """The matrix products of a program, those of the programs inside it too."""
-    for equation in jaxpr.eqns:
-        if equation.primitive is jax.lax.dot_general_p:
-            yield equation
-        for inner in equation.params.values():
-            if hasattr(inner, "jaxpr"):
-                yield from dots(inner.jaxpr)
-
-
 def products_alone(setting: Setting, ours: Steps) -> Callable[[], None]:
     """As many times the products of the two networks, forward and back."""
     model, x = ours.parts.model, setting.bits(setting.batch)
@@ -134,7 +125,8 @@ def products_alone(setting: Setting, ours: Steps) -> Callable[[], None]:
 
     program = jax.make_jaxpr(jax.grad(reconstruction))(ours.params)
     calls = []
-    for equation in dots(program.jaxpr):
+    products = (e for e in operations(program.jaxpr) if e.primitive is jax.lax.dot_general_p)
+    for equation in products:
         left, right = (jnp.full(v.aval.shape, 0.1, v.aval.dtype) for v in equation.invars)
         alone = jax.jit(partial(jax.lax.dot_general, **_asked(equation.params)))
         calls.append(partial(alone.lower(left, right).compile(), left, right))
@@ -165,7 +157,7 @@ def training(setting: Setting, rounds: int) -> None:
 def evaluation(setting: Setting, k: int, count: int, rounds: int) -> None:
     ours, x = setting.ours(), setting.bits(count)
     model, params, vae = ours.parts.model, ours.params, setting.torchs(ours)
-    estimate = partial(importance_sampling, model, num_samples=k, rows=decoded_rows())
+    estimate = partial(importance_sampling, model, num_samples=k, rows=decoded_rows(model, params))
     run = jax.jit(estimate, compiler_options=compiler_options())
     keys, seen = jax.random.split(jax.random.key(0), count), channels_first(x)
     chunks = {f"PyTorch, {c} at a time": partial(vae.log_p, seen, k, c) for c in CHUNKS if c <= k}

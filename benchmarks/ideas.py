@@ -102,7 +102,7 @@ def evaluations() -> dict[str, Call]:
     make = partial(ours.evaluations, SETTING, x, K)
     calls = {"as it is": make()[ours.NAME]}
     for rows in (500, 1000, 4000, 8000):
-        with mock.patch.object(ours, "decoded_rows", lambda rows=rows: rows):
+        with mock.patch.object(ours, "decoded_rows", lambda *_, rows=rows: rows):
             calls[f"{rows:,} draws at a time"] = make()[ours.NAME]
     for density in (in_two_sums, by_numpyro, without_softplus):
         with mock.patch.object(BernoulliLogits, "log_prob", density):

@@ -48,7 +48,10 @@ def training(setting: Setting, seeds: tuple[int, ...] = (0,)) -> Call:
 
 def evaluations(setting: Setting, x: np.ndarray, k: int) -> Mapping[str, Call]:
     """log p(x) with all that `importance` gives besides."""
-    options: dict[str, Any] = {"num_samples": k, "rows": decoded_rows()}
+    options: dict[str, Any] = {
+        "num_samples": k,
+        "rows": decoded_rows(setting.parts.model, setting.params),
+    }
     options["iwae_samples"] = tuple(each for each in (1, 5, 50, 500) if each <= k)
     call = partial(importance_sampling, setting.parts.model, **options)
     run = jax.jit(call, compiler_options=compiler_options())

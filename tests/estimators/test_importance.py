@@ -150,3 +150,8 @@ def test_a_defence_leaves_draws_of_q():
                             jnp.zeros((1, 1)), num_samples=10, defensive=0.99)  # fmt: skip
     with pytest.raises(UserError, match=r"k=10 needs at least k of the 8 samples of q"):
         importance(num_samples=10, defensive=0.2, iwae_samples=(10,))
+
+
+def test_the_largest_weights_are_taken_without_sorting_all():
+    program = jax.jit(pareto_k).lower(jnp.zeros((5000, 10))).compile().as_text()
+    assert " sort(" not in program

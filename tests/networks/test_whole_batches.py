@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vae_jax import build_model
+from vae_jax.estimators._rows import decoded_rows
 from vae_jax.networks._joined import joined
 
 SHAPE, OUT, BATCH = (6, 6, 1), (4,), 5
@@ -93,3 +95,17 @@ def test_whole_numbers_go_in_and_half_precision_stays_inside():
     outputs = over_examples(network)(params, bits.astype(jnp.uint8))
     assert outputs.dtype == jnp.float32
     np.testing.assert_array_equal(outputs, over_examples(network)(params, bits.astype(float)))
+
+
+@pytest.mark.parametrize(
+    ("part", "largest"),
+    [
+        ("mlp", 28 * 28),  # the logits
+        ("conv", 7 * 7 * (9 * 32)),  # what each tap says of each place, 64 channels to 32
+        ("resnet", 14 * 14 * (3 * 32)),  # columns side by side
+    ],
+)
+def test_so_many_draws_are_decoded_together_as_the_caches_hold(part, largest):
+    model = build_model((28, 28, 1), 2, decoder=part)
+    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    assert decoded_rows(model, params) == 2000 * 784 // largest

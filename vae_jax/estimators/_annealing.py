@@ -171,9 +171,9 @@ def _along(
     return Annealed(log_weight, accepted.mean())
 
 
-def rows_at_once(temperatures: int) -> int:
+def rows_at_once(model: Model, params: Params, temperatures: int) -> int:
     """How many chains go together: each has a key and an acceptance for every temperature."""
-    return max(1, min(decoded_rows(), HELD // temperatures))
+    return max(1, min(decoded_rows(model, params), HELD // temperatures))
 
 
 def over_examples(

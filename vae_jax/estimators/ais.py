@@ -45,7 +45,7 @@ def ais(
     }
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        rows = annealing.rows_at_once(temperatures)
+        rows = annealing.rows_at_once(model, params, temperatures)
 
         def one(key: Array, example: Batch) -> dict[str, Array]:
             pilot, run = jax.random.split(key)

@@ -48,7 +48,7 @@ def bdmc(
     }
 
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        rows = annealing.rows_at_once(temperatures)
+        rows = annealing.rows_at_once(model, params, temperatures)
 
         def one(key: Array, example: Batch) -> dict[str, Array]:
             draw, pilot, up, back = jax.random.split(key, 4)

@@ -69,7 +69,7 @@ def gaps(
 
         dimensions = model.prior(params, *batch.conditions).event_shape[0]
         rows = draws + families.most_numbers(dimensions) // NUMBERS_A_ROW
-        return over_examples(one, keys, batch, rows, decoded_rows())
+        return over_examples(one, keys, batch, rows, decoded_rows(model, params))
 
     quantities = _quantities(asked, num_samples, max_steps)
     require, summary = partial(_require, asked), partial(_summary, asked, max_steps)

@@ -69,7 +69,7 @@ def importance(
     def of_examples(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
         options: dict[str, Any] = {"num_samples": num_samples, "iwae_samples": ks}
         options |= {"defensive": defensive}
-        rows = decoded_rows()
+        rows = decoded_rows(model, params)
         values = importance_sampling(model, params, keys, batch, rows=rows, **options)
         kl = closed_form_kl(model.encode(params, batch), model.prior(params, *batch.conditions))
         return values if kl is None else values | {"kl": kl}

@@ -67,7 +67,7 @@ def imputation(
         hide = jax.vmap(partial(_mask, hidden, pattern, batch.x.shape[1:]))(keys) & seen
         kept = seen & ~hide
         left = Batch(jnp.where(hide, 0.0, batch.x), batch.given, kept)
-        sizes = {"num_samples": num_samples, "num_draws": 1, "rows": decoded_rows()}
+        sizes = {"num_samples": num_samples, "num_draws": 1, "rows": decoded_rows(model, params)}
         by_model = impute(model, params, keys, left, **sizes)
         return {
             "imputation_sample_size": by_model.effective_sample_size,

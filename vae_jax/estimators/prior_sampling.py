@@ -41,7 +41,7 @@ def prior_sampling(
             given = example.conditions if isinstance(example, Batch) else ()
             return model.prior(params, *given)
 
-        blinded, rows = model._replace(encode=blind), decoded_rows()
+        blinded, rows = model._replace(encode=blind), decoded_rows(model, params)
         sampled = importance_sampling(
             blinded, params, keys, batch, num_samples=num_samples, rows=rows
         )

@@ -1,6 +1,6 @@
 """Under `vmap` over examples a network gets the batch at once: convolutions take half the time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -28,6 +28,19 @@ def on_whole_batches(apply: Callable[[Params, Array], Array]) -> Callable[[Param
         return _network.bind(*leaves, jnp.asarray(inputs), of_leaves=of_leaves)
 
     return call
+
+
+def operations(jaxpr: Any) -> Iterator[Any]:
+    """The equations of a program, of those inside it, and of its networks."""
+    for equation in jaxpr.eqns:
+        yield equation
+        inner = [getattr(value, "jaxpr", value) for value in equation.params.values()]
+        if equation.primitive is _network:
+            shapes = [variable.aval for variable in equation.invars]
+            inner = [jax.make_jaxpr(equation.params["of_leaves"])(*shapes).jaxpr]
+        for program in inner:
+            if hasattr(program, "eqns"):
+                yield from operations(program)
 
 
 def _evaluate(*arguments: Array, of_leaves: Callable[..., Array]) -> Array:

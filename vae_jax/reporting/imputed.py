@@ -30,7 +30,7 @@ def imputations(view: View, key: Any) -> Figure:
     is_left = jnp.asarray(~np.isnan(left))
     seen = batch._replace(x=jnp.nan_to_num(jnp.asarray(left)), observed=is_left)
     of_model = partial(impute, view.run.model, num_samples=NUM_SAMPLES, num_draws=2)
-    program = jax.jit(partial(of_model, rows=decoded_rows()))
+    program = jax.jit(partial(of_model, rows=decoded_rows(view.run.model, view.run.params)))
     filled = program(view.run.params, jax.random.split(key, len(x)), seen)
     rows = {"$x$": x, "seen": left, "mean": filled.mean}
     rows |= {f"draw {i + 1}": draw for i, draw in enumerate(filled.draws.swapaxes(0, 1))}

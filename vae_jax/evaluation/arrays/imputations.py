@@ -59,10 +59,10 @@ def imputations(
         UserError: where nothing is missing, and for examples that the model does not take.
     """
     _require_missing(run, examples)
-    sizes = {"num_samples": num_samples, "num_draws": num_draws, "rows": decoded_rows()}
+    sizes = {"num_samples": num_samples, "num_draws": num_draws}
 
     def values(model: Model, params: Params, keys: Array, batch: Batch) -> dict[str, Array]:
-        filled = impute(model, params, keys, batch, **sizes)
+        filled = impute(model, params, keys, batch, rows=decoded_rows(model, params), **sizes)
         return {
             "x_mean": filled.mean,
             "x_draws": filled.draws,
