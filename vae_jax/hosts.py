@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from vae_jax.errors import UserError, one_line
@@ -240,6 +240,23 @@ def from_first(value: Any) -> Any:
     sent = np.zeros(size, np.uint8)
     sent[: min(size, len(text))] = text[:size]
     return json.loads(multihost_utils.broadcast_one_to_all(sent).tobytes())
+
+
+def require_alike(settings: Mapping[str, str]) -> None:
+    """Refuses processes of which one was called with other settings than the first.
+
+    Raises:
+        UserError: naming them, in every process.
+    """
+    first = from_first(dict(settings))
+    with together():
+        differing = [
+            f"{name}={settings.get(name)} where process 0 has {name}={first.get(name)}"
+            for name in sorted(first.keys() | settings.keys())
+            if settings.get(name) != first.get(name)
+        ]
+        if differing:
+            raise UserError(f"{'; '.join(differing)}: all need the same command")
 
 
 def gathered(tree: Any) -> Any:

@@ -15,7 +15,7 @@ SMALL = (
 ROOT = Path(__file__).parents[2]
 
 
-def started(count, *command, devices=1, program=("-m", "vae_jax")):
+def started(count, *command, devices=1, program=("-m", "vae_jax"), of_last=()):
     """The processes of a command, `count` of them, each with as many simulated devices."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -25,7 +25,8 @@ def started(count, *command, devices=1, program=("-m", "vae_jax")):
     return [
         subprocess.Popen(
             [sys.executable, *program, *command, *where * (count > 1)]
-            + [f"--process_id={i}"] * (count > 1),
+            + [f"--process_id={i}"] * (count > 1)
+            + [*of_last] * (i == count - 1),
             cwd=ROOT,
             env={**os.environ, "XLA_FLAGS": flags},
             stdout=subprocess.PIPE,

@@ -21,6 +21,17 @@ def test_one_process_does_what_all_do():
         raise UserError("mine")
 
 
+def test_a_process_that_was_called_differently_says_in_what(monkeypatch):
+    monkeypatch.setattr(hosts, "from_first", lambda _: {"--seed": "0", "--split": "test"})
+    hosts.require_alike({"--split": "test", "--seed": "0"})
+    with pytest.raises(UserError) as error:
+        hosts.require_alike({"--seed": "1", "--split": "test", "--again": "True"})
+    differing = (
+        "--again=True where process 0 has --again=None; --seed=1 where process 0 has --seed=0"
+    )
+    assert str(error.value) == f"{differing}: all need the same command"
+
+
 @pytest.mark.parametrize(
     ("flags", "needed"),
     [

@@ -50,6 +50,17 @@ def test_two_processes_train_the_run_of_one_for_six_updates(tmp_path):
     assert_same_parameters(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", ["--config.seed=7", "--config.prior=normal"])
+def test_processes_that_were_called_differently_are_refused(tmp_path, flag):
+    command = ("train", *SMALL, f"--workdir={tmp_path}/two")
+    outcomes = ended(started(2, *command, of_last=[flag]), 60)
+    name, value = flag.split("=")
+    assert [status for status, _, _ in outcomes] == [2, 2]
+    assert all(f"{name}={value} where process 0 has {name}=" in line for _, _, line in outcomes)
+    assert not (tmp_path / "two" / "config.json").exists()
+
+
 SECOND_LATE = """
 import time
 from vae_jax import hosts

@@ -1,6 +1,5 @@
 """Flags: how a command declares them, how they are read, and their help."""
 
-import contextlib
 import signal
 import threading
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from vae_jax import hosts, places
+from vae_jax import places
 from vae_jax.cli import arguments
 from vae_jax.errors import UserError, unknown
 
@@ -244,11 +243,6 @@ def use_device(device: str) -> None:
         and threading.current_thread() is threading.main_thread()
     ):
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def joined(args: Args) -> contextlib.AbstractContextManager[None]:
-    """Makes this process one of several, where the flags of `Flags.hosts` say so."""
-    return hosts.joined(args.coordinator, args.num_processes, args.process_id)
 
 
 def evaluation_options(args: Args) -> dict[str, Any]:

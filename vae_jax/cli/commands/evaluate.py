@@ -8,11 +8,11 @@ from vae_jax.cli.flags import (
     Flags,
     checkpoint,
     evaluation_options,
-    joined,
     run_directory,
     use_device,
     workdir,
 )
+from vae_jax.cli.joining import joined
 from vae_jax.progress import begin
 
 KEPT = "results.json"

@@ -3,7 +3,8 @@ from pathlib import Path
 from typing import Any
 
 from vae_jax import hosts
-from vae_jax.cli.flags import Args, Flags, joined, require_writable, use_device, workdir
+from vae_jax.cli.flags import Args, Flags, require_writable, use_device, workdir
+from vae_jax.cli.joining import joined
 from vae_jax.errors import UserError
 from vae_jax.progress import begin
 
