@@ -71,7 +71,8 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:  # somebody has read enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        return _fail(debug, _on_one_line(error), 1)
+        reason = f"{error.filename}: {error.strerror}" if error.filename else _on_one_line(error)
+        return _fail(debug, reason, 1)
     return 0
 
 

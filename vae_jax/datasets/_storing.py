@@ -80,8 +80,16 @@ def _fits_int32(array: np.ndarray | Lazy) -> bool:
 
 def _as_float32(name: str, array: Stored) -> Stored:
     if isinstance(array, Lazy):
-        return array.converted(functools.partial(_as_float32, name))
-    with np.errstate(over="ignore"):
+        return array.converted(functools.partial(_single, name))
+    single = _single(name, array)
+    if array.any() and not single.any():
+        value = array[array != 0][0]
+        raise UserError(f"{name} holds {value}, which float32 cannot: use a smaller unit")
+    return single
+
+
+def _single(name: str, array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore"):
         single = array.astype(np.float32)
     lost = np.isinf(single) & ~np.isinf(array)
     if lost.any():
