@@ -3,8 +3,8 @@
     python -m benchmarks.parts [FAMILY ...]
 
 Beside the time stands the arithmetic, in the same way: operations, and exponentials, logarithms and
-the like, of one update as XLA counts them before it optimizes. What takes longer than its arithmetic
-wastes something. The parts are found in their folders. x is bits, or else what the likelihood takes.
+the like, of one update as XLA counts them before it optimizes; what takes longer than its arithmetic
+wastes something. So does the memory: the bytes of temporaries of one update. The parts are found in their folders. x is bits, or else what the likelihood takes.
 """
 
 import itertools
@@ -41,7 +41,7 @@ LARGEST = 1000  # numbers of z
 
 
 class Program(NamedTuple):
-    """Some steps, one after another, and the arithmetic of one."""
+    """Some steps, one after another, and the arithmetic and the temporary bytes of one."""
 
     call: Any
     cost: dict[str, float]
@@ -88,15 +88,15 @@ def program(job: Job) -> Program:
 
     keys = jax.random.split(key, (BATCH, 2))
     one = jax.jit(job.update).lower(state, keys, jax.tree.map(lambda a: a[:BATCH], data))
-    return Program(call, one.cost_analysis() or {})
+    memory = {"memory": one.compile().memory_analysis().temp_size_in_bytes}
+    return Program(call, {**(one.cost_analysis() or {}), **memory})
 
 
 def line(name: str, one: Program, base: Program) -> str:
     seconds = time_in_turn({"one": one.call, "base": base.call}, ROUNDS)
-    counts = [one.cost.get(c, 0) / base.cost[c] for c in ("flops", "transcendentals")]
-    return (
-        f"{name:34} {ratio(seconds['one'], seconds['base']):24} {counts[0]:8.2f} {counts[1]:8.2f}"
-    )
+    counts = (one.cost.get(c, 0) / base.cost[c] for c in ("flops", "transcendentals", "memory"))
+    numbers = " ".join(f"{count:8.2f}" for count in counts)
+    return f"{name:34} {ratio(seconds['one'], seconds['base']):24} {numbers}"
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_images(path := Path(folder) / "made_up.npz")
         base = program(make_job(config.resolve(base_config(path))))
-        print(f"{'part':34} {'time':24} {'flops':>8} {'exp etc.':>8}")
+        print(f"{'part':34} {'time':24} {'flops':>8} {'exp etc.':>8} {'memory':>8}")
         for family in sys.argv[1:] or FAMILIES:
             for part in (*components.names(family), *MORE.get(family, ())):
                 try:

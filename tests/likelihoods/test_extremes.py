@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from tests.likelihoods.references import (
     NAMES,
@@ -13,8 +14,11 @@ from tests.likelihoods.references import (
     make,
 )
 from vae_jax.distributions.continuous_bernoulli import ContinuousBernoulli
+from vae_jax.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
+from vae_jax.flows.scales import softplus
 
 EXTREMES = [-1e4, -100.0, 0.0, 100.0, 1e4]
+SHARP = [4e-4, 1e-2, 0.3, 1.0, 30.0, 1e4]  # scales, the first a tenth of half a bin
 
 
 def sensible(accepts):
@@ -79,3 +83,42 @@ def test_continuous_bernoulli_near_and_far_from_zero(logit):
     np.testing.assert_allclose(p.mean, mean, rtol=3e-6)
     gradient = jax.grad(lambda a: ContinuousBernoulli(a).log_prob(jnp.float32(x)))(jnp.float32(a))
     np.testing.assert_allclose(gradient, x - mean, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [0, 1, 100, 254, 255])
+def test_discretized_logistic_has_its_digits_everywhere(level):
+    """Value and gradient in float32 against sigmoids in float64, one bin and its tails."""
+    loc, scale = (g.ravel() for g in np.meshgrid([-9.0, -1, -0.2, 0.5, 1, 9], SHARP))
+
+    def log_p(loc, scale):
+        p = DiscretizedLogisticMixture(jnp.zeros((1,)), loc[None], scale[None], 256)
+        return p.log_prob(jnp.asarray(level, loc.dtype))
+
+    def by_sigmoids(loc, scale):
+        t, h = 2 * level / 255 - 1, 1 / 255
+        below = jax.nn.log_sigmoid((t + h - loc) / scale) if level < 255 else 0.0
+        above = jax.nn.log_sigmoid((loc - t + h) / scale) if level > 0 else 0.0
+        width = jnp.log(-jnp.expm1(-2 * h / scale)) if 0 < level < 255 else 0.0
+        return below + above + width
+
+    def both(f, kind):
+        of = jax.vmap(jax.value_and_grad(f, (0, 1)))
+        each = of(*(jnp.asarray(np.float32(x), kind) for x in (loc, scale)))
+        return jax.tree.map(np.float64, each)
+
+    value, slopes = both(log_p, jnp.float32)
+    with jax.enable_x64(True):
+        truth, expected = both(by_sigmoids, jnp.float64)
+    rounding = 3e-7 / scale  # of t - m, in scales
+    assert (abs(value - truth) < 2e-6 * (1 + abs(truth)) + rounding).all()
+    for slope, wanted in zip(slopes, expected, strict=True):
+        assert (abs(slope - wanted) < 3e-6 * abs(wanted) + (3e-6 + 2 * rounding) / scale).all()
+
+
+def test_softplus_everywhere():
+    """Value and gradient against `logaddexp` and the sigmoid in float64."""
+    a = np.float32([-1e4, -100, -20, -1, -1e-6, 0, 1e-6, 1, 20, 100, 1e4])
+    value, slope = jax.vmap(jax.value_and_grad(softplus))(a)
+    wide = a.astype(np.float64)
+    np.testing.assert_allclose(value, np.logaddexp(0, wide), rtol=1e-6, atol=1e-37)
+    np.testing.assert_allclose(slope, scipy.special.expit(wide), rtol=1e-6, atol=1e-37)

@@ -1,9 +1,13 @@
+from collections.abc import Sequence
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
-from jax.nn import log_sigmoid, log_softmax
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.types import Array
+
+FAR = 100.0  # scales from the middle, where float32 has e^-100 = 0 beside 1
 
 
 class DiscretizedLogisticMixture(Distribution):
@@ -73,10 +77,31 @@ class DiscretizedLogisticMixture(Distribution):
     def log_prob(self, value: Array, intermediates: object = None) -> Array:
         """The level's log mass, nats, `[...]`."""
         del intermediates
-        h, x = 1 / (self.levels - 1), value[..., None]
-        centred = 2 * h * x - 1 - self.loc
-        below = jnp.where(x < self.levels - 1, log_sigmoid((centred + h) / self.scale), 0)
-        above = jnp.where(x > 0, log_sigmoid((h - centred) / self.scale), 0)
-        inner = (x > 0) & (x < self.levels - 1)
-        width = jnp.where(inner, jnp.log(-jnp.expm1(-2 * h / self.scale)), 0)
-        return jax.nn.logsumexp(log_softmax(self.logits) + below + above + width, -1)
+        weights, locs, scales = (
+            jnp.unstack(a, axis=-1) for a in (self.logits, self.loc, self.scale)
+        )
+        masses = [_log_mass(value, m, s, self.levels) for m, s in zip(locs, scales, strict=True)]
+        if len(masses) == 1:
+            return masses[0]
+        weighted = [w + mass for w, mass in zip(weights, masses, strict=True)]
+        return _log_sum(weighted) - _log_sum(weights)
+
+
+def _log_mass(x: Array, loc: Array, scale: Array, levels: int) -> Array:
+    """log [F(b) - F(a)] = min(b, 0) + min(-a, 0) + log (1 - e^(a-b)) / (1 + e^-|b|) / (1 + e^-|a|).
+
+    One logarithm, and exponentials that the gradient uses again; b = inf and a = -inf at the ends.
+    """
+    half, first, last = 1 / (levels - 1), x == 0, x == levels - 1
+    centred = 2 * half * x - 1 - loc
+    b = jnp.where(last, FAR, (half + centred) / scale)
+    minus_a = jnp.where(first, FAR, (half - centred) / scale)
+    width = jnp.where(first | last, 1, -jnp.expm1(-2 * half / scale))
+    tails = (1 + jnp.exp(-jnp.abs(b))) * (1 + jnp.exp(-jnp.abs(minus_a)))
+    return jnp.minimum(b, 0) + jnp.minimum(minus_a, 0) + jnp.log(width / tails)
+
+
+def _log_sum(logs: Sequence[Array]) -> Array:
+    """log sum_k e^a_k of separate arrays, which XLA vectorizes where it does not a short axis."""
+    top = jax.lax.stop_gradient(reduce(jnp.maximum, logs))
+    return top + jnp.log(sum(jnp.exp(a - top) for a in logs))

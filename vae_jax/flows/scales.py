@@ -19,6 +19,12 @@ def scale_of(log_scale: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.exp(log_scale + jax.lax.stop_gradient(inside - log_scale))
 
 
+def softplus(a: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """log(1 + e^a) = max(a, 0) + log(1 + e^-|a|), whose gradient takes no further exponential."""
+    magnitude = jnp.maximum(a, -a)  # abs, but with the gradient 0 at 0
+    return jnp.maximum(a, 0) + jnp.log1p(jnp.exp(-magnitude))
+
+
 def normal_of(features: Float[Array, "*batch features"]) -> Distribution:
     """N(z; m, s^2), m and log s the halves of `[..., 2 D]`, event `[D]`."""
     loc, log_scale = jnp.split(features, 2, axis=-1)

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.flat import Flat
+from vae_jax.flows.scales import softplus
 from vae_jax.types import Array, Batch, Likelihood, Params, Shape, Spec
 
 Dispersion = Literal["learned", "learned_per_element", "predicted"]
@@ -23,7 +23,8 @@ def count_likelihood(
 
     a is the decoder's first feature; log_rate, one per element, is learned and starts at the
     logarithm of a batch's mean count and 0.1. `density(params, features, rate)` makes the
-    distribution of the elements, `start()` its other parameters. The encoder sees log(1 + x).
+    distribution of the elements, from the list of the other features; `start()` its other
+    parameters. The encoder sees log(1 + x).
     """
 
     def init(key: Array, batch: Batch) -> Params:
@@ -35,8 +36,9 @@ def count_likelihood(
         params: Params, features: Float[Array, "*batch_and_x features"]
     ) -> Distribution:
         base_rate = jnp.exp(params["likelihood"]["log_rate"])
-        rate = FLOOR + base_rate * jax.nn.softplus(features[..., 0]) / np.log(2)
-        return Flat(density(params["likelihood"], features, rate), len(spec.x_shape))
+        first, *rest = jnp.unstack(features, axis=-1)  # a gradient is stacked faster than padded
+        rate = FLOOR + base_rate * softplus(first) / np.log(2)
+        return Flat(density(params["likelihood"], rest, rate), len(spec.x_shape))
 
     accepts = constraints.nonnegative_integer
     return Likelihood(num_features, init, distribution, accepts, _inputs)
@@ -58,7 +60,7 @@ def dispersion_of(spec: Spec, kind: Dispersion) -> tuple[int, Callable[[], Param
     one for each; `"predicted"` is 0.0001 + softplus of the decoder's last feature.
     """
     if kind == "predicted":
-        return 1, dict, lambda branch, features: FLOOR + jax.nn.softplus(features[..., -1])
+        return 1, dict, lambda branch, features: FLOOR + softplus(features[-1])
     shape: Shape = spec.x_shape if kind == "learned_per_element" else ()
 
     def start() -> Params:

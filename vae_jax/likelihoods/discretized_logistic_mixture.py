@@ -1,6 +1,5 @@
 from typing import Annotated
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -8,6 +7,7 @@ from numpyro.distributions import Distribution, constraints
 
 from vae_jax.distributions.discretized_logistic_mixture import DiscretizedLogisticMixture
 from vae_jax.distributions.flat import Flat
+from vae_jax.flows.scales import softplus
 from vae_jax.likelihoods._levels import on_levels
 from vae_jax.types import Array, Likelihood, Params, Spec, no_params
 
@@ -33,9 +33,12 @@ def discretized_logistic_mixture(
         params: Params, features: Float[Array, "*batch_and_x features"]
     ) -> Distribution:
         del params
-        logits, loc, a = jnp.split(features, 3, -1)
-        scale = jax.nn.softplus(a) + FLOOR / (levels - 1)
-        base = DiscretizedLogisticMixture(logits, loc + starts, scale, levels)
+        each = jnp.unstack(features, axis=-1)  # XLA vectorizes them apart, not along a short axis
+        logits, locs, a = (each[i * components : (i + 1) * components] for i in range(3))
+        locs = [loc + start for loc, start in zip(locs, starts, strict=True)]
+        scales = [softplus(x) + FLOOR / (levels - 1) for x in a]
+        stacked = (jnp.stack(x, -1) for x in (logits, locs, scales))
+        base = DiscretizedLogisticMixture(*stacked, levels)
         return Flat(base, len(spec.x_shape))
 
     return Likelihood(3 * components, no_params, distribution, **on_levels(levels))

@@ -17,7 +17,7 @@ def negative_binomial(spec: Spec, *, dispersion: Dispersion = "learned_per_eleme
 
     def density(
         branch: Params,
-        features: Float[Array, "*batch_and_x features"],
+        features: list[Float[Array, "*batch_and_x"]],
         rate: Float[Array, "*batch_and_x"],
     ) -> Distribution:
         return NegativeBinomial(rate, dispersed(branch, features))

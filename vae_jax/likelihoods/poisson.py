@@ -14,7 +14,7 @@ def poisson(spec: Spec) -> Likelihood:
 
     def density(
         branch: Params,
-        features: Float[Array, "*batch_and_x features"],
+        features: list[Float[Array, "*batch_and_x"]],
         rate: Float[Array, "*batch_and_x"],
     ) -> Distribution:
         del branch, features

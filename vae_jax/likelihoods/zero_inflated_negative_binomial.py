@@ -18,9 +18,9 @@ def zero_inflated_negative_binomial(
 
     def density(
         branch: Params,
-        features: Float[Array, "*batch_and_x features"],
+        features: list[Float[Array, "*batch_and_x"]],
         rate: Float[Array, "*batch_and_x"],
     ) -> Distribution:
-        return ZeroInflatedNegativeBinomial(features[..., 1], rate, dispersed(branch, features))
+        return ZeroInflatedNegativeBinomial(features[0], rate, dispersed(branch, features))
 
     return count_likelihood(spec, 2 + extra, density, start)

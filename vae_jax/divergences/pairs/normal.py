@@ -85,6 +85,35 @@ def _low_rank_factor(W: Array, diagonal: Array) -> Array:
     return jnp.swapaxes(signs[..., None] * R, -1, -2)
 
 
+@kl_divergence.register(LowRankMultivariateNormal, Independent)
+def low_rank_independent(q: LowRankMultivariateNormal, p: Independent) -> Array:
+    """sum_j KL(q_j || p_j) + the total correlation of q, nats, `[...]`.
+
+    That is (sum_j log S_jj - log |S|) / 2, which is (sum_j log(1 + |v_j|^2) - log |1 + V'V|) / 2 of
+    q's covariance S = WW' + D with V = D^-1/2 W: nothing is a matrix of all dimensions.
+    """
+    marginals = Normal(q.loc, jnp.sqrt(q.variance)).to_event(1)
+    V = q.cov_factor / jnp.sqrt(q.cov_diag)[..., None]
+    correlation = jnp.log1p((V**2).sum(-1)).sum(-1) - _log_det_one_plus(V)
+    return kl_divergence(marginals, p) + correlation / 2
+
+
+def _log_det_one_plus(V: Array) -> Array:
+    """log |1 + V'V|, `[...]`, of few columns: by Gram and Schmidt's way on those of [V; 1].
+
+    They become orthogonal one by one, so that no V'V is formed, whose small eigenvalues float32
+    would lose; ones are added where they are needed, so that a small V is not lost beside them.
+    """
+    rank, log_det = V.shape[-1], jnp.zeros(V.shape[:-2])
+    rest = jnp.concatenate([V, jnp.zeros((*V.shape[:-2], rank, rank), V.dtype)], -2)
+    for one in jnp.eye(V.shape[-2] + rank, dtype=V.dtype)[V.shape[-2] :]:
+        first, rest = rest[..., :1], rest[..., 1:]
+        length = (first**2).sum(-2, keepdims=True)  # squared, less 1
+        log_det += jnp.log1p(length[..., 0, 0])
+        rest -= (first + one[:, None]) * ((first * rest).sum(-2, keepdims=True) / (1 + length))
+    return log_det
+
+
 _JOINT = (MultivariateNormal, LowRankMultivariateNormal)
-for _kinds in ((Independent, _JOINT), (_JOINT, Independent), (_JOINT, _JOINT)):
+for _kinds in ((Independent, _JOINT), (MultivariateNormal, Independent), (_JOINT, _JOINT)):
     kl_divergence.add(_kinds, joint)
