@@ -35,10 +35,10 @@ def discretized_logistic_mixture(
         del params
         each = jnp.unstack(features, axis=-1)  # XLA vectorizes them apart, not along a short axis
         logits, locs, a = (each[i * components : (i + 1) * components] for i in range(3))
-        locs = [loc + start for loc, start in zip(locs, starts, strict=True)]
         scales = [softplus(x) + FLOOR / (levels - 1) for x in a]
-        stacked = (jnp.stack(x, -1) for x in (logits, locs, scales))
-        base = DiscretizedLogisticMixture(*stacked, levels)
+        base = DiscretizedLogisticMixture(
+            jnp.stack(logits, -1), jnp.stack(locs, -1) + starts, jnp.stack(scales, -1), levels
+        )
         return Flat(base, len(spec.x_shape))
 
     return Likelihood(3 * components, no_params, distribution, **on_levels(levels))
