@@ -254,7 +254,10 @@ OF_PARTS = [case for case in CASES if case[0] in ("prior", "posterior")]
 FEW = [("prior", "mixture"), ("posterior", "iaf")]
 MANY = [pytest.param(case, marks=pytest.mark.slow) for case in OF_PARTS if case not in FEW]
 NO_KL = ("householder", "planar", "iaf")
-PRODUCTS = ("standard_normal", "normal", "laplace", "student_t", "logistic", "uniform", "layered")
+PRODUCTS = (
+    *("standard_normal", "normal", "laplace", "student_t", "logistic", "uniform", "layered"),
+    "conditional",  # on nothing: a normal
+)
 
 
 @pytest.mark.parametrize("case", [*FEW, *MANY], ids="-".join)

@@ -24,7 +24,7 @@ SIZES = [
 N = 40
 ESTIMATORS = {
     "log_p": importance(num_samples=2000, defensive=0.25),
-    "log_p_ais": ais(temperatures=40, chains=16, leapfrog_steps=4),
+    "log_p_ais": ais(temperatures=100, chains=16, leapfrog_steps=4),
     "log_p_prior": prior_sampling(num_samples=20_000),
     "log_p_quadrature": quadrature(points=200),
 }
