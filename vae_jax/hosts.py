@@ -242,13 +242,16 @@ def from_first(value: Any) -> Any:
     return json.loads(multihost_utils.broadcast_one_to_all(sent).tobytes())
 
 
-def require_alike(settings: Mapping[str, str]) -> None:
+def require_alike(settings: Mapping[str, Any]) -> None:
     """Refuses processes of which one was called with other settings than the first.
 
     Raises:
         UserError: naming them, in every process.
     """
-    first = from_first(dict(settings))
+    if count() == 1:
+        return
+    settings = {name: str(value) for name, value in settings.items()}
+    first = from_first(settings)
     with together():
         differing = [
             f"{name}={settings.get(name)} where process 0 has {name}={first.get(name)}"

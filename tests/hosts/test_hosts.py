@@ -1,5 +1,6 @@
 """One process alone, and mistakes in the flags of several."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -22,10 +23,13 @@ def test_one_process_does_what_all_do():
 
 
 def test_a_process_that_was_called_differently_says_in_what(monkeypatch):
+    hosts.require_alike({"--seed": 1})  # alone
     monkeypatch.setattr(hosts, "from_first", lambda _: {"--seed": "0", "--split": "test"})
-    hosts.require_alike({"--split": "test", "--seed": "0"})
+    monkeypatch.setattr(hosts, "together", contextlib.nullcontext)
+    monkeypatch.setattr(hosts, "count", lambda: 2)
+    hosts.require_alike({"--split": "test", "--seed": 0})
     with pytest.raises(UserError) as error:
-        hosts.require_alike({"--seed": "1", "--split": "test", "--again": "True"})
+        hosts.require_alike({"--seed": 1, "--split": "test", "--again": True})
     differing = (
         "--again=True where process 0 has --again=None; --seed=1 where process 0 has --seed=0"
     )

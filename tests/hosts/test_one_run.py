@@ -51,7 +51,7 @@ def test_two_processes_train_the_run_of_one_for_six_updates(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flag", ["--config.seed=7", "--config.prior=normal"])
+@pytest.mark.parametrize("flag", ["--config.seed=7", "--config.batch_size=50"])
 def test_processes_that_were_called_differently_are_refused(tmp_path, flag):
     command = ("train", *SMALL, f"--workdir={tmp_path}/two")
     outcomes = ended(started(2, *command, of_last=[flag]), 60)

@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from vae_jax import hosts
-from vae_jax.cli.arguments import FIELD
 from vae_jax.cli.flags import Args
 
-OF_PROCESS = ("process_id", "coordinator", "written")  # its number, its way to process 0
+ELSEWHERE = ("process_id", "coordinator", "written", "config", "config_file", "overrides")
 
 
 @contextlib.contextmanager
@@ -18,15 +18,10 @@ def joined(args: Args) -> Iterator[None]:
         UserError: as `hosts.join` does, and where the others were called with other flags.
     """
     with hosts.joined(args.coordinator, args.num_processes, args.process_id):
-        if hosts.are_several():
-            hosts.require_alike(_flags(args))
+        hosts.require_alike(_flags(args))
         yield
 
 
-def _flags(args: Args) -> dict[str, str]:
-    """The flags and the fields of the config, but for those of this process alone."""
-    values = {n: v for n, v in vars(args).items() if n not in OF_PROCESS}
-    if cfg := values.pop("config", None):
-        values |= {f"{FIELD}{name}": value for name, value in cfg.items()}
-        del values["overrides"], values["config_file"]
-    return {f"--{name}": str(value) for name, value in values.items()}
+def _flags(args: Args) -> dict[str, Any]:
+    """The flags but for those of this process alone, and of the config, which `fit` compares."""
+    return {f"--{name}": value for name, value in vars(args).items() if name not in ELSEWHERE}

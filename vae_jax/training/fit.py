@@ -114,6 +114,7 @@ def _fit(
     which: BestOrLast,
     observe: Observe | None = None,
 ) -> dict[int, Outcome]:
+    hosts.require_alike({f"--config.{name}": value for name, value in cfg.items()})
     with hosts.together():
         prepared = _prepared(cfg, folders, model, which)
     if not isinstance(prepared, Job):
