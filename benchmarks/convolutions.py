@@ -22,8 +22,9 @@ from benchmarks.rates import ratio, time_in_turn
 from benchmarks.steps import Steps, images, mnist_config, presented
 from benchmarks.torch_images import VAE
 from vae_jax.batches.devices import compiler_options
-from vae_jax.estimators._rows import decoded_rows, operations
+from vae_jax.estimators._rows import decoded_rows
 from vae_jax.estimators.importance import importance_sampling
+from vae_jax.programs import operations
 
 LATENTS, STORED, K, IMAGES, ROUNDS = 50, 1000, 5000, 2, 7
 CHUNKS = (100, 250, 500, 1000, 2500)  # draws that PyTorch decodes together

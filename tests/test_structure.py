@@ -18,6 +18,7 @@ ORDER = [
     "standard_errors",
     "brought",
     "types",
+    "programs",
     "config",
     "networks",
     "flows",

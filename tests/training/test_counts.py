@@ -16,7 +16,11 @@ from vae_jax.batches import devices
 from vae_jax.batches.devices import compiler_options
 from vae_jax.batches.keys import keys_of
 from vae_jax.estimators.importance import importance_sampling
+from vae_jax.programs import product_flops
+from vae_jax.runs.directory import read_metrics
 from vae_jax.runs.parts import make_parts
+from vae_jax.training import job
+from vae_jax.training.job import make_job
 from vae_jax.training.update import RunSteps, make_update
 
 BATCH, STEPS, WIDTH = 20, 5, 512
@@ -99,3 +103,26 @@ def test_options_of_one_platform_reach_no_other(monkeypatch):
         other = type("Device", (), {"platform": platform})()
         monkeypatch.setattr(devices, "devices", lambda other=other: [other])
         assert compiler_options() == {}
+
+
+def test_operations_of_products_are_counted_wherever_they_are():
+    """2 n k m each: a layer forward and back, three times in a loop, once in a branch."""
+    x, w = jnp.ones((5, 7)), jnp.ones((7, 11))
+
+    def trained(w):
+        def turn(w, _):
+            return w - jax.grad(lambda w: jax.jit(jnp.matmul)(x, w).sum())(w), None
+
+        looped = jax.lax.scan(turn, w, None, length=3)[0]
+        return jax.lax.cond(w.sum() > 0, lambda: x @ looped, lambda: jnp.zeros((5, 11)))
+
+    assert product_flops(jax.make_jaxpr(trained)(w).jaxpr) == 2 * 5 * 7 * 11 * (3 * 2 + 1)
+
+
+def test_slow_steps_make_short_calls_of_the_device(monkeypatch, tmp_path):
+    config = quick_config(num_epochs=1)
+    flops = make_job(config).flops
+    monkeypatch.setattr(job, "WORK", {"cpu": 5 * flops})
+    fit(config, tmp_path, quiet=True)
+    steps = [record["step"] for record in read_metrics(tmp_path) if "gradient_norm" in record]
+    assert steps == [5, 10, 12]

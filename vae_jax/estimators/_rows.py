@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vae_jax.programs import operations
 from vae_jax.types import Array, Model, Params
 
 ROWS = {"cpu": 2000}
@@ -37,12 +38,3 @@ def _sizes(model: Model, params: Params) -> Iterator[int]:
     given = [jnp.zeros((SEVERAL, *model.given_shape))] if model.given_shape else []
     for operation in operations(jax.make_jaxpr(decoded)(params, *given).jaxpr):
         yield from (int(np.prod(variable.aval.shape)) for variable in operation.outvars)
-
-
-def operations(program: Any) -> Iterator[Any]:
-    """The equations of a `Jaxpr`, and of those inside it."""
-    for equation in program.eqns:
-        yield equation
-        for value in equation.params.values():
-            if hasattr(inner := getattr(value, "jaxpr", value), "eqns"):
-                yield from operations(inner)

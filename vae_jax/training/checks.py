@@ -14,6 +14,7 @@ from vae_jax.batches.keys import example_keys
 from vae_jax.batches.rows import gather, rows_of
 from vae_jax.divergences.supports import ends, require_nested_supports
 from vae_jax.errors import UserError, one_line
+from vae_jax.programs import product_flops
 from vae_jax.runs.parts import Parts
 from vae_jax.runs.state import State, num_parameters
 from vae_jax.training.update import Update
@@ -70,14 +71,18 @@ def require_finite_support(facts: Facts) -> None:
     jax.eval_shape(nested, facts.params)
 
 
-def trace_update(parts: Parts, update: Update, state: State) -> None:
-    """Refuses parts of which no update can be traced, or whose objective lacks terms."""
-    size = min(2, parts.cfg.batch_size)
-    raw = gather(rows_of(parts.dataset, "train"), slice(0, size))
+def traced_flops(parts: Parts, update: Update, state: State) -> int:
+    """Operations of an update's products; parts of which none can be traced are refused.
+
+    So is an objective that lacks terms.
+    """
+    size, one = parts.cfg.batch_size, gather(rows_of(parts.dataset, "train"), slice(0, 1))
+    raw = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), one)
     keys = jax.eval_shape(lambda: example_keys(jax.random.key(0), jnp.arange(size)))
-    _, metrics = jax.eval_shape(update, state, keys, raw)
+    program, (_, metrics) = jax.make_jaxpr(update, return_shape=True)(state, keys, raw)
     if not {"log_likelihood", "kl"} <= metrics.keys():
         raise UserError("an objective's terms must have 'log_likelihood' and 'kl'")
+    return product_flops(program.jaxpr)
 
 
 def require_descent(parts: Parts) -> None:

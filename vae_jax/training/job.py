@@ -6,7 +6,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vae_jax import config
-from vae_jax.batches.devices import mesh_for
+from vae_jax.batches.devices import devices, mesh_for
 from vae_jax.batches.keys import keys_of
 from vae_jax.batches.rows import rows_of
 from vae_jax.batches.windows import fits
@@ -19,6 +19,9 @@ from vae_jax.training import checks
 from vae_jax.training.update import Update, make_update
 from vae_jax.types import Facts, Model
 
+WORK = {"cpu": 3 * 10**11}  # floating-point operations of some seconds
+WORK_ELSEWHERE = 10**14
+
 
 class Job(NamedTuple):
     """The parts of training that the runs of a config share, whatever their seed."""
@@ -27,6 +30,7 @@ class Job(NamedTuple):
     update: Update
     state: State  # shapes and types alone
     facts: Facts
+    flops: int  # of the products of an update
 
     def __repr__(self) -> str:
         return f"Job({self.parts.in_words}, {self.num_parameters:,} parameters)"
@@ -35,6 +39,15 @@ class Job(NamedTuple):
     def eval_every(self) -> int:
         """Updates from one validation, and checkpoint, to the next."""
         return eval_every(self.parts.cfg, self.parts.steps_per_epoch)
+
+    @property
+    def most_steps(self) -> int:
+        """Steps of one call of the device, between which progress is shown and signals are heard.
+
+        So few that slow ones take seconds, as far as the work of their products tells.
+        """
+        longest = max(1, WORK.get(devices()[0].platform, WORK_ELSEWHERE) // max(1, self.flops))
+        return min(self.parts.cfg.log_every_steps, self.eval_every, longest)
 
     @property
     def num_parameters(self) -> int:
@@ -69,5 +82,5 @@ def make_job(cfg: ConfigDict, model: Model | None = None, datasets: Datasets | N
     facts = find_facts(parts.model, state.params, parts.x_shape)
     checks.require_finite_support(facts)
     update = make_update(parts.model, parts.objective, parts.rule, parts.dataset)
-    checks.trace_update(parts, update, state)
-    return Job(parts, update, state, facts)
+    flops = checks.traced_flops(parts, update, state)
+    return Job(parts, update, state, facts, flops)

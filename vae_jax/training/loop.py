@@ -106,8 +106,7 @@ def _make_loop(
 ) -> _Loop:
     cfg, split = job.parts.cfg, rows_of(job.parts.dataset, "train")
     mesh = mesh_for(cfg.batch_size, mesh_sizes(cfg))
-    longest = min(cfg.log_every_steps, job.eval_every)
-    cut = windows(split, mesh, cfg.batch_size, longest, cfg.max_device_bytes)
+    cut = windows(split, mesh, cfg.batch_size, job.most_steps, cfg.max_device_bytes)
     program, bounds = RunSteps(job.update, mesh), _make_bounds(job.parts)
     return _Loop(job, mesh, cut, program, bounds, progress, observe, which)
 
