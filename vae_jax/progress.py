@@ -3,7 +3,9 @@
 The lines go to the logger `vae_jax`, which the command line shows.
 """
 
+import contextlib
 import logging
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Self, TypeVar
@@ -20,6 +22,18 @@ FIRST_SECONDS, MOST_SECONDS = 3.0, 60.0  # from the start to the first line, bet
 def begin(text: str) -> None:
     """Says what begins, once what costs nothing to check has been checked."""
     logger.info("%s", text)
+
+
+@contextlib.contextmanager
+def said_when_late(text: str, seconds: float = FIRST_SECONDS) -> Iterator[None]:
+    """Says what is done, or waited for, once it takes so long; for work that has no parts."""
+    timer = threading.Timer(seconds, logger.info, ("%s", text))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Bar:

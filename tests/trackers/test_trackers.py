@@ -12,6 +12,7 @@ import pytest
 from tests.quick_runs import quick_config
 from vae_jax import UserError, config, fit
 from vae_jax.config import components
+from vae_jax.progress import said_when_late
 from vae_jax.runs.directory import read_metrics
 from vae_jax.trackers import Tracked, Tracker, needs
 from vae_jax.trackers.mlflow import _impatient
@@ -272,14 +273,13 @@ def test_they_are_no_part_of_what_a_run_is():
     assert other.trackers.startswith("tensorboard|mlflow(tracking_uri='', ")
 
 
-def test_what_is_waited_for_is_said(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(logs, "PATIENCE", 0.02)
+def test_what_takes_long_is_said(caplog):
     with caplog.at_level("INFO", logger="vae_jax"):
-        with logs._said_when_late("wandb(project='p')"):
+        with said_when_late("100% slow", 0.02):
             time.sleep(0.2)
-        with logs._said_when_late("tensorboard"):
+        with said_when_late("at once", 5.0):
             pass
-    assert caplog.messages == ["waiting for wandb to answer; --config.trackers= trains without"]
+    assert caplog.messages == ["100% slow"]
 
 
 def test_mlflow_is_asked_for_seconds_unless_the_user_says_how_long(monkeypatch):

@@ -48,10 +48,11 @@ def probe(z: np.ndarray, classes: np.ndarray) -> np.ndarray:
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # several wait for each other
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is a probe as it is
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         return _right(classes, lambda z, y: cross_val_predict(model, z, y, cv=folds), z)

@@ -24,7 +24,7 @@ from vae_jax.evaluation.numbers import Results, numbers, require_distinct, requi
 from vae_jax.evaluation.of_data import of_data
 from vae_jax.evaluation.of_layers import of_layers
 from vae_jax.evaluation.warnings import warnings
-from vae_jax.progress import Bar
+from vae_jax.progress import Bar, said_when_late
 from vae_jax.runs.agreement import agreement
 from vae_jax.runs.chunks import Chunks
 from vae_jax.runs.data import warn_of_other_x
@@ -286,6 +286,7 @@ def _with_derived(
 ) -> dict[str, np.ndarray]:
     """The values, and those that estimators make of them."""
     every = dict(values)
-    for estimator in estimators.values():
-        every |= estimator.derive(facts, every)
+    for name, estimator in estimators.items():
+        with said_when_late(f"{name}: looking at all examples together"):
+            every |= estimator.derive(facts, every)
     return every

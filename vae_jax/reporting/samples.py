@@ -14,7 +14,7 @@ from vae_jax.distributions.diffusion import Denoising
 from vae_jax.errors import UserError
 from vae_jax.model import fixed
 from vae_jax.plots import captioned
-from vae_jax.progress import each
+from vae_jax.progress import each, said_when_late
 from vae_jax.reporting import latent_plots, latent_space
 from vae_jax.reporting.conditions import classes, conditions_of
 from vae_jax.reporting.densities import densities, estimator_of
@@ -66,9 +66,10 @@ def sample(
         UserError: for steps of a prior that has none, and a condition that the model does not have.
     """
     keys = jax.random.split(keys_of(seed).sample, 6)
-    view = view_of(run, keys[0], max(EXAMPLES, num_samples), given)
-    z = latents_of(view, seed)
-    drawings = _of_x(view, keys, num_samples, steps) | (_of_z(view, z, keys) if z else {})
+    with said_when_late("encoding examples, and drawing from the prior"):
+        view = view_of(run, keys[0], max(EXAMPLES, num_samples), given)
+        z = latents_of(view, seed)
+        drawings = _of_x(view, keys, num_samples, steps) | (_of_z(view, z, keys) if z else {})
     with plots.styled():
         names = each(list(drawings), "figure", "draw", quiet=quiet)
         figures = {name: drawings[name]() for name in names}

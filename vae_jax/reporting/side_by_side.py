@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from vae_jax import config
 from vae_jax.evaluation.warnings import unit
 from vae_jax.places import named
+from vae_jax.progress import each
 from vae_jax.reporting import pages, run_plots, sections, sweep_plots
 from vae_jax.reporting.columns import Column, column
 from vae_jax.reporting.entries import Amount, Entry
@@ -76,7 +77,8 @@ def report(
     if len(runs) > MOST_COLUMNS or not comparison.of_single_runs:
         name = " | ".join(path.resolve().name for path in paths)
         return pages.write(place / NAME, "sweep.html.jinja", name=name, **values)
-    columns = _distinct([column(path, partial(_figures, path)) for path in runs], runs)
+    columns = [column(path, partial(_figures, path)) for path in each(runs, "run", "draw")]
+    columns = _distinct(columns, runs)
     values |= pages.of_columns(columns) | {"differences": differences(columns, runs)}
     return pages.write(place / NAME, "report.html.jinja", **values)
 

@@ -1,12 +1,10 @@
 """The records of a run that trains: metrics.jsonl, trackers, a progress bar or lines."""
 
-import contextlib
 import json
 import logging
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,11 +15,11 @@ from vae_jax import config
 from vae_jax.config import components
 from vae_jax.errors import UserError, one_line
 from vae_jax.places import is_watched
+from vae_jax.progress import said_when_late
 from vae_jax.runs.directory import read_metrics
 from vae_jax.trackers import Tracked, Tracker, require_installed
 
 logger = logging.getLogger(__name__)
-PATIENCE = 3.0  # seconds, after which it is said what is waited for
 
 
 def truncate(path: Path, step: int) -> None:
@@ -87,7 +85,8 @@ def _begun(text: str, run: Tracked) -> Tracker:
         UserError: whatever keeps it from beginning, a login that is missing for example.
     """
     try:
-        with _said_when_late(text):
+        name = text.partition("(")[0]
+        with said_when_late(f"waiting for {name} to answer; --config.trackers= trains without"):
             return components.build("trackers", text)(run)
     except Exception as error:  # whatever a network makes a library raise
         if run.step:
@@ -95,19 +94,6 @@ def _begun(text: str, run: Tracked) -> Tracker:
             return Tracker(lambda step, metrics: None, lambda: None)
         advice = "--config.trackers= trains without"
         raise UserError(f"config.trackers={text}: {one_line(error)}; {advice}") from error
-
-
-@contextlib.contextmanager
-def _said_when_late(text: str) -> Iterator[None]:
-    """Says what is waited for where a tracker, whose server may be out of reach, takes long."""
-    message = "waiting for %s to answer; --config.trackers= trains without"
-    timer = threading.Timer(PATIENCE, logger.info, (message, text.partition("(")[0]))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _warn_of_the_end(text: str, error: Exception) -> None:
