@@ -16,6 +16,7 @@ from tests.places.test_homes import COMMANDS, KL
 from vae_jax import progress
 from vae_jax.cli.main import command_names
 from vae_jax.progress import Bar, each
+from vae_jax.training.logs import Progress
 
 # Ends a command at its first line, and tells the time that the processor had spent by then.
 FIRST_LINE = """import logging, os, sys, time
@@ -110,6 +111,18 @@ def test_what_was_kept_says_nothing_about_the_pace(clock, caplog):
         bar.advance(20)
     (record,) = caplog.records
     assert record.getMessage() == "test: 320 of 400 examples, 40 s to go, after 10 s"
+
+
+def test_training_without_a_terminal_is_never_silent_for_long(clock, capsys):
+    with Progress([0], 0, 1000) as bar:
+        for step in range(1, 31):
+            clock[0] = 2.0 * step
+            bar.advance(step, step / 100, {"bound": -float(step)})
+            if step == 12:
+                bar.line(step, step / 100, {"bound": -12.0})  # an epoch's end
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [*("epoch 0.11", "epoch 0.12", "epoch 0.23")]
+    assert lines[0] == "epoch 0.11  bound -11.00  0.5 steps/s  1978 s left"
 
 
 def test_short_work_and_quiet_work_say_nothing(clock, caplog):

@@ -76,7 +76,7 @@ class StepReporter:
         """`step`, of `num_steps`, is where the seeds go on."""
         del num_steps
         self._tell, self._seeds, self._step = tell, len(seeds), 0
-        self.advance(step, {})
+        self.advance(step, 0.0, {})
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +84,9 @@ class StepReporter:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def advance(self, step: int, shown: dict[str, float]) -> None:
+    def advance(self, step: int, epoch: float, shown: dict[str, float]) -> None:
         """Tells the steps since the last time."""
-        del shown
+        del epoch, shown
         self._tell(Steps((step - self._step) * self._seeds))
         self._step = step
 

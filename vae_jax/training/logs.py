@@ -20,6 +20,7 @@ from vae_jax.runs.directory import read_metrics
 from vae_jax.trackers import Tracked, Tracker, require_installed
 
 logger = logging.getLogger(__name__)
+SILENCE = 20.0  # seconds without a line, at most
 
 
 def truncate(path: Path, step: int) -> None:
@@ -112,6 +113,7 @@ class Progress:
         label = f"seed {', '.join(map(str, seeds))}" if named else ""
         self._num_steps, self._prefix = num_steps, f"{label}: " if named else ""
         self._first: tuple[int, float] | None = None  # step and time once everything is compiled
+        self._last = time.monotonic()  # when a line was due
         self._lines = not quiet and sys.stderr is not None and not is_watched()
         self._bar = tqdm(
             total=num_steps, initial=step, unit="step", dynamic_ncols=True,
@@ -124,18 +126,21 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
-    def advance(self, step: int, shown: dict[str, float]) -> None:
-        """Moves the bar."""
+    def advance(self, step: int, epoch: float, shown: dict[str, float]) -> None:
+        """Moves the bar; where there is none, a silence ends with a line."""
         self._first = self._first or (step, time.monotonic())
+        if time.monotonic() - self._last > SILENCE:
+            self.line(step, epoch, shown)
         self._bar.set_postfix({k: f"{v:.2f}" for k, v in shown.items()}, refresh=False)
         self._bar.update(step - self._bar.n)
 
     def line(self, step: int, epoch: float, shown: dict[str, float]) -> None:
         """Prints a plain line, where there is no terminal for a bar."""
+        self._last = time.monotonic()
         if self._lines:
             first, start = self._first or (step, time.monotonic())
             rate = (step - first) / (time.monotonic() - start)
             left = (self._num_steps - step) / rate if rate else 0
-            pace = f"  {rate:.0f} steps/s  {left:.0f} s left" if rate else ""
+            pace = f"  {rate:.{int(rate < 10)}f} steps/s  {left:.0f} s left" if rate else ""
             values = "  ".join(f"{name} {value:.2f}" for name, value in shown.items())
-            tqdm.write(f"{self._prefix}epoch {epoch:g}  {values}{pace}", file=sys.stderr)
+            tqdm.write(f"{self._prefix}epoch {round(epoch, 2):g}  {values}{pace}", file=sys.stderr)

@@ -142,14 +142,15 @@ def _train(loop: _Loop, members: list[Member], received: list[int]) -> dict[int,
         while going and step < num_steps:
             before, step = step, step + _run_window(loop, going, step)
             going = [m for m in going if not m.diverged]
-            progress.advance(step, _mean([m.shown for m in going]))
+            epoch = step / job.parts.steps_per_epoch
+            progress.advance(step, epoch, _mean([m.shown for m in going]))
             is_regular = step // every > before // every
             if is_regular or step == num_steps:
                 for member in going:
                     _validate(loop, member, is_regular)
                 _show(loop, going)
                 shown = _mean([m.shown for m in going])
-                progress.line(step, step / job.parts.steps_per_epoch, shown)
+                progress.line(step, epoch, shown)
                 going = [m for m in going if not m.has_stopped]
             if (signum := _of_any(received)) and going and step < num_steps:
                 _stop(going, signum)
