@@ -98,14 +98,16 @@ def test_whole_numbers_go_in_and_half_precision_stays_inside():
 
 
 @pytest.mark.parametrize(
-    ("part", "largest"),
+    ("parts", "largest"),
     [
-        ("mlp", 28 * 28),  # the logits
-        ("conv", 7 * 7 * (9 * 32)),  # what each tap says of each place, 64 channels to 32
-        ("resnet", 14 * 14 * (3 * 32)),  # columns side by side
+        ({}, 28 * 28),  # the logits
+        ({"prior": "vamp(components=500)"}, 28 * 28),  # its inputs are no draws
+        ({"given_shape": (10,)}, 28 * 28),
+        ({"decoder": "conv"}, 7 * 7 * (9 * 32)),  # of each place by each tap, 64 channels to 32
+        ({"decoder": "resnet"}, 14 * 14 * (3 * 32)),  # columns side by side
     ],
 )
-def test_so_many_draws_are_decoded_together_as_the_caches_hold(part, largest):
-    model = build_model((28, 28, 1), 2, decoder=part)
-    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+def test_so_many_draws_are_decoded_together_as_the_caches_hold(parts, largest):
+    model, x = build_model((28, 28, 1), 2, **parts), jnp.zeros((1, 28, 28, 1))
+    params = jax.eval_shape(model.init, jax.random.key(0), x)
     assert decoded_rows(model, params) == 2000 * 784 // largest

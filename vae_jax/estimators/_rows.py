@@ -25,16 +25,19 @@ def decoded_rows(model: Model, params: Params) -> int:
     platform = getattr(device, "platform", None) or jax.default_backend()
     held = HELD.get(platform, HELD_ELSEWHERE)
     rows = ROWS.get(platform, ROWS_ELSEWHERE)
-    return min(rows, max(1, held * SEVERAL // max(_sizes(model, params))))
+    return min(rows, max(1, held * SEVERAL // max(_sizes(model, params), default=1)))
 
 
 def _sizes(model: Model, params: Params) -> Iterator[int]:
     """Numbers in each array that decoding `SEVERAL` z makes."""
 
-    def decoded(params: Params, *given: Array) -> Any:
-        size = model.prior(params, *given).event_shape[-1]
-        return jax.tree.leaves(model.decode(params, jnp.zeros((SEVERAL, size)), *given))
+    def some(params: Params, *given: Array) -> Array:
+        return jnp.zeros(model.prior(params, *given).event_shape)
+
+    def decoded(params: Params, z: Array, *given: Array) -> Any:
+        return jax.tree.leaves(model.decode(params, z, *given))
 
     given = [jnp.zeros((SEVERAL, *model.given_shape))] if model.given_shape else []
-    for operation in operations(jax.make_jaxpr(decoded)(params, *given).jaxpr):
+    z = jnp.zeros((SEVERAL, *jax.eval_shape(some, params, *given).shape))
+    for operation in operations(jax.make_jaxpr(decoded)(params, z, *given).jaxpr):
         yield from (int(np.prod(variable.aval.shape)) for variable in operation.outvars)
