@@ -72,9 +72,10 @@ def require_finite_support(facts: Facts) -> None:
 
 
 def traced_flops(parts: Parts, update: Update, state: State) -> int:
-    """Operations of an update's products; parts of which none can be traced are refused.
+    """Refuses parts of which no update can be traced, or whose objective lacks terms.
 
-    So is an objective that lacks terms.
+    Returns:
+        floating-point operations of an update's matrix products.
     """
     size, one = parts.cfg.batch_size, gather(rows_of(parts.dataset, "train"), slice(0, 1))
     raw = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), one)
